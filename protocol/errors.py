@@ -1,0 +1,59 @@
+"""The table of error codes, and the error that carries one across the wire.
+
+Codes from -32700 to -32600 are those of the JSON-RPC 2.0 specification, section 5.1; the others are Ringback's own,
+from the range that the specification leaves to servers.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+
+class ErrorCode(IntEnum):
+    """`code`, the `message` that travels with it, and whether the same call may succeed later."""
+
+    message: str
+    retryable: bool
+
+    def __new__(cls, code: int, message: str, retryable: bool) -> "ErrorCode":
+        """Make one row of the table."""
+        row = int.__new__(cls, code)
+        row._value_ = code
+        row.message = message
+        row.retryable = retryable
+        return row
+
+    PARSE_ERROR = -32700, "Parse error", False
+    INVALID_REQUEST = -32600, "Invalid Request", False
+    METHOD_NOT_FOUND = -32601, "Method not found", False
+    INVALID_PARAMS = -32602, "Invalid params", False
+    INTERNAL_ERROR = -32603, "Internal error", True
+    UNAUTHORIZED = -32001, "Unauthorized", False
+    AWAY = -32002, "Away: register again with your token", False
+    TAKEN = -32003, "Taken", False
+    CALLBACK_UNREACHABLE = -32004, "Callback unreachable", True
+    ADDRESS_NOT_ALLOWED = -32005, "Callback address not allowed", False
+    RATE_LIMITED = -32006, "Rate limited", True
+    TEXT_TOO_LONG = -32007, "Text too long", False
+    JOIN_KEY_WRONG = -32008, "Join key missing or wrong", False
+    NOT_STORED = -32010, "Not stored", True
+
+
+class ContractError(Exception):
+    """A call that is answered with an error of the table. `data` goes to the caller as it is."""
+
+    def __init__(self, code: ErrorCode, data: Mapping[str, Any] | None = None) -> None:
+        """Take the row of the table and what the caller needs to know beside it."""
+        super().__init__(code, data)
+        self.code = code
+        self.data = data
+
+    def __str__(self) -> str:
+        """Say code, message and data in one line."""
+        told = f"{self.code.message} ({self.code.value})"
+        return f"{told}: {dict(self.data)}" if self.data else told
+
+
+def invalid_params(field: str | None, problem: str) -> ContractError:
+    """-32602 that names the parameter and says what would be right."""
+    return ContractError(ErrorCode.INVALID_PARAMS, {"field": field, "problem": problem})
