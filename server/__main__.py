@@ -1,0 +1,60 @@
+"""`python -m server`: command line and environment -> Settings -> run."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import sys
+
+from server import journal
+from server.app import Server, Surroundings, listen
+from server.errors import StartError
+from server.settings import Settings, command
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform: asyncio's own loop does
+    uvloop = None  # type: ignore[assignment]
+
+
+def main() -> None:
+    """Read the command line and run."""
+    command(run)(prog_name="python -m server")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, then drain and return."""
+    journal.configure(settings.log_format, settings.log_level)
+    _raise_file_limit()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+            runner.run(serve(settings))
+    except StartError as error:
+        journal.server.error("%s", error)
+        sys.exit(1)
+
+
+async def serve(settings: Settings) -> None:
+    """Start, wait for the signal, stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = Server(settings, listen(settings.host, settings.port), Surroundings())
+    await server.start()
+    journal.server.info("Real-time RPC chat server running on %s:%d", server.host, server.port)
+    journal.server.info("Waiting for client connections...")
+    await stop.wait()
+    journal.server.info("Shutting down...")
+    await server.stop()
+    journal.server.info("Stopped")
+
+
+def _raise_file_limit() -> None:
+    """Every client costs two connections: use all the open files that the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The composition root: the one place that knows all the others."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+
+from aiohttp import web
+
+from protocol.methods import DRAIN_SECONDS, MAX_BODY_BYTES, REGISTER
+from server import journal
+from server.broadcaster import broadcast
+from server.callbacks import Callbacks, callback_session
+from server.clock import Clock, SystemClock
+from server.core.address_policy import AddressPolicy
+from server.errors import StartError
+from server.housekeeping import keep_house
+from server.message_log.memory import MemoryLog
+from server.methods import Methods
+from server.registration import Registrar
+from server.resolver import Resolver, SystemResolver
+from server.room import Room
+from server.routes import FRONT, RpcEndpoint
+from server.rpc import RpcFront
+from server.settings import Settings
+
+ROOM: Final = web.AppKey("room", Room)
+BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
+KEEP_ALIVE_SECONDS: Final = 75.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the server takes from the machine; tests give their own."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    resolver: Resolver = field(default_factory=SystemResolver)
+
+
+class Server:
+    """A server that listens. `host` and `port` are the ones it really listens on."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, surroundings: Surroundings) -> None:
+        """Use a socket made by `listen`."""
+        self.host, self.port = listener.getsockname()[:2]
+        self._listener = listener
+        self._endpoint = RpcEndpoint(settings.trusted_proxies)
+        self.app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self._endpoint.add_to(self.app)
+        policy = _policy(settings, self.host, self.port)
+        self.app.cleanup_ctx.append(lambda app: _run_room(app, settings, policy, surroundings))
+        self._runner = web.AppRunner(
+            self.app, handle_signals=False, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=1.0
+        )
+
+    async def start(self) -> None:
+        """Take calls from now on."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener, backlog=BACKLOG).start()
+
+    async def stop(self) -> None:
+        """Drain for ten seconds at most: refuse new calls, let calls and POSTs in flight finish, save, close."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._endpoint.drain()
+                await self.app[ROOM].close()
+        except TimeoutError:
+            journal.server.warning("Not everything in flight could finish within %g s", DRAIN_SECONDS)
+        await self._runner.cleanup()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a listening socket. Raises `StartError`."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]  # fmt: skip
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+async def _run_room(
+    app: web.Application, settings: Settings, policy: AddressPolicy, around: Surroundings
+) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(around.resolver.close)
+        session = await stack.enter_async_context(callback_session())
+        log = MemoryLog(secrets.token_hex(8))
+        stack.push_async_callback(log.close)
+        room = Room(
+            log,
+            Callbacks(session, around.resolver, policy),
+            around.clock,
+            evict_after=settings.evict_after,
+            log_texts=settings.log_texts,
+        )
+        await room.open()
+        methods = Methods(room, Registrar(room, settings.join_key))
+        app[ROOM] = room
+        app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
+        await stack.enter_async_context(_in_background(broadcast(log, room.deliveries), "broadcaster"))
+        house = keep_house(room, around.clock, settings.retention_days)
+        await stack.enter_async_context(_in_background(house, "housekeeping"))
+        stack.push_async_callback(room.abandon)
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Run `work` until the block ends; that it ends earlier is a mistake, and said."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_say_why)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        journal.server.error("The %s has stopped", task.get_name(), exc_info=task.exception())
+
+
+def _policy(settings: Settings, host: str, port: int) -> AddressPolicy:
+    """Say where this server itself listens, so that it is never aimed at itself."""
+    address = ip_address(host)
+    return AddressPolicy(
+        allow=settings.callback_allow,
+        own=frozenset() if address.is_unspecified else frozenset({address}),
+        own_port=port,
+        listens_on_loopback=address.is_unspecified or address.is_loopback,
+    )

@@ -1,0 +1,1 @@
+"""The decisions of the server, without asyncio, sockets, clock or randomness: data and `now` in, decisions out."""

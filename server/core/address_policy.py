@@ -1,0 +1,86 @@
+"""Whose address the server may call: by default only the one that called it.
+
+The tables are written out: `ipaddress.is_private` and `is_global` differ between Python versions and leave some of
+these networks out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+NEVER: Final = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # unspecified, "this network" (RFC 1122)
+        "100.100.100.200/32",  # metadata
+        "169.254.0.0/16",  # link-local (RFC 3927), metadata at 169.254.169.254
+        "224.0.0.0/4",  # multicast (RFC 5771)
+        "240.0.0.0/4",  # reserved (RFC 1112), broadcast
+        "::/128",  # unspecified
+        "fd00:ec2::254/128",  # metadata
+        "fe80::/10",  # link-local (RFC 4291)
+        "ff00::/8",  # multicast (RFC 4291)
+    )
+)
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+V4_COMPATIBLE: Final = ip_network("::/96")  # RFC 4291, deprecated
+NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """`allow`: networks beside the caller's own address. `own`: where this server listens, on `own_port`."""
+
+    allow: tuple[IPNetwork, ...] = ()
+    own: frozenset[IPAddress] = frozenset()
+    own_port: int = 0
+    listens_on_loopback: bool = True
+
+
+def allowed_addresses(
+    addresses: Iterable[IPAddress], port: int, caller: IPAddress | None, policy: AddressPolicy
+) -> list[IPAddress]:
+    """Keep the addresses that may be called on behalf of `caller`; none left means: not allowed (-32005)."""
+    return [address for address in addresses if _may_call(plain(address), port, caller, policy)]
+
+
+def plain(address: IPAddress) -> IPAddress:
+    """Give an IPv4-mapped address as the IPv4 address that it is, without an IPv6 zone."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
+
+
+def _may_call(address: IPAddress, port: int, caller: IPAddress | None, policy: AddressPolicy) -> bool:
+    forms = [address, *_embedded(address)]
+    if any(_within(form, NEVER) for form in forms):
+        return False
+    if port == policy.own_port and any(form in policy.own or _is_own_loopback(form, policy) for form in forms):
+        return False
+    if _within(address, policy.allow):
+        return True
+    if any(_within(form, LOOPBACK) for form in forms) and not policy.listens_on_loopback:
+        return False
+    return caller is not None and address == plain(caller)
+
+
+def _is_own_loopback(address: IPAddress, policy: AddressPolicy) -> bool:
+    return policy.listens_on_loopback and _within(address, LOOPBACK)
+
+
+def _embedded(address: IPAddress) -> list[IPv4Address]:
+    """List the IPv4 addresses that a translating or tunnelling IPv6 address leads to."""
+    if isinstance(address, IPv4Address):
+        return []
+    found = [*(address.teredo or ()), address.sixtofour]
+    if _within(address, (V4_COMPATIBLE, *NAT64)) and int(address) > 1:
+        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [form for form in found if form is not None]
+
+
+def _within(address: IPAddress, networks: Iterable[IPNetwork]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)

@@ -1,0 +1,104 @@
+"""Who is in the room, who was, and under which name, id and token they are found."""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from server.core.names import name_key
+
+NAME_HELD_SECONDS: Final = 600  # after an eviction the name waits this long for its owner to come back
+SILENT_SECONDS: Final = 600  # a participant without a callback is away after this long without a call
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """One participant, present or away: all of it that a restart needs, but for its cursor.
+
+    `caller` is the address that registered. `callback` is the settled URL. Times are Unix seconds; `changed_at` is when
+    it last came or went, and an away member's name is kept for it until `name_held_until`.
+    """
+
+    id: str
+    name: str
+    token_hash: bytes
+    secret: bytes
+    caller: str
+    callback: str | None
+    max_batch: int
+    accepts: frozenset[str]
+    present: bool
+    changed_at: float
+    name_held_until: float = 0.0
+
+
+class Members:
+    """All members by id, token and name. Members are values: a change is a `put` of another one with the same id."""
+
+    def __init__(self, members: Iterable[Member] = ()) -> None:
+        """Start with these members."""
+        self._by_id: dict[str, Member] = {}
+        self._by_token: dict[bytes, str] = {}
+        self._by_name: dict[str, str] = {}
+        self._present: list[str] = []
+        for member in members:
+            self.put(member)
+
+    def __repr__(self) -> str:
+        return f"<Members present={len(self._present)} known={len(self._by_id)}>"
+
+    @property
+    def present_count(self) -> int:
+        """How many are in the room."""
+        return len(self._present)
+
+    def get(self, member_id: str) -> Member | None:
+        """Find a member, present or away, by id."""
+        return self._by_id.get(member_id)
+
+    def owner_of(self, token_hash: bytes) -> Member | None:
+        """Find the member, present or away, whose token has this hash."""
+        member_id = self._by_token.get(token_hash)
+        return None if member_id is None else self._by_id[member_id]
+
+    def holder_of(self, name: str, now: float) -> Member | None:
+        """Find who has this name now: somebody present, or somebody away for whom it is still kept."""
+        holder = self._by_id.get(self._by_name.get(name_key(name), ""))
+        if holder is None or holder.present or holder.name_held_until > now:
+            return holder
+        return None
+
+    def put(self, member: Member) -> None:
+        """Add a member, or replace the one with the same id."""
+        self.forget(member.id)
+        self._by_id[member.id] = member
+        self._by_token[member.token_hash] = member.id
+        if member.present:
+            insort(self._present, member.id)
+        if member.present or member.name_held_until:
+            self._by_name[name_key(member.name)] = member.id
+
+    def forget(self, member_id: str) -> None:
+        """Drop a member as if it had never been here."""
+        member = self._by_id.pop(member_id, None)
+        if member is None:
+            return
+        del self._by_token[member.token_hash]
+        if member.present:
+            self._present.pop(bisect_right(self._present, member_id) - 1)
+        key = name_key(member.name)
+        if self._by_name.get(key) == member_id:
+            del self._by_name[key]
+
+    def present(self, after_id: str = "") -> Iterator[Member]:
+        """Give those in the room, ordered by id, beginning after `after_id`."""
+        start = bisect_right(self._present, after_id) if after_id else 0
+        return (self._by_id[member_id] for member_id in islice(self._present, start, None))
+
+    def away_since_before(self, then: float) -> list[Member]:
+        """List the away whose last change is older than `then` (Unix seconds)."""
+        return [member for member in self._by_id.values() if not member.present and member.changed_at < then]
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(list(self._by_id.values()))

@@ -1,0 +1,191 @@
+"""One recipient: how far it is, what is on its way, and what to do next.
+
+The shell asks `step` what to do, does it, and reports what came of it with `loaded`, `answered` or `failed`. Times are
+seconds of a monotonic clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.methods import MAX_PUSH_BYTES
+from server.core.delivery_state import (
+    MAX_RETRY_AFTER_SECONDS,
+    PROBE_AFTER_SECONDS,
+    REFUSALS_BEFORE_PASSING,
+    UNREACHABLE_FROM,
+    DeliveryEvent,
+    DeliveryState,
+    next_state,
+    retry_delay,
+)
+from server.core.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read the log after `after`, up to `limit` entries, and report them with `loaded`."""
+
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Post these entries as one request and report what came of it."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """See whether the silent recipient still answers, and report it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `until`, unless something new comes (when `idle`) or the recipient asks for it."""
+
+    until: float
+    idle: bool
+
+
+Step = Fetch | Post | Probe | Wait
+
+
+class Outbox:
+    """The delivery to one recipient, as decisions. `cursor` is the last `seq` that it has acknowledged."""
+
+    def __init__(self, recipient: str, cursor: int, max_batch: int, evict_after: float, now: float) -> None:
+        """Begin after `cursor`, with a recipient whose callback has just answered."""
+        self.recipient = recipient
+        self.cursor = cursor
+        self.state = DeliveryState.READY
+        self.failures = 0
+        self._max_batch = max_batch
+        self._evict_after = evict_after
+        self._waiting: tuple[Entry, ...] = ()
+        self._refusals = 0
+        self._next_try = now
+        self._failing_since: float | None = None
+        self._last_success = now
+        self._last_contact = now
+
+    def __repr__(self) -> str:
+        return f"<Outbox {self.recipient} {self.state.value} cursor={self.cursor} failures={self.failures}>"
+
+    @property
+    def is_unreachable(self) -> bool:
+        """True from the third failure in a row."""
+        return self.failures >= UNREACHABLE_FROM
+
+    def heard(self, now: float) -> None:
+        """Note a call by this participant: it lives, so it need not be probed."""
+        self._last_contact = now
+
+    def retry_now(self, now: float) -> None:
+        """End the wait: the recipient says that it can be rung."""
+        self._next_try = now
+
+    def step(self, newest: int, now: float) -> Step:
+        """Say what to do next, while nothing is in flight."""
+        if self.state is DeliveryState.BACKING_OFF:
+            if now < self._next_try:
+                return Wait(self._next_try, idle=False)
+            self._to(DeliveryEvent.DUE)
+        if self._waiting:
+            return self._post(Post(self._waiting))
+        if self.cursor < newest:
+            return Fetch(self.cursor, self._max_batch)
+        probe_at = self._last_contact + PROBE_AFTER_SECONDS
+        if self.failures or now >= probe_at:
+            return self._post(Probe())
+        return Wait(probe_at, idle=True)
+
+    def loaded(self, entries: Sequence[Entry], newest: int) -> None:
+        """Take what the log holds after the cursor; what the recipient said itself is passed over.
+
+        No entries at all means that what was there up to `newest` is no longer kept.
+        """
+        if not entries:
+            self.cursor = newest
+        size = 0
+        batch: list[Entry] = []
+        for entry in entries:
+            if entry.message.sender_id == self.recipient:
+                if not batch:
+                    self.cursor = entry.seq
+                continue
+            size += len(entry.request) + 1
+            if batch and size > MAX_PUSH_BYTES:
+                break
+            batch.append(entry)
+        self._waiting = tuple(batch)
+
+    def answered(self, taken: int, refusal: int | None, now: float, spread: float) -> Entry | None:
+        """Note an answer: the first `taken` were taken, the next one refused with an error if `refusal` is given.
+
+        Gives the entry that was passed over because it was refused once too often, if any. `spread` as in `failed`.
+        """
+        self._alive(now)
+        if taken:
+            self.cursor = self._waiting[taken - 1].seq
+            self._refusals = 0
+        if refusal is None:
+            self._waiting = ()
+            self._to(DeliveryEvent.ANSWER)
+            return None
+        refused = self._waiting[taken]
+        # What was taken is behind; the refused one goes again with the very bytes it had only if it was the first.
+        self._waiting = self._waiting if taken == 0 else ()
+        self._refusals += 1
+        if self._refusals < REFUSALS_BEFORE_PASSING:
+            self._back_off(now + retry_delay(self._refusals, spread))
+            return None
+        self.cursor = refused.seq
+        self._refusals = 0
+        self._waiting = ()
+        self._to(DeliveryEvent.ANSWER)
+        return refused
+
+    def probed(self, now: float) -> None:
+        """Note that the recipient answered the probe."""
+        self._alive(now)
+        self._to(DeliveryEvent.ANSWER)
+
+    def failed(self, now: float, spread: float, retry_after: float | None = None) -> bool:
+        """Note a try that came to nothing; True when it has failed for so long that it is to be evicted.
+
+        `spread` in [0, 1) is the share of chance in the wait. `retry_after` is what the recipient asked for: until then
+        the eviction clock stands still, but never for more than an hour after the last success.
+        """
+        self.failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        overdue = now - self._failing_since >= self._evict_after
+        next_try = now + retry_delay(self.failures, spread)
+        if retry_after is not None:
+            next_try = now + min(retry_after, MAX_RETRY_AFTER_SECONDS)
+            excused_until = min(next_try, self._last_success + MAX_RETRY_AFTER_SECONDS)
+            self._failing_since += max(0.0, excused_until - now)
+        self._back_off(next_try)
+        return overdue
+
+    def left(self) -> None:
+        """Note that the recipient is rung no more."""
+        self._to(DeliveryEvent.LEAVE)
+
+    def _post(self, step: Post | Probe) -> Post | Probe:
+        self._to(DeliveryEvent.POST)
+        return step
+
+    def _alive(self, now: float) -> None:
+        self.failures = 0
+        self._failing_since = None
+        self._last_success = self._last_contact = now
+
+    def _back_off(self, until: float) -> None:
+        self._next_try = until
+        self._to(DeliveryEvent.FAIL)
+
+    def _to(self, event: DeliveryEvent) -> None:
+        self.state = next_state(self.state, event)

@@ -1,0 +1,38 @@
+"""What is to be done from time to time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from protocol.errors import ContractError
+from server import journal
+from server.clock import Clock
+from server.message_log.base import LogError
+from server.room import Room
+
+SAVE_CURSORS_EVERY: Final = 1.0
+DISMISS_EVERY: Final = 5.0
+FORGET_EVERY: Final = 600.0
+DAY: Final = 86400.0
+
+
+async def keep_house(room: Room, clock: Clock, retention_days: float) -> None:
+    """Run until cancelled."""
+
+    async def forget() -> None:
+        await room.forget_before(clock.unix() - retention_days * DAY)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_every(SAVE_CURSORS_EVERY, room.save_cursors, clock))
+        group.create_task(_every(DISMISS_EVERY, room.dismiss_silent, clock))
+        group.create_task(_every(FORGET_EVERY, forget, clock))
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    never = asyncio.Event()
+    while True:
+        await clock.wait(never, clock.monotonic() + seconds)
+        try:
+            await work()
+        except (ContractError, LogError) as error:
+            journal.server.error("Housekeeping goes on, but could not finish: %s", error)

@@ -1,0 +1,81 @@
+"""The server's log lines: `[TAG] words`, one event a line, whatever is in a name.
+
+A logger's name is its tag; [WARN] and [ERROR] take the tag's place from those levels on.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+SHOWN_CHARS: Final = 256
+
+server = logging.getLogger("ringback.server")
+client = logging.getLogger("ringback.client")
+join = logging.getLogger("ringback.join")
+leave = logging.getLogger("ringback.leave")
+broadcast = logging.getLogger("ringback.broadcast")
+
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class LineFormatter(logging.Formatter):
+    """Writes `[JOIN] User Alice (ID: …) joined the chat from …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line, and below it the traceback if there is one."""
+        line = f"[{tag_of(record)}] {words_of(record)}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes one JSON object a line: `time`, `tag`, `message`, and `traceback` where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the object."""
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "tag": tag_of(record),
+            "message": words_of(record),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def configure(log_format: str, level: str) -> None:
+    """Send the lines to standard output as `text` or `json`."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("ringback").setLevel(LEVELS[level])
+
+
+def tag_of(record: logging.LogRecord) -> str:
+    """Give the word in brackets."""
+    if record.levelno >= logging.ERROR:
+        return "ERROR"
+    if record.levelno >= logging.WARNING:
+        return "WARN"
+    return record.name.rpartition(".")[2].upper()
+
+
+def words_of(record: logging.LogRecord) -> str:
+    """Give the message with its values made harmless."""
+    if isinstance(record.args, tuple) and record.args:
+        return str(record.msg) % tuple(_harmless(value) for value in record.args)
+    return record.getMessage()
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    if len(text) > SHOWN_CHARS:
+        text = text[: SHOWN_CHARS - 1] + "…"
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{{{ord(character):x}}}"

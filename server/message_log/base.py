@@ -1,0 +1,96 @@
+"""What every engine of the log promises.
+
+A message has its place (`seq`, from 1, each one higher by one) when `append` returns, and not before; from then on it
+is there for every reader, and a notice is there together with the change of the member that it tells of. Calls may
+overlap; each is atomic.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from server.core.entry import Draft, Entry
+from server.core.members import Member
+
+
+class LogError(Exception):
+    """The log did not do what it was asked."""
+
+
+class Taken(LogError):
+    """The member's `id` or `name` (see `field`) is another's by now. Nothing was stored."""
+
+    def __init__(self, field: str) -> None:
+        """Say which field it is."""
+        super().__init__(f"{field} is taken")
+        self.field = field
+
+
+class MessageIdReused(LogError):
+    """The sender has used the `client_msg_id` for another text. Nothing was stored."""
+
+
+class NotStored(LogError):
+    """The engine could not store it (`str()` says why, for the server's own log). Nothing was stored."""
+
+
+class Appended(NamedTuple):
+    """The stored entry; `repeated` when the same `client_msg_id` and text had been stored before."""
+
+    entry: Entry
+    repeated: bool
+
+
+class MessageLog(ABC):
+    """One log for all rooms, with the members and their cursors beside it."""
+
+    epoch: str
+    """Random, made with the log: a `seq` means something only together with it."""
+    newest: int
+    """The highest `seq` that is stored, 0 in an empty log."""
+    oldest: int
+    """The lowest `seq` that is kept; `newest` + 1 when none is."""
+
+    @abstractmethod
+    async def append(self, draft: Draft, member: Member | None = None) -> Appended:
+        """Store a message and, in the same step, the member as it is from then on; a new member's cursor is this `seq`.
+
+        Raises `Taken` when the member's id belongs to another token, or its name to somebody else (see
+        `Members.holder_of`); `MessageIdReused`; `NotStored`.
+        """
+
+    @abstractmethod
+    async def put_member(self, member: Member) -> None:
+        """Store a member that has changed without a notice. Raises `NotStored`."""
+
+    @abstractmethod
+    async def members(self) -> Sequence[tuple[Member, int]]:
+        """List all members, present and away, each with its cursor."""
+
+    @abstractmethod
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Store how far these members are; unknown ids are passed over. Raises `NotStored`."""
+
+    @abstractmethod
+    async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read the oldest `limit` entries above `seq`, oldest first."""
+
+    @abstractmethod
+    async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read the newest `limit` entries below `seq`, oldest first."""
+
+    @abstractmethod
+    async def count_from(self, sender_id: str, after: int) -> int:
+        """Count the entries above `after` whose sender this is."""
+
+    @abstractmethod
+    async def forget_before(self, at: float) -> Sequence[str]:
+        """Drop what is older than `at` (Unix seconds): messages, and members away since then, whose ids it gives."""
+
+    @abstractmethod
+    async def wait_beyond(self, seq: int) -> None:
+        """Return as soon as `newest` is above `seq`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is under way; afterwards nothing may be called."""

@@ -1,0 +1,124 @@
+"""The log in memory: complete, fast, and gone with the process."""
+
+import asyncio
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from server.core.entry import Draft, Entry, make_entry
+from server.core.members import Member, Members
+from server.message_log.base import Appended, MessageIdReused, MessageLog, Taken
+
+
+class MemoryLog(MessageLog):
+    """Keeps entries in a list whose first element has the `seq` `oldest`."""
+
+    def __init__(self, epoch: str) -> None:
+        """Begin an empty log."""
+        self.epoch = epoch
+        self.newest = 0
+        self.oldest = 1
+        self._entries: list[Entry] = []
+        self._members = Members()
+        self._cursors: dict[str, int] = {}
+        self._by_message_id: dict[tuple[str, str], int] = {}
+        self._seqs_of: defaultdict[str, list[int]] = defaultdict(list)
+        self._grown = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<MemoryLog {self.epoch} {self.oldest}..{self.newest} {self._members!r}>"
+
+    async def append(self, draft: Draft, member: Member | None = None) -> Appended:
+        """Store a message; see the base class."""
+        if (earlier := self._find(draft)) is not None:
+            return Appended(earlier, repeated=True)
+        entry = make_entry(draft, self.newest + 1)
+        if member is not None:
+            self._check_claims(member, draft.at)
+            self._members.put(member)
+            self._cursors.setdefault(member.id, entry.seq)
+        self._entries.append(entry)
+        self._seqs_of[draft.sender_id].append(entry.seq)
+        if draft.client_msg_id is not None:
+            self._by_message_id[draft.sender_id, draft.client_msg_id] = entry.seq
+        self.newest = entry.seq
+        self._grown.set()
+        self._grown = asyncio.Event()
+        return Appended(entry, repeated=False)
+
+    async def put_member(self, member: Member) -> None:
+        """Store a member."""
+        self._members.put(member)
+
+    async def members(self) -> Sequence[tuple[Member, int]]:
+        """List all members with their cursors."""
+        return [(member, self._cursors[member.id]) for member in self._members]
+
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Store cursors of members that are known."""
+        self._cursors.update((key, cursor) for key, cursor in cursors.items() if self._members.get(key))
+
+    async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read forward."""
+        start = max(0, seq + 1 - self.oldest)
+        return self._entries[start : start + limit]
+
+    async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read backward."""
+        end = max(0, min(seq - self.oldest, len(self._entries)))
+        return self._entries[max(0, end - limit) : end]
+
+    async def count_from(self, sender_id: str, after: int) -> int:
+        """Count one sender's entries."""
+        seqs = self._seqs_of.get(sender_id, [])
+        return len(seqs) - bisect_right(seqs, after)
+
+    async def forget_before(self, at: float) -> Sequence[str]:
+        """Drop what is old."""
+        kept = next((index for index, entry in enumerate(self._entries) if entry.at >= at), len(self._entries))
+        self._drop_first(kept)
+        gone = [member.id for member in self._members.away_since_before(at)]
+        for member_id in gone:
+            self._members.forget(member_id)
+            self._cursors.pop(member_id, None)
+        return gone
+
+    async def wait_beyond(self, seq: int) -> None:
+        """Wait for the log to grow."""
+        while self.newest <= seq:
+            await self._grown.wait()
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _find(self, draft: Draft) -> Entry | None:
+        if draft.client_msg_id is None:
+            return None
+        seq = self._by_message_id.get((draft.sender_id, draft.client_msg_id))
+        if seq is None:
+            return None
+        earlier = self._entries[seq - self.oldest]
+        if earlier.message.text != draft.text:
+            raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
+        return earlier
+
+    def _check_claims(self, member: Member, now: float) -> None:
+        known = self._members.get(member.id)
+        if known is not None and known.token_hash != member.token_hash:
+            raise Taken("id")
+        holder = self._members.holder_of(member.name, now)
+        if member.present and holder is not None and holder.id != member.id:
+            raise Taken("name")
+
+    def _drop_first(self, count: int) -> None:
+        dropped = [entry.message for entry in self._entries[:count]]
+        del self._entries[:count]
+        self.oldest += count
+        for message in dropped:
+            if isinstance(message.client_msg_id, str):
+                self._by_message_id.pop((message.sender_id, message.client_msg_id), None)
+        for sender_id in {message.sender_id for message in dropped}:
+            seqs = self._seqs_of[sender_id]
+            del seqs[: bisect_right(seqs, self.oldest - 1)]
+            if not seqs:
+                del self._seqs_of[sender_id]

@@ -1,0 +1,159 @@
+"""The methods of the server: check, call the room, answer."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from protocol import methods as names
+from protocol.errors import ContractError, ErrorCode, invalid_params
+from protocol.messages import (
+    GetHistoryParams,
+    GetHistoryResult,
+    ListMembersParams,
+    ListMembersResult,
+    NoParams,
+    PingResult,
+    RegisterParams,
+    RegisterResult,
+    RenameParams,
+    RenameResult,
+    SendMessageParams,
+    SendMessageResult,
+    SetTypingResult,
+    UnregisterParams,
+    UnregisterResult,
+)
+from protocol.messages import Member as MemberState
+from server.core.caller import Caller
+from server.core.members import Member
+from server.core.params import bind_params
+from server.registration import Registrar, checked_name
+from server.room import Room, hash_token
+
+P = TypeVar("P", bound=Struct)
+Params = Sequence[Any] | Mapping[str, Any]
+
+DEFAULT_HISTORY = 50
+DEFAULT_MEMBERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What a method knows of its call beside the parameters."""
+
+    caller: Caller
+    token: str | None
+
+
+Method = Callable[[CallContext, Params], Awaitable[Struct]]
+
+
+class Methods:
+    """Each method takes the context and its checked parameters, and gives its result or raises `ContractError`."""
+
+    def __init__(self, room: Room, registrar: Registrar) -> None:
+        """Answer for this room."""
+        self._room = room
+        self._registrar = registrar
+
+    def table(self) -> dict[str, Method]:
+        """Give every method by its name on the wire."""
+        return {
+            names.REGISTER: _checked(RegisterParams, self.register),
+            names.UNREGISTER: _checked(UnregisterParams, self.unregister),
+            names.SEND_MESSAGE: _checked(SendMessageParams, self.send_message),
+            names.GET_HISTORY: _checked(GetHistoryParams, self.get_history),
+            names.LIST_MEMBERS: _checked(ListMembersParams, self.list_members),
+            names.RENAME: _checked(RenameParams, self.rename),
+            names.SET_TYPING: _checked(NoParams, self.set_typing),
+            names.PING: _checked(NoParams, self.ping),
+        }
+
+    async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
+        """Take a seat, or come back to it."""
+        return await self._registrar.register(params, context.token, context.caller)
+
+    async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
+        """Leave the room."""
+        member = self._member(context, params.id)
+        await self._room.leave(member.id)
+        return UnregisterResult(True, "Successfully unregistered")
+
+    async def send_message(self, context: CallContext, params: SendMessageParams) -> SendMessageResult:
+        """Say something; answered after it is stored."""
+        member = self._member(context, params.user_id)
+        if len(params.text) > names.MAX_TEXT_CHARS:
+            raise ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": names.MAX_TEXT_CHARS})
+        seq = await self._room.say(member, params.text, params.client_msg_id)
+        return SendMessageResult(True, "Message sent successfully", seq)
+
+    async def get_history(self, context: CallContext, params: GetHistoryParams) -> GetHistoryResult:
+        """Read the log."""
+        self._member(context)
+        if params.before is not None and params.after is not None:
+            raise invalid_params("before", "must not be given together with after")
+        log, limit = self._room.log, params.limit or DEFAULT_HISTORY
+        if params.after is not None:
+            entries = await log.read_after(params.after, limit)
+        else:
+            entries = await log.read_before(log.newest + 1 if params.before is None else params.before, limit)
+        return GetHistoryResult([entry.message for entry in entries], log.oldest, log.epoch, log.newest)
+
+    async def list_members(self, context: CallContext, params: ListMembersParams) -> ListMembersResult:
+        """Tell who is here."""
+        self._member(context)
+        limit = params.limit or DEFAULT_MEMBERS
+        page = [
+            member for member, _ in zip(self._room.members.present(params.after_id or ""), range(limit), strict=False)
+        ]
+        states = [await self._state_of(member) for member in page]
+        return ListMembersResult(states, self._room.members.present_count, self._room.log.newest)
+
+    async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
+        """Go by another name."""
+        member, name = self._member(context), checked_name(params.name)
+        holder = self._room.members.holder_of(name, self._room.clock.unix())
+        if holder is not None and holder.id != member.id:
+            raise ContractError(ErrorCode.TAKEN, {"field": "name"})
+        await self._room.rename(member.id, name)
+        return RenameResult(True, f"Successfully renamed to {name}", name)
+
+    async def set_typing(self, context: CallContext, _params: NoParams) -> SetTypingResult:
+        """Let the others see that one is writing."""
+        self._room.typing(self._member(context))
+        return SetTypingResult(True)
+
+    async def ping(self, context: CallContext, _params: NoParams) -> PingResult:
+        """Show that one is there, and ask to be rung again now."""
+        member = self._member(context)
+        if delivery := self._room.deliveries.get(member.id):
+            delivery.retry_now()
+        log = self._room.log
+        return PingResult(log.epoch, log.newest, self._room.cursor_of(member.id), member.callback)
+
+    def _member(self, context: CallContext, member_id: str | None = None) -> Member:
+        """Give the present member whose token this is. Raises -32001, the same whether or not the id exists; -32002."""
+        member = self._room.members.owner_of(hash_token(context.token or ""))
+        if member is None or member_id not in (None, member.id):
+            raise ContractError(ErrorCode.UNAUTHORIZED)
+        if not member.present:
+            raise ContractError(ErrorCode.AWAY)
+        self._room.heard(member)
+        return member
+
+    async def _state_of(self, member: Member) -> MemberState:
+        delivery = self._room.deliveries.get(member.id)
+        unreachable = delivery is not None and delivery.outbox.is_unreachable
+        state = "unreachable" if unreachable else "online"
+        return MemberState(member.id, member.name, state, await self._room.behind(member))
+
+
+def _checked(shape: type[P], method: Callable[[CallContext, P], Awaitable[Struct]]) -> Method:
+    """Put the check of the parameters in front of a method."""
+
+    async def call(context: CallContext, params: Params) -> Struct:
+        return await method(context, bind_params(params, shape))
+
+    return call

@@ -1,0 +1,152 @@
+"""`Register`: who may take which seat, and the proof that the callback is the caller's."""
+
+import asyncio
+import hmac
+import re
+import secrets
+from itertools import islice
+from typing import Final
+
+from protocol.errors import ContractError, ErrorCode, invalid_params
+from protocol.messages import MemberName, RegisterParams, RegisterResult
+from protocol.methods import MEMBERS_IN_REGISTER, RECEIVE_TYPING
+from protocol.signing import SecretError, decode_secret, encode_secret
+from server.callbacks import AddressNotAllowed, Callback, CallbackError
+from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callback
+from server.core.caller import Caller
+from server.core.members import Member
+from server.core.names import NameProblem, normalize_name
+from server.delivery import verify_callback
+from server.room import Room, hash_token
+
+VERIFICATIONS_AT_ONCE: Final = 64
+OPTIONAL_METHODS: Final = frozenset({RECEIVE_TYPING})
+TOKEN_BYTES: Final = 32
+SECRET_BYTES: Final = 32
+
+
+def checked_name(text: str) -> str:
+    """Give a name as it is shown. Raises -32602."""
+    try:
+        return normalize_name(text)
+    except NameProblem as problem:
+        raise invalid_params("name", str(problem)) from None
+
+
+class Registrar:
+    """Takes the checks of `Register` in the order of the contract; nothing has changed until all have passed."""
+
+    def __init__(self, room: Room, join_key: str | None) -> None:
+        """Without a `join_key` everybody may come."""
+        self._room = room
+        self._join_key = join_key
+        self._verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
+
+    async def register(self, params: RegisterParams, token: str | None, caller: Caller) -> RegisterResult:
+        """Seat a newcomer, or with its token somebody who comes back."""
+        name = checked_name(params.name)
+        given_secret = _given_secret(params.secret)
+        url = _settled_url(params.callback, caller)
+        self._check_after(params.after)
+        owner = self._room.members.owner_of(hash_token(token)) if token else None
+        if not token:
+            self._check_join_key(params.join_key)
+        self._check_claims(params.id, name, token, owner)
+        token = token or secrets.token_urlsafe(TOKEN_BYTES)
+        member = Member(
+            id=owner.id if owner else params.id or _new_id(name),
+            name=name,
+            token_hash=hash_token(token),
+            secret=given_secret or (owner.secret if owner else secrets.token_bytes(SECRET_BYTES)),
+            caller=str(caller.address or ""),
+            callback=url.text if url else None,
+            max_batch=params.max_batch or 1,
+            accepts=OPTIONAL_METHODS.intersection(params.accepts or ()),
+            present=True,
+            changed_at=self._room.clock.unix(),
+        )
+        callback = await self._proven_callback(url, caller, member) if url else None
+        await self._room.enter(member, callback, params.after)
+        return self._result(member, token, resumed=owner is not None)
+
+    def _check_join_key(self, given: str | None) -> None:
+        if self._join_key and not hmac.compare_digest((given or "").encode(), self._join_key.encode()):
+            raise ContractError(ErrorCode.JOIN_KEY_WRONG)
+
+    def _check_after(self, after: int | None) -> None:
+        newest = self._room.log.newest
+        if after is not None and after > newest:
+            raise invalid_params("after", f"must be at most {newest}, the newest seq of this log")
+
+    def _check_claims(self, member_id: str | None, name: str, token: str | None, owner: Member | None) -> None:
+        if token and (owner is None or member_id not in (None, owner.id)):
+            raise ContractError(ErrorCode.UNAUTHORIZED)
+        if owner is None and member_id is not None and self._room.members.get(member_id) is not None:
+            raise ContractError(ErrorCode.TAKEN, {"field": "id"})
+        holder = self._room.members.holder_of(name, self._room.clock.unix())
+        if holder is not None and holder is not owner:
+            raise ContractError(ErrorCode.TAKEN, {"field": "name"})
+
+    async def _proven_callback(self, url: CallbackUrl, caller: Caller, member: Member) -> Callback:
+        """Ring `VerifyCallback` there. Raises -32004, -32005."""
+        if caller.proxied:
+            setting = "the call came through a proxy that CHAT_TRUSTED_PROXIES does not name"
+            raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
+        callback = self._room.callbacks.to(url, caller.address)
+        try:
+            async with self._verifications:
+                failure = await verify_callback(callback, member.id, member.secret, self._room.clock)
+        except AddressNotAllowed as error:
+            data = {"url": url.text, "detail": error.failure.detail}
+            raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
+        except CallbackError as error:
+            failure = error.failure
+        if failure is not None:
+            data = {"url": url.text, "stage": failure.stage, "detail": failure.detail}
+            raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)
+        return callback
+
+    def _result(self, member: Member, token: str, *, resumed: bool) -> RegisterResult:
+        room = self._room
+        cursor = room.cursor_of(member.id)
+        return RegisterResult(
+            success=True,
+            message=f"Successfully registered as {member.id}",
+            id=member.id,
+            name=member.name,
+            token=token,
+            secret=encode_secret(member.secret),
+            callback=member.callback,
+            epoch=room.log.epoch,
+            seq=room.log.newest,
+            cursor=cursor,
+            lost=max(0, room.log.oldest - 1 - cursor),
+            resumed=resumed,
+            members=_others(room, member.id),
+            member_count=room.members.present_count,
+        )
+
+
+def _others(room: Room, member_id: str) -> list[MemberName]:
+    others = (MemberName(member.id, member.name) for member in room.members.present() if member.id != member_id)
+    return list(islice(others, MEMBERS_IN_REGISTER))
+
+
+def _given_secret(secret: str | None) -> bytes | None:
+    try:
+        return None if secret is None else decode_secret(secret)
+    except SecretError as error:
+        raise invalid_params("secret", str(error)) from None
+
+
+def _settled_url(callback: str | None, caller: Caller) -> CallbackUrl | None:
+    try:
+        return None if callback is None else settle_callback(callback, caller.address)
+    except CallbackProblem as problem:
+        raise invalid_params("callback", str(problem)) from None
+
+
+def _new_id(name: str) -> str:
+    """Make an id that tells people whose it is, and is nobody's yet: `alice-3f9a2c71`."""
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
+    return f"{readable or 'member'}-{secrets.token_hex(4)}"

@@ -1,0 +1,258 @@
+"""The room: who comes, speaks and goes. Every change is in the log first, then in the members, then on its way."""
+
+import asyncio
+import hashlib
+from typing import Final
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from protocol.errors import ContractError, ErrorCode, invalid_params
+from protocol.messages import ReceiveTypingParams
+from protocol.methods import LOBBY, RECEIVE_TYPING
+from server import journal
+from server.callbacks import Callback, Callbacks
+from server.clock import Clock
+from server.core.callback_url import literal_address, parse_callback
+from server.core.delivery_state import Reachability
+from server.core.entry import Draft
+from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
+from server.core.outbox import Outbox
+from server.delivery import Delivery
+from server.message_log.base import Appended, MessageIdReused, MessageLog, NotStored, Taken
+
+UNREACHABLE_NOTE: Final = " (unreachable)"
+
+
+def hash_token(token: str) -> bytes:
+    """Give what is kept of a token. It has 256 random bits, so that one round of SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Room:
+    """One room over one log. Methods that change a member take turns for that member."""
+
+    def __init__(
+        self, log: MessageLog, callbacks: Callbacks, clock: Clock, *, evict_after: float, log_texts: bool = True
+    ) -> None:
+        """Begin empty; `open` brings back who was here."""
+        self.log = log
+        self.members = Members()
+        self.deliveries: dict[str, Delivery] = {}
+        self.callbacks = callbacks
+        self.clock = clock
+        self._evict_after = evict_after
+        self._log_texts = log_texts
+        self._cursors: dict[str, int] = {}
+        self._saved_cursors: dict[str, int] = {}
+        self._heard_at: dict[str, float] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._reachability = Reachability()
+
+    def __repr__(self) -> str:
+        return f"<Room {self.members!r} deliveries={len(self.deliveries)} newest={self.log.newest}>"
+
+    async def open(self) -> None:
+        """Take over from the log who was here, and go on delivering."""
+        now = self.clock.monotonic()
+        for member, cursor in await self.log.members():
+            self.members.put(member)
+            self._cursors[member.id] = cursor
+            self._heard_at[member.id] = now
+            if member.present and member.callback is not None:
+                url, caller = parse_callback(member.callback), literal_address(member.caller)
+                self._start_delivery(member, self.callbacks.to(url, caller))
+
+    async def close(self) -> None:
+        """Let every POST in flight finish, and save how far everybody is. Nobody is told "left"."""
+        await asyncio.gather(*(delivery.finish() for delivery in self.deliveries.values()))
+        await self.save_cursors()
+
+    async def abandon(self) -> None:
+        """Drop what is in flight, when there was no time to finish."""
+        await asyncio.gather(*(delivery.cut() for delivery in self.deliveries.values()))
+
+    def cursor_of(self, member_id: str) -> int:
+        """Give the last `seq` that a member has acknowledged."""
+        delivery = self.deliveries.get(member_id)
+        return self._cursors[member_id] if delivery is None else delivery.outbox.cursor
+
+    def heard(self, member: Member) -> None:
+        """Note a call by a member."""
+        self._heard_at[member.id] = self.clock.monotonic()
+        if delivery := self.deliveries.get(member.id):
+            delivery.outbox.heard(self.clock.monotonic())
+
+    async def behind(self, member: Member) -> int | None:
+        """Count the messages for this member that it has not acknowledged; None without a callback."""
+        if member.callback is None:
+            return None
+        cursor, newest = self.cursor_of(member.id), self.log.newest
+        return newest - cursor and newest - cursor - await self.log.count_from(member.id, cursor)
+
+    async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
+        """Let a newcomer in, or one with its token back in, from now on rung at `callback`. Raises -32003, -32010."""
+        async with self._turn(member.id):
+            known = self.members.get(member.id)
+            if known is not None and known.present and known.name == member.name:
+                await self._store(member)
+                journal.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
+                newest = self.log.newest
+            elif known is not None and known.present:
+                newest = await self._announce(_rename_notice(known, member, self.clock.unix()), member)
+            else:
+                newest = await self._announce(_notice(member, "join", "joined the chat", self.clock.unix()), member)
+                journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
+            await self._cut_delivery(member.id)
+            if after is not None:
+                self._cursors[member.id] = after
+                await self.log.save_cursors({member.id: after})
+            elif known is None:
+                self._cursors[member.id] = newest
+            self._heard_at[member.id] = self.clock.monotonic()
+            if callback is not None:
+                self._start_delivery(member, callback)
+
+    async def leave(self, member_id: str, note: str = "", *, hold_name: bool = False) -> bool:
+        """Make a member away and tell the others; False when it was not here any more. Raises -32010."""
+        async with self._turn(member_id):
+            return await self._leave(member_id, note, hold_name=hold_name)
+
+    async def rename(self, member_id: str, name: str) -> None:
+        """Give a member another name. Raises -32002, -32003, -32010."""
+        async with self._turn(member_id):
+            member = self.members.get(member_id)
+            if member is None or not member.present:
+                raise ContractError(ErrorCode.AWAY)
+            if member.name != name:
+                renamed = msgspec.structs.replace(member, name=name)
+                await self._announce(_rename_notice(member, renamed, self.clock.unix()), renamed)
+
+    async def say(self, member: Member, text: str, client_msg_id: str | None) -> int:
+        """Store what a member says and give its `seq`. Raises -32602, -32010."""
+        draft = Draft(
+            sender_id=member.id,
+            sender_name=member.name,
+            text=text,
+            at=self.clock.unix(),
+            client_msg_id=client_msg_id,
+        )
+        appended = await self._append(draft)
+        if not appended.repeated:
+            journal.broadcast.info("%s: %s", member.name, text if self._log_texts else f"({len(text)} characters)")
+        return appended.entry.seq
+
+    def typing(self, member: Member) -> None:
+        """Tell those who want to know that a member is writing."""
+        params = ReceiveTypingParams(sender_id=member.id, sender_name=member.name, room=LOBBY)
+        notification = msgspec.json.encode({"jsonrpc": "2.0", "method": RECEIVE_TYPING, "params": params})
+        for delivery in self.deliveries.values():
+            if RECEIVE_TYPING in delivery.member.accepts and delivery.member.id != member.id:
+                delivery.show_typing(notification)
+
+    async def dismiss_silent(self) -> None:
+        """Make those away who have no callback and have not called for ten minutes."""
+        heard_before = self.clock.monotonic() - SILENT_SECONDS
+        silent = [member for member in self.members.present() if member.callback is None]
+        for member in silent:
+            if self._heard_at[member.id] < heard_before:
+                await self.leave(member.id)
+
+    async def save_cursors(self) -> None:
+        """Put into the log how far everybody is, as far as it has changed."""
+        live = {member_id: delivery.outbox.cursor for member_id, delivery in self.deliveries.items()}
+        cursors = self._cursors | live
+        changed = dict(cursors.items() - self._saved_cursors.items())
+        if changed:
+            await self.log.save_cursors(changed)
+            self._saved_cursors = cursors
+
+    async def forget_before(self, at: float) -> None:
+        """Drop what is older than `at` (Unix seconds)."""
+        for member_id in await self.log.forget_before(at):
+            self.members.forget(member_id)
+            self._cursors.pop(member_id, None)
+            self._heard_at.pop(member_id, None)
+
+    def _turn(self, member_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(member_id, asyncio.Lock())
+
+    async def _leave(self, member_id: str, note: str, *, hold_name: bool) -> bool:
+        member = self.members.get(member_id)
+        if member is None or not member.present:
+            return False
+        now = self.clock.unix()
+        held_until = now + NAME_HELD_SECONDS if hold_name else 0.0
+        gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until)
+        await self._announce(_notice(gone, "leave", f"left the chat{note}", now), gone)
+        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, note)
+        await self._cut_delivery(member_id)
+        return True
+
+    async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
+        member_id = delivery.member.id
+        async with self._turn(member_id):
+            # Somebody who came back with its token while this delivery gave up has a new one.
+            if self.deliveries.get(member_id) is delivery:
+                await self._leave(member_id, UNREACHABLE_NOTE if evicted else "", hold_name=evicted)
+
+    def _start_delivery(self, member: Member, callback: Callback) -> None:
+        cursor, now = self._cursors[member.id], self.clock.monotonic()
+        delivery = Delivery(
+            member,
+            Outbox(member.id, cursor, member.max_batch, self._evict_after, now),
+            callback,
+            log=self.log,
+            clock=self.clock,
+            reachability=self._reachability,
+            farewell=self._farewell,
+        )
+        self.deliveries[member.id] = delivery
+        delivery.start()
+
+    async def _cut_delivery(self, member_id: str) -> None:
+        delivery = self.deliveries.pop(member_id, None)
+        if delivery is not None:
+            await delivery.cut()
+            self._cursors[member_id] = delivery.outbox.cursor
+
+    async def _announce(self, notice: Draft, member: Member) -> int:
+        """Store a notice together with the member as it is from now on; gives the notice's `seq`."""
+        appended = await self._append(notice, member)
+        self.members.put(member)
+        return appended.entry.seq
+
+    async def _store(self, member: Member) -> None:
+        try:
+            await self.log.put_member(member)
+        except NotStored as error:
+            raise _not_stored(error) from None
+        self.members.put(member)
+
+    async def _append(self, draft: Draft, member: Member | None = None) -> Appended:
+        try:
+            return await self.log.append(draft, member)
+        except Taken as taken:
+            raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
+        except MessageIdReused:
+            raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
+        except NotStored as error:
+            raise _not_stored(error) from None
+
+
+def _not_stored(error: NotStored) -> ContractError:
+    journal.server.error("Not stored: %s", error)
+    return ContractError(ErrorCode.NOT_STORED)
+
+
+def _where(member: Member) -> str:
+    return member.callback or member.caller
+
+
+def _notice(member: Member, event: str, did: str, now: float) -> Draft:
+    return Draft(sender_id=member.id, sender_name=member.name, text=f"{member.name} {did}", at=now, event=event)
+
+
+def _rename_notice(before: Member, after: Member, now: float) -> Draft:
+    text = f"{before.name} is now {after.name}"
+    return Draft(sender_id=after.id, sender_name=after.name, text=text, at=now, event="rename")

@@ -1,0 +1,134 @@
+"""The HTTP edge: POST /rpc, /healthz and /readyz."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from protocol.methods import (
+    ACCEPTED_CONTENT_TYPES,
+    CONTENT_TYPE,
+    HEALTH_PATH,
+    MAX_BODY_BYTES,
+    READY_PATH,
+    REQUEST_READ_SECONDS,
+    RPC_PATH,
+)
+from protocol.signing import ID_HEADER
+from server.core.address_policy import IPNetwork
+from server.core.caller import Caller, find_caller
+from server.methods import CallContext
+from server.rpc import RpcFront
+
+FRONT: Final = web.AppKey("front", RpcFront)
+FORWARDING_HEADERS: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+RETRY_AFTER_DRAIN: Final = "5"
+USAGE: Final = (
+    "Send JSON-RPC 2.0 as application/json, for example:\n"
+    """curl --json '{"jsonrpc":"2.0","method":"Register","params":{"name":"Alice"},"id":1}' http://HOST:9999/rpc\n"""
+)
+
+
+class RpcEndpoint:
+    """Serves `POST /rpc` until it is told to drain."""
+
+    def __init__(self, trusted_proxies: Sequence[IPNetwork], read_seconds: float = REQUEST_READ_SECONDS) -> None:
+        """`read_seconds` is how long a body may take to come in. The app brings the front, as `FRONT`."""
+        self._trusted_proxies = trusted_proxies
+        self._read_seconds = read_seconds
+        self._draining = False
+        self._in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_post(RPC_PATH, self.rpc)
+        app.router.add_get(HEALTH_PATH, self.health)
+        app.router.add_get(READY_PATH, self.ready)
+
+    async def drain(self) -> None:
+        """Refuse new calls from now on, and return when those in flight are answered."""
+        self._draining = True
+        await self._quiet.wait()
+
+    async def rpc(self, request: web.Request) -> web.Response:
+        """Answer one POST."""
+        if self._draining:
+            return _unavailable()
+        self._in_flight += 1
+        self._quiet.clear()
+        try:
+            return await self._answer(request)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Tell that the process lives."""
+        return web.Response(text="ok\n")
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Tell whether calls are taken."""
+        return _unavailable() if self._draining else web.Response(text="ready\n")
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if (refusal := _refusal(request)) is not None:
+            return refusal
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                body = await request.read()
+        except TimeoutError:
+            return _closing(408, f"the body did not come within {self._read_seconds:g} s\n")
+        except web.HTTPRequestEntityTooLarge:
+            return _too_large()
+        context = CallContext(self._caller(request), _token(request))
+        answer = await request.app[FRONT].answer(body, context)
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    def _caller(self, request: web.Request) -> Caller:
+        forwarding = {
+            name: ", ".join(request.headers.getall(name)) for name in FORWARDING_HEADERS if name in request.headers
+        }
+        return find_caller(request.remote or "", forwarding, self._trusted_proxies)
+
+
+def _refusal(request: web.Request) -> web.Response | None:
+    """Refuse by the head alone what need not be read."""
+    if ID_HEADER in request.headers:
+        return _closing(421, "this is the address of a server, not of a callback\n")
+    if request.content_type not in ACCEPTED_CONTENT_TYPES:
+        return _closing(415, USAGE)
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        return _closing(415, "send the body without Content-Encoding\n")
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return _too_large()
+    return None
+
+
+def _token(request: web.Request) -> str | None:
+    """Read `Authorization: Bearer TOKEN` (RFC 6750, section 2.1); any other form counts as no token."""
+    values = request.headers.getall(hdrs.AUTHORIZATION, [])
+    parts = values[0].split(" ") if len(values) == 1 else []
+    if len(parts) == 2 and parts[0].lower() == "bearer" and parts[1].isascii():
+        return parts[1] or None
+    return None
+
+
+def _too_large() -> web.Response:
+    return _closing(413, f"a request may have at most {MAX_BODY_BYTES} bytes\n")
+
+
+def _unavailable() -> web.Response:
+    return web.Response(status=503, headers={hdrs.RETRY_AFTER: RETRY_AFTER_DRAIN}, text="the server is stopping\n")
+
+
+def _closing(status: int, text: str) -> web.Response:
+    """Refuse without having read the body: the connection cannot be used for another request."""
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response

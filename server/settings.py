@@ -1,0 +1,115 @@
+"""The server's settings: one table, from which flags, environment variables, checks and help are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Final, NamedTuple
+
+import click
+
+from server.core.address_policy import IPNetwork
+from server.journal import LEVELS
+
+MEMORY_STORE: Final = "memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator has decided. The table below tells each field."""
+
+    host: str = "0.0.0.0"  # noqa: S104 (a server is to be reached)
+    port: int = 9999
+    store: str = MEMORY_STORE
+    callback_allow: tuple[IPNetwork, ...] = ()
+    trusted_proxies: tuple[IPNetwork, ...] = ()
+    join_key: str | None = None
+    evict_after: float = 30.0
+    retention_days: float = 30.0
+    log_format: str = "text"
+    log_level: str = "info"
+    log_texts: bool = True
+
+
+class Networks(click.ParamType[tuple[IPNetwork, ...]]):
+    """Networks in CIDR notation, apart by commas or spaces."""
+
+    name = "cidr,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[IPNetwork, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(ip_network(part) for part in str(value).replace(",", " ").split())
+        except ValueError as error:
+            self.fail(f"{error}; give networks like 10.0.0.0/8, apart by commas", param, ctx)
+
+
+class Store(click.ParamType[str]):
+    """Where the log is kept."""
+
+    name = "store"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        if value != MEMORY_STORE:
+            self.fail(f"{value!r} is not a store that this version knows; give {MEMORY_STORE}", param, ctx)
+        return MEMORY_STORE
+
+
+class Setting(NamedTuple):
+    """One row: the field of `Settings`, its type, and its help. Flag, variable and default follow from the field."""
+
+    field: str
+    type: click.ParamType[Any]
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"CHAT_{self.field.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return f"--{self.field.replace('_', '-')}"
+
+
+TABLE: Final = (
+    Setting("host", click.STRING, "Address to listen on."),
+    Setting("port", click.IntRange(0, 65535), "Port to listen on; 0 takes any that is free."),
+    Setting("store", Store(), "Where messages and members are kept; memory: is gone with the process."),
+    Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
+    Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
+    Setting("join_key", click.STRING, "A key that newcomers must know; without it everybody may come."),
+    Setting("evict_after", click.FloatRange(min=0), "Seconds of failures after which a recipient has left."),
+    Setting("retention_days", click.FloatRange(min=0, min_open=True), "Days for which messages and the away are kept."),
+    Setting("log_format", click.Choice(["text", "json"]), "How log lines are written."),
+    Setting("log_level", click.Choice(sorted(LEVELS)), "The least level that is logged."),
+    Setting("log_texts", click.BOOL, "Whether the log shows what people write."),
+)
+
+
+def command(run: Callable[[Settings], None]) -> click.Command:
+    """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
+
+    def start(**values: Any) -> None:
+        run(Settings(**values))
+
+    options = [_option(setting) for setting in TABLE]
+    return click.Command("python -m server", params=list(options), callback=start, help="Run the Ringback server.")
+
+
+def _option(setting: Setting) -> click.Option:
+    default = getattr(Settings(), setting.field)
+    return click.Option(
+        [setting.flag],
+        type=setting.type,
+        default="" if default == () else default,
+        help=setting.help,
+        envvar=setting.variable,
+        show_envvar=True,
+        show_default=bool(default),
+    )
