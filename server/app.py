@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from protocol.methods import DRAIN_SECONDS, MAX_BODY_BYTES, REGISTER
+from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
 from server import journal
 from server.broadcaster import broadcast
 from server.callbacks import Callbacks, callback_session
@@ -39,6 +39,9 @@ class Surroundings:
 
     clock: Clock = field(default_factory=SystemClock)
     resolver: Resolver = field(default_factory=SystemResolver)
+    exchange_seconds: float = EXCHANGE_SECONDS
+    read_seconds: float = REQUEST_READ_SECONDS
+    drain_seconds: float = DRAIN_SECONDS
 
 
 class Server:
@@ -48,7 +51,8 @@ class Server:
         """Use a socket made by `listen`."""
         self.host, self.port = listener.getsockname()[:2]
         self._listener = listener
-        self._endpoint = RpcEndpoint(settings.trusted_proxies)
+        self._drain_seconds = surroundings.drain_seconds
+        self._endpoint = RpcEndpoint(settings.trusted_proxies, surroundings.read_seconds)
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._endpoint.add_to(self.app)
         policy = _policy(settings, self.host, self.port)
@@ -63,13 +67,13 @@ class Server:
         await web.SockSite(self._runner, self._listener, backlog=BACKLOG).start()
 
     async def stop(self) -> None:
-        """Drain for ten seconds at most: refuse new calls, let calls and POSTs in flight finish, save, close."""
+        """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(self._drain_seconds):
                 await self._endpoint.drain()
                 await self.app[ROOM].close()
         except TimeoutError:
-            journal.server.warning("Not everything in flight could finish within %g s", DRAIN_SECONDS)
+            journal.server.warning("Not everything in flight could finish within %g s", self._drain_seconds)
         await self._runner.cleanup()
 
 
@@ -94,7 +98,7 @@ async def _run_room(
         stack.push_async_callback(log.close)
         room = Room(
             log,
-            Callbacks(session, around.resolver, policy),
+            Callbacks(session, around.resolver, policy, around.exchange_seconds),
             around.clock,
             evict_after=settings.evict_after,
             log_texts=settings.log_texts,

@@ -38,8 +38,15 @@ class AddressNotAllowed(CallbackError):
 class Callbacks:
     """The shared connections, and who may be called through them."""
 
-    def __init__(self, session: aiohttp.ClientSession, resolver: Resolver, policy: AddressPolicy) -> None:
-        """Use `session` as `callback_session` makes it."""
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        resolver: Resolver,
+        policy: AddressPolicy,
+        exchange_seconds: float = EXCHANGE_SECONDS,
+    ) -> None:
+        """Use `session` as `callback_session` makes it; one exchange may take `exchange_seconds`."""
+        self.exchange_seconds = exchange_seconds
         self._session = session
         self._resolver = resolver
         self._policy = policy
@@ -102,13 +109,14 @@ class Callback:
         return f"<Callback {self.url.text} at {self._address}>"
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Post once and read the answer, all within five seconds. Raises `CallbackError`, `AddressNotAllowed`."""
+        """Post once and read the answer, all within `exchange_seconds`. Raises `CallbackError`, `AddressNotAllowed`."""
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with asyncio.timeout(self._callbacks.exchange_seconds):
                 return await self._post_to_some_address(body, headers)
         except TimeoutError:
             self._address = None
-            raise CallbackError("timeout", f"no complete answer within {EXCHANGE_SECONDS:g} s") from None
+            seconds = self._callbacks.exchange_seconds
+            raise CallbackError("timeout", f"no complete answer within {seconds:g} s") from None
 
     async def _post_to_some_address(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         known = self._address

@@ -1,0 +1,37 @@
+"""Fixtures for everybody."""
+
+import os
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.fakes import Recipient, RunningServer
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def server(session: aiohttp.ClientSession) -> AsyncIterator[RunningServer]:
+    async with RunningServer(session) as server:
+        yield server
+
+
+@pytest.fixture
+async def recipient() -> AsyncIterator[Recipient]:
+    async with Recipient() as recipient:
+        yield recipient
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """Where everything must run (RINGBACK_NO_SKIPS=1), a skipped test is a failed one."""
+    report = yield
+    if report.skipped and os.environ.get("RINGBACK_NO_SKIPS") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and nothing may be: {report.longrepr}"
+    return report
