@@ -1,0 +1,202 @@
+"""The composition root: one session to the server, one endpoint that it rings, and the face that was asked for."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+from client.callback import CallbackEndpoint
+from client.headless import Headless, serve_page
+from client.participant import Listener, NewParticipant, Participant
+from client.piped import PipedTerminal
+from client.rpc import ServerRpc
+from client.settings import Face, Settings
+from client.terminal import Terminal
+from client.web.page import Page
+
+PAGE_PORT: Final = 8080
+SHUTDOWN_SECONDS: Final = 2.0
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+def run(settings: Settings) -> int:
+    """Run until the face ends or a signal comes, and give the exit code."""
+    has_page = settings.face in (Face.HEADLESS, Face.PAGE)
+    _set_up_output(has_page)
+    try:
+        listening = listen(settings, PAGE_PORT if has_page else 0)
+    except OSError as error:
+        sys.stderr.write(f"[CLIENT] [ERROR] {_cannot_listen(error)}\n")
+        return 1
+    with listening, asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        return runner.run(serve(settings, listening))
+
+
+def listen(settings: Settings, default_port: int) -> socket.socket:
+    """Open the socket for the server's calls and for browsers; raises `OSError`."""
+    host = settings.client_host or listening_host(settings.server)
+    port = default_port if settings.client_port is None else settings.client_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family)
+    except OSError as error:
+        # `create_server` repeats the address in `strerror`; a negative number is one of getaddrinfo's.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise OSError(error.errno, f"{host}:{port}: {why}") from error
+
+
+def listening_host(server: str) -> str:
+    """Give the address to listen on: loopback if the server is there (nobody else need call), else any."""
+    host = urlsplit(server).hostname or ""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "0.0.0.0"  # noqa: S104  # a server elsewhere could not call loopback
+    if address.version == 6:
+        return "::1" if address.is_loopback else "::"
+    return "127.0.0.1" if address.is_loopback else "0.0.0.0"  # noqa: S104
+
+
+async def serve(settings: Settings, listening: socket.socket) -> int:
+    """Serve callbacks (and the page) on `listening` while the face runs; give the exit code."""
+    host, port = listening.getsockname()[:2]
+    # A server that is called at ::1 would ring there, where an endpoint on 127.0.0.1 does not listen.
+    family = socket.AF_INET if host == "127.0.0.1" else socket.AF_UNSPEC
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(family=family, limit=0)) as session:
+        rpc = ServerRpc(session, settings.server)
+        endpoint = CallbackEndpoint()
+
+        def new_participant(listener: Listener, join_key: str | None) -> Participant:
+            callback = settings.callback or f":{port}"
+            return Participant(rpc, endpoint, callback, listener, join_key=join_key or settings.join_key)
+
+        app = web.Application()
+        endpoint.add_to(app)
+        if settings.face in (Face.HEADLESS, Face.PAGE):
+            page = Page(new_participant, hosts=settings.page_hosts, server=settings.server, cookie_name=_cookie(port))
+            page.add_to(app)
+        async with _listening(app, listening):
+            return await until_stopped(_face(settings, new_participant, page_address(host, port, _in_container())))
+
+
+def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Coroutine[Any, Any, int]:
+    if settings.face is Face.PAGE:
+        return serve_page(page, settings.server)
+    if settings.face is Face.HEADLESS:
+        return Headless(new_participant, settings.server, settings.name, page).run()
+    terminal = Terminal if sys.stdin is not None and sys.stdin.isatty() else PipedTerminal
+    return terminal(new_participant, settings.server, settings.name).run()
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
+    runner = new_runner(app)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def new_runner(app: web.Application) -> web.AppRunner:
+    """Make the HTTP server of `app`, such that nothing a peer sends leaves a traceback in the log."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        logger=_http_log(),
+        # What is signed is what travels; and nothing small can unfold to something big.
+        auto_decompress=False,
+    )
+
+
+async def until_stopped(face: Coroutine[Any, Any, int]) -> int:
+    """Run `face`; at SIGTERM, SIGINT or SIGHUP let it clean up (it is cancelled) and give 0."""
+    running = asyncio.create_task(face)
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        running.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        return 0
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _http_log() -> logging.Logger:
+    log = logging.getLogger("client.http")
+    log.addFilter(_is_worth_a_line)
+    return log
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Drop what aiohttp reports, with a traceback, of a malformed request: it got its 400."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return not isinstance(fault, HttpProcessingError | web.RequestPayloadError)
+
+
+def page_address(host: str, port: int, in_container: bool) -> str:
+    """Say where the page is, for a person; the port that a container publishes cannot be known from within."""
+    everywhere = host in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
+    address = f"http://{'localhost' if everywhere else host}:{port}"
+    if in_container:
+        address += f" inside this container; from outside: docker compose port --index N client {port}"
+    return address
+
+
+def _in_container() -> bool:
+    return Path("/.dockerenv").exists()
+
+
+def _cookie(port: int) -> str:
+    """Name the page's cookie: cookies ignore ports, and two clients may share one host."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", f"ringback-{socket.gethostname()}-{port}")
+
+
+def _cannot_listen(error: OSError) -> str:
+    return f"Cannot listen on {error.strerror}. Choose another CHAT_CLIENT_HOST or CHAT_CLIENT_PORT (0: any free port)."
+
+
+def _set_up_output(has_page: bool) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a locale without the letters of a name ends no chat
+    # A log line would tear what is being typed; a container's log is where one is looked for.
+    level = logging.WARNING if has_page else logging.CRITICAL
+    logging.basicConfig(level=level, format="[CLIENT] [%(levelname)s] %(message)s")
+    logging.addLevelName(logging.WARNING, "WARN")
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # a platform without it
+        return None
+    return uvloop.new_event_loop

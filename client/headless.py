@@ -1,0 +1,109 @@
+"""The face without a person: a seat that prints what it hears (`docker compose logs client`)."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from client.errors import CallRefused, ServerUnreachable
+from client.participant import LONGEST_DELAY, ConnectionState, NewParticipant, backoff
+from client.printable import line_of, printable
+from protocol.errors import ErrorCode
+from protocol.messages import ChatMessage, ReceiveTypingParams
+from protocol.methods import MAX_NAME_CHARS
+
+OPEN_PAGE: Final = "Chat in a browser: "
+
+
+def say(line: str) -> None:
+    """Print a line at once: who follows the log waits for it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def serve_page(page: str, server: str) -> int:
+    """Take no seat: the page's visitors take their own. Runs until it is cancelled."""
+    say(f"[CLIENT] {OPEN_PAGE}{page}")
+    say(f"[CLIENT] Chat server: {server}")
+    await asyncio.Event().wait()
+    return 0
+
+
+def numbered(name: str, number: int) -> str:
+    """Give the name to try: itself, then `name-2`, `name-3`, within the limit of length."""
+    suffix = "" if number == 1 else f"-{number}"
+    return name[: MAX_NAME_CHARS - len(suffix)] + suffix
+
+
+class Headless:
+    """Takes a seat, whatever it takes, and prints. `name` None: `client-` and the host's (a container's id)."""
+
+    def __init__(
+        self,
+        new_participant: NewParticipant,
+        server: str,
+        name: str | None,
+        page: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._participant = new_participant(self, None)
+        self._server = server
+        self._name = name or f"client-{socket.gethostname()}"
+        self._page = page
+        self._sleep = sleep
+        self._over = asyncio.Event()
+        self._problem = ""
+
+    async def run(self) -> int:
+        """Run until cancelled, or until another process takes the seat (exit code 1)."""
+        say(f"[CLIENT] {OPEN_PAGE}{self._page}")
+        try:
+            if not await self._take_seat():
+                return 2
+            await self._over.wait()
+            return 1
+        finally:
+            await self._participant.leave()
+
+    async def _take_seat(self) -> bool:
+        """Try until it works, under the first free name; False when the server will never accept the name."""
+        number = 1
+        delays = backoff()
+        while True:
+            try:
+                await self._participant.enter(numbered(self._name, number))
+                return True
+            except (CallRefused, ServerUnreachable) as error:
+                code = error.code if isinstance(error, CallRefused) else None
+                if code == ErrorCode.TAKEN:
+                    number += 1
+                    continue
+                if code == ErrorCode.INVALID_PARAMS:
+                    self._complain(str(error))
+                    return False
+                self._complain(f"{error} Trying again until it works.")
+                await self._sleep(max(next(delays), min(error.retry_after or 0.0, LONGEST_DELAY)))
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            say(f"[CLIENT] [ERROR] {printable(problem)}")
+
+    def on_message(self, message: ChatMessage) -> None:
+        """Show it."""
+        say(line_of(message))
+
+    def on_typing(self, who: ReceiveTypingParams) -> None:
+        """Say nothing: nobody is looking."""
+
+    def on_state(self, state: ConnectionState, detail: str) -> None:
+        """Tell what a person has to know, and end when another process has the seat."""
+        if state is ConnectionState.ONLINE:
+            me = self._participant
+            self._problem = ""
+            say(f"[CLIENT] Joined as {printable(me.name)} (ID: {printable(me.id)}) at {self._server}")
+        if detail:
+            say(f"[CLIENT] {printable(detail)}")
+        if state is ConnectionState.REPLACED:
+            self._over.set()

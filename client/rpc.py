@@ -1,0 +1,105 @@
+"""Calls to the server: jsonrpcclient's requests and replies, over an aiohttp session."""
+
+import os
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import jsonrpcclient
+import msgspec
+
+from client.errors import CallRefused, ServerUnreachable
+from protocol.errors import ErrorCode
+from protocol.methods import CONTENT_TYPE, RPC_PATH
+
+T = TypeVar("T")
+
+# Register waits up to 5 s for the server's call back, and may queue behind 63 others that do.
+TIMEOUT: Final = aiohttp.ClientTimeout(total=15.0, sock_connect=5.0)
+LONGEST_RETRY_AFTER: Final = 3600.0
+
+
+class ServerRpc:
+    """The server's methods, at `server` (its base address, such as `http://localhost:9999`)."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self._session = session
+        self.server = server.rstrip("/")
+
+    async def call(self, method: str, params: msgspec.Struct, result: type[T], token: str | None = None) -> T:
+        """Call `method` and give its result as `result`.
+
+        Raises `CallRefused` for the server's errors and `ServerUnreachable` when there was no answer that counts.
+        """
+        given = {name: value for name, value in msgspec.to_builtins(params).items() if value is not None}
+        request = jsonrpcclient.request(method, params=given)
+        return self._result(await self._post(_encode(request), token), request["id"], result)
+
+    async def _post(self, body: bytes, token: str | None) -> bytes:
+        headers = {"Content-Type": CONTENT_TYPE}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            # A redirect is not followed: it would carry the token to another place.
+            async with self._session.post(
+                self.server + RPC_PATH, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise self._wrong_status(response)
+                return await response.read()
+        except TimeoutError as error:
+            raise ServerUnreachable(f"The chat server at {self.server} does not answer.") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ServerUnreachable(f"The chat server at {self.server} cannot be reached: {_why(error)}.") from error
+
+    def _wrong_status(self, response: aiohttp.ClientResponse) -> ServerUnreachable:
+        if response.status == 503:
+            return ServerUnreachable(
+                f"The chat server at {self.server} is not ready.", _seconds(response.headers.get("Retry-After", ""))
+            )
+        return ServerUnreachable(f"{self.server} answered with HTTP status {response.status}: is it a chat server?")
+
+    def _result(self, body: bytes, request_id: object, result: type[T]) -> T:
+        try:
+            reply = jsonrpcclient.parse(msgspec.json.decode(body))
+            if isinstance(reply, jsonrpcclient.Error):
+                refusal = msgspec.convert(reply._asdict(), _Refusal)
+                raise CallRefused(refusal.code, refusal.message, refusal.data)
+            if not isinstance(reply, jsonrpcclient.Ok) or reply.id != request_id:
+                raise ValueError("not an answer to this request")
+            return msgspec.convert(reply.result, result)
+        # jsonrpcclient takes the shape of a reply for granted, and trips over any other.
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            raise ServerUnreachable(
+                f"What answers at {self.server} does not speak as a chat server of this version does."
+            ) from error
+
+
+class _Refusal(msgspec.Struct):
+    """The error object of a reply."""
+
+    code: int
+    message: str = ""
+    data: dict[str, Any] | None = None
+
+
+def _encode(request: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(request)
+    except UnicodeEncodeError:  # half a surrogate pair, as a terminal of another encoding may give it
+        problem = {"field": "text", "problem": "it holds characters that are no Unicode"}
+        raise CallRefused(ErrorCode.INVALID_PARAMS, ErrorCode.INVALID_PARAMS.message, problem) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name does not resolve"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # asyncio's own text would name every address that it tried.
+        return os.strerror(error.os_error.errno) if error.os_error.errno else "the connection failed"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection"
+    return str(error) or type(error).__name__
+
+
+def _seconds(header: str) -> float | None:
+    return min(float(header), LONGEST_RETRY_AFTER) if header.isascii() and header.isdigit() else None

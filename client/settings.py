@@ -1,0 +1,211 @@
+"""The client's settings: one table, from which come the flags, the environment variables, the checks and `--help`."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from client.printable import printable
+from protocol.methods import MAX_NAME_CHARS
+
+HELP: Final = """Join a Ringback chat.
+
+Each setting is a flag and an environment variable. The flag wins; an empty variable counts as not set."""
+
+
+class Face(StrEnum):
+    """How a client shows itself."""
+
+    AUTO = "auto"
+    TERMINAL = "terminal"
+    HEADLESS = "headless"
+    PAGE = "page"
+
+
+# Each check gives the value, or raises ValueError with a sentence that says what would be right.
+
+
+def _server(text: str) -> str:
+    if not _is_base_address(text):
+        raise ValueError("expected an http or https address such as http://localhost:9999")
+    return text.rstrip("/")
+
+
+def _is_base_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+    extras = url.username is not None or url.query or url.fragment or not text.isprintable() or " " in text
+    return url.scheme in ("http", "https") and bool(url.hostname) and port != 0 and not extras
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not 1 <= len(name) <= MAX_NAME_CHARS or printable(name) != name or re.search("[@/:]", name):
+        raise ValueError(f"expected 1 to {MAX_NAME_CHARS} characters, no control characters, and none of @ / :")
+    return name
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise ValueError("expected a whole number from 0 to 65535 (0: any free port)")
+    return int(text)
+
+
+def _callback(text: str) -> str:
+    if text.startswith(":"):
+        if not _port(text[1:]):
+            raise ValueError("expected a port from 1 to 65535 after the colon")
+        return text
+    if not _is_base_address(text):
+        raise ValueError("expected http://HOST:PORT, at which the server reaches this client, or :PORT")
+    return text.rstrip("/")
+
+
+def _page_hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    if not hosts or not all(re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", host) for host in hosts):
+        raise ValueError("expected host names apart by commas, without http://, such as localhost,chat.example")
+    return hosts
+
+
+def _face(text: str) -> Face:
+    try:
+        return Face(text.lower())
+    except ValueError:
+        raise ValueError(f"expected one of {', '.join(Face)}") from None
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected printable characters only")
+    return text
+
+
+def _row(variable: str, check: Callable[[str], object], metavar: str, help: str, default: str = "") -> dict[str, Any]:
+    """Write one row: the field's name makes the flag; `default` tells in words one that depends on others."""
+    return {"variable": variable, "check": check, "metavar": metavar, "help": help, "default": default}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The table, and one run's settings."""
+
+    face: Face = field(
+        default=Face.AUTO,
+        metadata=_row(
+            "CHAT_FACE",
+            _face,
+            "|".join(Face),
+            "How to show the chat: a terminal; headless, which takes a seat, prints what it hears and serves the web"
+            " page; or the page alone.",
+            "auto: terminal when stdin is one, else headless",
+        ),
+    )
+    server: str = field(
+        default="http://localhost:9999",
+        metadata=_row("CHAT_SERVER", _server, "URL", "Address of the chat server."),
+    )
+    name: str | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_NAME",
+            _name,
+            "NAME",
+            "Your name in the chat.",
+            "a terminal asks, a pipe's first line is taken, headless is client-HOSTNAME",
+        ),
+    )
+    join_key: str | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_JOIN_KEY",
+            _one_line,
+            "KEY",
+            "Key that the server wants of newcomers. Others on this machine can see it when it is given as a flag.",
+            "none",
+        ),
+    )
+    client_host: str | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_CLIENT_HOST",
+            _one_line,
+            "ADDRESS",
+            "Address on which to listen for the server's calls, and for browsers.",
+            "loopback when the server is there, else 0.0.0.0",
+        ),
+    )
+    client_port: int | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_CLIENT_PORT",
+            _port,
+            "PORT",
+            "Port on which to listen; 0: any free one.",
+            "8080 with a page, 0 for a terminal",
+        ),
+    )
+    callback: str | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_CALLBACK",
+            _callback,
+            "URL",
+            "Address at which the server reaches this client, if it is not the one that the client calls from.",
+            ":PORT, at the address that the client calls from",
+        ),
+    )
+    page_hosts: tuple[str, ...] = field(
+        default=("localhost", "127.0.0.1", "[::1]"),
+        metadata=_row(
+            "CHAT_PAGE_HOSTS",
+            _page_hosts,
+            "HOST,…",
+            "Host names under which the page may be opened, at any port or as NAME:PORT at that one.",
+            "localhost,127.0.0.1,[::1]",
+        ),
+    )
+
+
+class _Checked(click.ParamType[Any]):
+    """A row's check, as click wants it."""
+
+    name = "value"
+
+    def __init__(self, check: Callable[[str], object]) -> None:
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        try:
+            return self._check(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)  # without the value: it may be a key
+
+
+def command(run: Callable[[Settings], int]) -> click.Command:
+    """Make the command line; it calls `run` with the settings and exits with what that returns."""
+
+    def invoke(**given: Any) -> None:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        click.get_current_context().exit(run(settings))
+
+    options: list[click.Parameter] = [
+        click.Option(
+            [f"--{row.name.replace('_', '-')}"],
+            type=_Checked(row.metadata["check"]),
+            metavar=row.metadata["metavar"],
+            envvar=row.metadata["variable"],
+            show_envvar=True,
+            show_default=row.metadata["default"] or str(row.default),
+            help=row.metadata["help"],
+        )
+        for row in fields(Settings)
+    ]
+    return click.Command("client", params=options, callback=invoke, help=HELP)

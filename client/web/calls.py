@@ -1,0 +1,143 @@
+"""What the page may ask of its container, over the WebSocket: the server's methods less what the container settles.
+
+Results are the server's own; `Register` is told neither token nor secret, and who speaks is settled by the cookie.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from msgspec import Struct, UnsetType
+
+from client.errors import ClientError
+from client.web.errors import PageError
+from client.web.frames import Request, error_frame, read_params, read_request, result_frame
+from client.web.session import Session
+from client.web.tab import Tab
+from protocol.errors import ErrorCode
+from protocol.messages import (
+    GetHistoryParams,
+    GetHistoryResult,
+    Id,
+    Key,
+    ListMembersParams,
+    ListMembersResult,
+    MemberName,
+    Name,
+    NoParams,
+    RenameParams,
+    RenameResult,
+    SendMessageResult,
+    SetTypingResult,
+    Text,
+    UnregisterResult,
+)
+from protocol.methods import GET_HISTORY, LIST_MEMBERS, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
+
+logger = logging.getLogger(__name__)
+
+
+class EnterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page's `Register`: callback, secret and the rest are the container's business."""
+
+    name: Name
+    join_key: Key | None = None
+
+
+class EnterResult(Struct, frozen=True, kw_only=True):
+    """What the page is told of a `RegisterResult`."""
+
+    id: str
+    name: str
+    epoch: str
+    seq: int
+    cursor: int
+    members: list[MemberName]
+    member_count: int
+
+
+class SayParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page's `SendMessage`."""
+
+    text: Text
+    client_msg_id: Id | None = None
+
+
+async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
+    """Give the answer to one frame of a tab; None to a notification. Raises nothing, whatever the frame holds."""
+    try:
+        request = read_request(frame)
+    except PageError as error:
+        return error_frame(None, error)
+    request_id = None if isinstance(request.id, UnsetType) else request.id
+    try:
+        answered = result_frame(request_id, await _call(session, tab, request))
+    except ClientError as error:
+        answered = error_frame(request_id, error)
+    except Exception:  # a flaw of ours must cost this one call, not the tab, and must be seen in the log
+        logger.exception("[ERROR] %s of the page failed", request.method)
+        flaw = PageError(ErrorCode.INTERNAL_ERROR, "Something broke in this page's container; its log says what.")
+        answered = error_frame(request_id, flaw)
+    return None if isinstance(request.id, UnsetType) else answered
+
+
+async def _call(session: Session, tab: Tab, request: Request) -> Struct:
+    if request.method not in METHODS:
+        words = f"This page's container has no such method; it has {', '.join(METHODS)}."
+        raise PageError(ErrorCode.METHOD_NOT_FOUND, words)
+    shape, method = METHODS[request.method]
+    return await method(session, tab, read_params(request, shape))
+
+
+async def _register(session: Session, _tab: Tab, params: EnterParams) -> EnterResult:
+    entered = await session.enter(params.name, params.join_key)
+    return EnterResult(
+        id=entered.id,
+        name=entered.name,
+        epoch=entered.epoch,
+        seq=entered.seq,
+        cursor=entered.cursor,
+        members=entered.members,
+        member_count=entered.member_count,
+    )
+
+
+async def _unregister(session: Session, _tab: Tab, _params: NoParams) -> UnregisterResult:
+    session.seated()
+    await session.leave()
+    return UnregisterResult(success=True, message="Successfully unregistered")
+
+
+async def _send_message(session: Session, tab: Tab, params: SayParams) -> SendMessageResult:
+    seq = await session.say(tab, params.text, params.client_msg_id)
+    return SendMessageResult(success=True, message="Message sent successfully", seq=seq)
+
+
+async def _get_history(session: Session, _tab: Tab, params: GetHistoryParams) -> GetHistoryResult:
+    return await session.seated().history(before=params.before, after=params.after, limit=params.limit)
+
+
+async def _list_members(session: Session, _tab: Tab, params: ListMembersParams) -> ListMembersResult:
+    return await session.seated().members(after_id=params.after_id, limit=params.limit)
+
+
+async def _rename(session: Session, _tab: Tab, params: RenameParams) -> RenameResult:
+    name = await session.rename(params.name)
+    return RenameResult(success=True, message=f"You are {name} now", name=name)
+
+
+async def _set_typing(session: Session, _tab: Tab, _params: NoParams) -> SetTypingResult:
+    await session.seated().set_typing()
+    return SetTypingResult(success=True)
+
+
+# Any: each method takes the parameters of its own row, which `_call` reads by that row's shape.
+METHODS: Final[dict[str, tuple[type[Struct], Callable[[Session, Tab, Any], Awaitable[Struct]]]]] = {
+    REGISTER: (EnterParams, _register),
+    UNREGISTER: (NoParams, _unregister),
+    SEND_MESSAGE: (SayParams, _send_message),
+    GET_HISTORY: (GetHistoryParams, _get_history),
+    LIST_MEMBERS: (ListMembersParams, _list_members),
+    RENAME: (RenameParams, _rename),
+    SET_TYPING: (NoParams, _set_typing),
+}

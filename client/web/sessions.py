@@ -1,0 +1,97 @@
+"""The browser sessions of this process, by their cookie. One whose last tab closed keeps its seat for a while."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from client.web.errors import TooMany
+from client.web.session import Session
+from client.web.tab import Tab
+
+MAX_SESSIONS: Final = 200
+MAX_TABS: Final = 32  # of one session
+GRACE_SECONDS: Final = 60.0
+LEAVE_SECONDS: Final = 5.0  # for all sessions together, when the process stops
+
+logger = logging.getLogger(__name__)
+
+
+class Sessions:
+    """Which session a cookie stands for, and when one ends."""
+
+    def __init__(
+        self,
+        new_session: Callable[[], Session],
+        *,
+        limit: int = MAX_SESSIONS,
+        grace: float = GRACE_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Keep up to `limit` sessions, each for `grace` seconds after its last tab closed."""
+        self._new_session = new_session
+        self._limit = limit
+        self._grace = grace
+        self._sleep = sleep
+        self._by_cookie: dict[str, Session] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_cookie)
+
+    def open(self, cookie: str, tab: Tab) -> Session:
+        """Show the cookie's session in one more tab; raises `TooMany`."""
+        session = self._by_cookie.get(cookie)
+        if session is None:
+            if len(self._by_cookie) >= self._limit:
+                raise TooMany(f"This page holds {self._limit} sessions already: try again later.")
+            session = self._by_cookie[cookie] = self._new_session()
+        elif len(session.tabs) >= MAX_TABS:
+            raise TooMany(f"This browser has {MAX_TABS} tabs of this page open: close one.")
+        waiting = self._waiting.pop(cookie, None)
+        if waiting is not None:
+            waiting.cancel()
+        session.add(tab)
+        return session
+
+    def close(self, cookie: str, tab: Tab) -> None:
+        """Forget a tab; after the last one the session has `grace` seconds left."""
+        session = self._by_cookie[cookie]
+        session.remove(tab)
+        if session.tabs:
+            return
+        if session.is_seated:
+            self._waiting[cookie] = asyncio.create_task(self._end(cookie, session))
+        else:
+            del self._by_cookie[cookie]
+
+    async def end_all(self) -> None:
+        """Close every tab and leave every seat, within `LEAVE_SECONDS`."""
+        for task in self._waiting.values():
+            task.cancel()
+        self._waiting.clear()
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await asyncio.gather(*map(self._part, self._by_cookie.values()), *self._leaving)
+        except TimeoutError:
+            logger.warning("[WARN] not every browser session could leave the room within %g s", LEAVE_SECONDS)
+
+    async def _end(self, cookie: str, session: Session) -> None:
+        await self._sleep(self._grace)
+        # From here on the cookie stands for nobody, so that no new tab shows a session that is leaving.
+        del self._by_cookie[cookie]
+        task = self._waiting.pop(cookie)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        await self._leave(session)
+
+    async def _part(self, session: Session) -> None:
+        closing = [tab.close(1001, "This page's container has stopped.") for tab in session.tabs]
+        await asyncio.gather(self._leave(session), *closing)
+
+    async def _leave(self, session: Session) -> None:
+        try:
+            await session.leave()
+        except Exception:  # one that fails must not keep the others from leaving, and must be seen in the log
+            logger.exception("[ERROR] a browser session could not leave the room")

@@ -1,0 +1,119 @@
+import asyncio
+import os
+import select
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from client.piped import LONGEST_LINE_BYTES, PipedTerminal, read_lines
+from protocol.errors import ContractError, ErrorCode
+from tests.client.fake_server import Rig, rig, ring_message
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Rig]:
+    async with rig() as made:
+        yield made
+
+
+class Pipe:
+    """What stands before a face that reads `reading`."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+        self._open = True
+
+    def write(self, text: bytes) -> None:
+        os.write(self.writing, text)
+
+    def end(self) -> None:
+        if self._open:
+            os.close(self.writing)
+            self._open = False
+
+
+@pytest.fixture
+def stdin() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.end()
+    os.close(pipe.reading)
+
+
+async def chat(room: Rig, stdin: Pipe, name: str | None = "Alice") -> int:
+    return await PipedTerminal(room.participant, room.server.url, name, stdin.reading).run()
+
+
+async def test_each_line_is_a_message_and_at_the_end_it_leaves(room: Rig, stdin: Pipe) -> None:
+    stdin.write("eins\n\n  zwei \r\ndrei, ä".encode())
+    stdin.end()
+    assert await chat(room, stdin) == 0
+    assert list(room.server.sent.values()) == ["eins", "zwei", "drei, ä"]
+    assert room.server.methods()[-1] == "Unregister"
+
+
+async def test_without_a_name_the_first_line_is_the_name(room: Rig, stdin: Pipe) -> None:
+    stdin.write(b"Alice\nhi\n")
+    stdin.end()
+    assert await chat(room, stdin, None) == 0
+    assert room.server.only_member.name == "Alice"
+    assert list(room.server.sent.values()) == ["hi"]
+
+
+async def test_exit_ends_it_as_at_a_terminal(room: Rig, stdin: Pipe) -> None:
+    stdin.write(b"hi\nexit\nnot this\n")
+    assert await chat(room, stdin) == 0
+    assert list(room.server.sent.values()) == ["hi"]
+
+
+async def test_only_the_chat_is_on_stdout(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+    room.server.early = [ring_message(2, "hi\nthere")]
+    stdin.end()
+    assert await chat(room, stdin) == 0
+    assert capsys.readouterr().out == "Bob: hi\n    | there\n"
+
+
+async def test_no_name_at_all_is_told(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+    stdin.end()
+    assert await chat(room, stdin, None) == 1
+    assert "A name is needed" in capsys.readouterr().err
+
+
+async def test_a_line_that_is_refused_is_told_and_the_others_are_sent(
+    room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room.server.refuse["SendMessage"] = [ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": 4096})]
+    stdin.write(b"too long\nshort\n")
+    stdin.end()
+    assert await chat(room, stdin) == 1
+    assert list(room.server.sent.values()) == ["short"]
+    assert "Not sent: too long: The text is too long" in capsys.readouterr().err
+
+
+async def test_a_server_that_is_not_there_is_told(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+    room.server.down = 502
+    assert await chat(room, stdin) == 1
+    assert "502" in capsys.readouterr().err
+
+
+async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
+    lines = read_lines(stdin.reading)
+    stdin.write(b"x" * 60_000)  # less than a pipe holds
+    first = asyncio.ensure_future(anext(lines))
+    while not first.done():
+        await asyncio.sleep(0)
+        if select.select([], [stdin.writing], [], 0)[1]:
+            stdin.write(b"x" * 1_000)
+    assert len(await first) > LONGEST_LINE_BYTES
+    await lines.aclose()
+
+
+async def test_another_process_with_its_seat_ends_it(
+    room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chatting = asyncio.create_task(chat(room, stdin))
+    await room.sleep.begun()
+    room.server.only_member.callback = "http://127.0.0.1:1/rpc/theirs"
+    await room.sleep.let_pass()
+    assert await chatting == 1
+    assert "taken over" in capsys.readouterr().err

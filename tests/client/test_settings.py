@@ -1,0 +1,105 @@
+from dataclasses import fields
+
+import pytest
+from click.testing import CliRunner, Result
+
+from client.__main__ import choose_face
+from client.settings import Face, Settings, command
+
+
+def load(*flags: str, **variables: str) -> tuple[Settings | None, Result]:
+    """Read settings as the command line does; None when they were refused."""
+    taken: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        taken.append(settings)
+        return 0
+
+    nothing_else: dict[str, str | None] = {row.metadata["variable"]: None for row in fields(Settings)}
+    result = CliRunner().invoke(command(run), flags, env=nothing_else | variables)
+    return (taken[0] if taken else None), result
+
+
+def test_without_any_the_defaults_hold() -> None:
+    assert load()[0] == Settings()
+
+
+def test_a_variable_is_read() -> None:
+    settings, _ = load(CHAT_SERVER="https://chat.example/room/", CHAT_CLIENT_PORT="8080", CHAT_NAME=" Alice ")
+    assert settings == Settings(server="https://chat.example/room", client_port=8080, name="Alice")
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    settings, _ = load("--name", "Bob", CHAT_NAME="Alice")
+    assert settings == Settings(name="Bob")
+
+
+@pytest.mark.parametrize("row", fields(Settings), ids=lambda row: row.name)
+def test_an_empty_variable_counts_as_not_set(row: object) -> None:
+    assert load(**{row.metadata["variable"]: ""})[0] == Settings()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CHAT_FACE", "window"),
+        ("CHAT_SERVER", "localhost:9999"),
+        ("CHAT_SERVER", "ftp://localhost"),
+        ("CHAT_SERVER", "http://"),
+        ("CHAT_SERVER", "http://host:99999"),
+        ("CHAT_SERVER", "http://[::1"),
+        ("CHAT_SERVER", "http://user:secret@host"),
+        ("CHAT_SERVER", "http://host/?a=b"),
+        ("CHAT_NAME", "   "),
+        ("CHAT_NAME", "a" * 33),
+        ("CHAT_NAME", "a\x1b[2J"),
+        ("CHAT_NAME", "a:b"),
+        ("CHAT_JOIN_KEY", "a\nb"),
+        ("CHAT_CLIENT_PORT", "abc"),
+        ("CHAT_CLIENT_PORT", "-1"),
+        ("CHAT_CLIENT_PORT", "65536"),
+        ("CHAT_CLIENT_PORT", "٣"),
+        ("CHAT_CALLBACK", "my-host:8080"),
+        ("CHAT_CALLBACK", ":0"),
+        ("CHAT_CALLBACK", ":http"),
+        ("CHAT_PAGE_HOSTS", "http://localhost"),
+        ("CHAT_PAGE_HOSTS", " , "),
+    ],
+)
+def test_a_bad_value_is_refused_with_a_message_that_names_the_setting(variable: str, value: str) -> None:
+    settings, result = load(**{variable: value})
+    assert settings is None
+    assert result.exit_code == 2
+    assert variable in result.stderr
+    assert "expected" in result.stderr
+
+
+def test_a_bad_join_key_is_not_repeated() -> None:
+    _, result = load(CHAT_JOIN_KEY="hush\x07")
+    assert "hush" not in result.output
+
+
+def test_callback_and_page_hosts_take_their_forms() -> None:
+    settings, _ = load("--callback", ":8085", "--page-hosts", "Chat.Example, [::1]:8081")
+    assert settings == Settings(callback=":8085", page_hosts=("chat.example", "[::1]:8081"))
+
+
+def test_help_tells_each_setting_with_its_variable_and_its_default() -> None:
+    _, result = load("--help")
+    told = " ".join(result.output.split())
+    for row in fields(Settings):
+        assert f"--{row.name.replace('_', '-')} " in told
+        assert f"env var: {row.metadata['variable']}; default: (" in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "stdin_is_terminal", "chosen"),
+    [
+        (Face.AUTO, True, Face.TERMINAL),
+        (Face.AUTO, False, Face.HEADLESS),
+        (Face.TERMINAL, False, Face.TERMINAL),
+        (Face.PAGE, True, Face.PAGE),
+    ],
+)
+def test_auto_is_a_terminal_where_stdin_is_one(asked: Face, stdin_is_terminal: bool, chosen: Face) -> None:
+    assert choose_face(Settings(face=asked), stdin_is_terminal).face is chosen

@@ -1,0 +1,261 @@
+"""The terminal as a person has it: the program in a pseudo-terminal, and a real server."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pexpect
+import pyte
+import pytest
+
+from tests.client.fake_server import free_port
+from tests.client.processes import ENVIRONMENT, ROOT, ServerProcess
+
+COLUMNS, ROWS = 70, 20
+
+
+class Window:
+    """One terminal window with the client in it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "client", *arguments],
+            cwd=str(ROOT),
+            env=ENVIRONMENT,
+            dimensions=(ROWS, COLUMNS),
+            encoding="utf-8",
+            timeout=20,
+        )
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.Stream(self._screen)
+        self.child.logfile_read = self  # all that is read is shown on the screen
+        self.written = ""
+
+    def write(self, text: str) -> None:
+        self.written += text
+        self._stream.feed(text)
+
+    def flush(self) -> None:
+        """Be a file, as pexpect wants it."""
+
+    def gets(self, text: str) -> None:
+        """Wait until the program has written `text` in one go, as a program that waits for a prompt would."""
+        while text not in self.written:
+            self.child.expect(r"(?s).+")
+
+    def sees(self, line: str) -> None:
+        """Wait until one line of the screen is `line`."""
+        while line not in self.lines():
+            self.child.expect(r"(?s).+")
+
+    def sees_last(self, *lines: str) -> None:
+        """Wait until the screen ends with `lines`."""
+        while self.lines()[-len(lines) :] != list(lines):
+            self.child.expect(r"(?s).+")
+
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display if line.strip()]
+
+    def types(self, text: str) -> None:
+        self.child.send(text)
+
+    def enters(self, text: str) -> None:
+        self.child.send(text + "\r")
+
+    def ends(self) -> int | None:
+        """Wait for the end of the program and give its exit code."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        code: int | None = self.child.exitstatus
+        return code
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    running = ServerProcess()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def opens(server: ServerProcess) -> Iterator[Callable[..., Window]]:
+    windows: list[Window] = []
+
+    def open_window(*arguments: str) -> Window:
+        windows.append(Window("--server", server.url, *arguments))
+        return windows[-1]
+
+    yield open_window
+    for window in windows:
+        window.child.close(force=True)
+
+
+Opens = Callable[..., Window]
+
+
+def test_three_people_chat_as_in_the_original(server: ServerProcess, opens: Opens) -> None:
+    windows = {name: opens() for name in ("Alice", "Bob", "Charlie")}
+    for name, window in windows.items():
+        window.gets("Enter your name: ")
+        window.enters(name)
+        window.gets(f"Welcome, {name}! (ID: {name.lower()}-")
+        window.sees(f"Connected to chat server at {server.url}")
+        window.sees("Type your messages below (type 'exit' to quit)")
+        window.gets("You: ")
+        server.wait_for(f"[JOIN] User {name} (ID: {name.lower()}-")
+    windows["Alice"].sees("[SYSTEM] Charlie joined the chat")
+    windows["Alice"].enters("Hello everyone!")
+    for name in ("Bob", "Charlie"):
+        windows[name].sees_last("Alice: Hello everyone!", "You:")
+    server.wait_for("[BROADCAST] Alice: Hello everyone!")
+    for window in windows.values():
+        window.enters("exit")
+        assert window.ends() == 0
+
+
+def test_what_is_being_typed_is_not_torn(opens: Opens) -> None:
+    dora, eve = opens("--name", "Dora"), opens("--name", "Eve")
+    dora.sees("You:")
+    eve.sees("You:")
+    dora.types("half a thou")
+    dora.sees("You: half a thou")
+    eve.enters("me first")
+    dora.sees_last("Eve: me first", "You: half a thou")
+    dora.enters("ght")
+    dora.sees_last("You: half a thought", "You:")
+    eve.sees_last("Dora: half a thought", "You:")
+
+
+def test_a_name_in_use_is_asked_for_again(opens: Opens) -> None:
+    first, second = opens("--name", "Fred"), opens()
+    first.sees("You:")
+    second.gets("Enter your name: ")
+    second.enters("fred")
+    second.sees("That name is in use. Choose another.")
+    second.enters("a:b")
+    second.gets("does not accept the name")
+    second.enters("Freda")
+    second.gets("Welcome, Freda!")
+
+
+def test_a_name_in_use_that_was_not_typed_ends_it(opens: Opens) -> None:
+    first = opens("--name", "Gina")
+    first.sees("You:")
+    second = opens("--name", "Gina")
+    assert second.ends() == 1
+    assert second.lines() == ["That name is in use. Choose another."]
+
+
+@pytest.mark.parametrize("way", ["exit\r", "\x04", "\x03"], ids=["exit", "Ctrl-D", "Ctrl-C"])
+def test_it_is_left_by(server: ServerProcess, opens: Opens, way: str) -> None:
+    window = opens("--name", "Hans")
+    window.sees("You:")
+    window.types(way)
+    assert window.ends() == 0
+    server.wait_for("[LEAVE] User Hans")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_it_and_the_others_are_told(server: ServerProcess, opens: Opens, number: signal.Signals) -> None:
+    window = opens("--name", "Ida")
+    window.sees("You:")
+    window.child.kill(number)
+    assert window.ends() == 0
+    server.wait_for("[LEAVE] User Ida")
+
+
+def test_ctrl_c_clears_a_line_that_was_begun(opens: Opens) -> None:
+    window = opens("--name", "Jan")
+    window.sees("You:")
+    window.types("never mind")
+    window.sees("You: never mind")
+    window.types("\x03")
+    window.sees_last("You:")
+    window.types("\x03")
+    assert window.ends() == 0
+
+
+@pytest.mark.parametrize("way", ["\x04", "\x03"], ids=["Ctrl-D", "Ctrl-C"])
+def test_it_can_be_left_at_the_question_for_the_name(opens: Opens, way: str) -> None:
+    window = opens()
+    window.gets("Enter your name: ")
+    window.types(way)
+    assert window.ends() == 0
+
+
+def test_hostile_text_does_not_reach_the_terminal(server: ServerProcess, opens: Opens) -> None:
+    window = opens("--name", "Kim")
+    window.sees("You:")
+    mallory = subprocess.run(
+        [sys.executable, "-m", "client", "--server", server.url, "--face", "terminal", "--name", "Mallory"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        input="\x1b[2J\x1b]0;gotcha\x07\u202etxt\n",
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert mallory.returncode == 0
+    window.sees(r"Mallory: \u{1b}[2J\u{1b}]0;gotcha\u{7}\u{202e}txt")
+
+
+def test_a_colour_that_is_pasted_does_no_harm(opens: Opens) -> None:
+    left, right = opens("--name", "Lena"), opens("--name", "Max")
+    left.sees("You:")
+    right.sees("You:")
+    left.enters("a\x1b[31mb")
+    right.sees("Lena: ab")
+
+
+def test_a_pipe_says_its_lines_and_hears_the_chat(server: ServerProcess, opens: Opens) -> None:
+    window = opens("--name", "Nina")
+    window.sees("You:")
+    with subprocess.Popen(
+        [sys.executable, "-m", "client", "--server", server.url, "--face", "terminal", "--name", "Otto"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as pipe:
+        assert pipe.stdin is not None
+        assert pipe.stdout is not None
+        pipe.stdin.write("from a pipe\n")
+        pipe.stdin.flush()
+        window.sees("Otto: from a pipe")
+        window.enters("hello pipe")
+        assert pipe.stdout.readline() == "Nina: hello pipe\n"
+        pipe.stdin.close()
+        assert pipe.stdout.read() == ""
+    assert pipe.returncode == 0
+    window.sees("[SYSTEM] Otto left the chat")
+
+
+def test_a_server_that_is_not_there_is_told_and_ends_it() -> None:
+    window = Window("--server", f"http://localhost:{free_port()}", "--name", "Paul")
+    assert window.ends() == 1
+    assert "cannot be reached" in " ".join(window.lines())
+
+
+def test_what_is_typed_while_the_server_is_away_is_sent_once_when_it_is_back() -> None:
+    first = ServerProcess(free_port())
+    window = Window("--server", first.url, "--name", "Quinn")
+    try:
+        window.sees("You:")
+        first.stop()
+        window.enters("into the void")
+        window.gets("cannot be reached")
+        second = ServerProcess(first.port)
+        try:
+            window.gets("Connected again")
+            second.wait_for("[BROADCAST] Quinn: into the void")
+            window.enters("exit")
+            assert window.ends() == 0
+            assert "Quinn: into the void" not in second.stop()
+        finally:
+            second.stop()
+    finally:
+        first.stop()
+        window.child.close(force=True)

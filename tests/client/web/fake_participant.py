@@ -1,0 +1,120 @@
+"""A participant without a server: what it is asked is written down, what it answers is set beforehand."""
+
+import asyncio
+
+from client.participant import ConnectionState, Listener, Participant
+from protocol.messages import (
+    ChatMessage,
+    GetHistoryResult,
+    ListMembersResult,
+    Member,
+    MemberName,
+    ReceiveTypingParams,
+    RegisterResult,
+)
+
+
+def a_message(seq: int, text: str = "hi", name: str = "Bob") -> ChatMessage:
+    return ChatMessage(
+        seq=seq,
+        room="lobby",
+        sender_id=name.lower(),
+        sender_name=name,
+        text=text,
+        is_system=False,
+        event=None,
+        sent_at="2025-01-02T03:04:05.678Z",
+    )
+
+
+class FakeParticipant(Participant):
+    """Answers at once; `refusal` is raised instead when it is set, `gate` is waited for when it is closed."""
+
+    def __init__(self, listener: Listener, join_key: str | None) -> None:
+        self.id = ""
+        self.name = ""
+        self.state = ConnectionState.NEW
+        self.listener = listener
+        self.join_key = join_key
+        self.refusal: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.sent: list[tuple[str, str | None]] = []
+        self.left = asyncio.Event()
+
+    async def _answer(self) -> None:
+        await self.gate.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    def change(self, state: ConnectionState, detail: str = "") -> None:
+        self.state = state
+        self.listener.on_state(state, detail)
+
+    async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
+        await self._answer()
+        self.id, self.name = f"{name.lower()}-1", name
+        self.change(ConnectionState.ONLINE)
+        return RegisterResult(
+            success=True,
+            message=f"Successfully registered as {self.id}",
+            id=self.id,
+            name=name,
+            token="the-token",
+            secret="the-secret",
+            callback="http://127.0.0.1:1/rpc/seat",
+            epoch="e1",
+            seq=7,
+            cursor=7,
+            lost=0,
+            resumed=False,
+            members=[MemberName("bob", "Bob")],
+            member_count=2,
+        )
+
+    async def send(self, text: str, client_msg_id: str | None = None) -> int:
+        await self._answer()
+        self.sent.append((text, client_msg_id))
+        return 7 + len(self.sent)
+
+    async def history(
+        self, *, before: int | None = None, after: int | None = None, limit: int | None = None
+    ) -> GetHistoryResult:
+        await self._answer()
+        return GetHistoryResult(messages=[a_message(6)], oldest=1, epoch="e1", seq=7)
+
+    async def members(self, *, after_id: str | None = None, limit: int | None = None) -> ListMembersResult:
+        return ListMembersResult(members=[Member("bob", "Bob", "online", 0)], member_count=2, seq=7)
+
+    async def rename(self, name: str) -> str:
+        self.name = name
+        return name
+
+    async def set_typing(self) -> None:
+        self.listener.on_typing(ReceiveTypingParams(sender_id=self.id, sender_name=self.name, room="lobby"))
+
+    async def leave(self) -> None:
+        self.change(ConnectionState.LEFT)
+        self.left.set()
+
+
+class Participants:
+    """Makes them, and remembers those made; `refusal` and `gate` are given to each new one."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeParticipant] = []
+        self.refusal: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.asked_for = asyncio.Event()
+
+    def __call__(self, listener: Listener, join_key: str | None) -> FakeParticipant:
+        made = FakeParticipant(listener, join_key)
+        made.refusal = self.refusal
+        made.gate = self.gate or made.gate
+        self.made.append(made)
+        self.asked_for.set()
+        return made
+
+    @property
+    def last(self) -> FakeParticipant:
+        return self.made[-1]

@@ -1,0 +1,178 @@
+"""The HTTP edge of the page: hosts, origins, headers, files, the cookie."""
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import WSMsgType, web
+from yarl import URL
+
+from client.web.page import SECURITY_HEADERS, STATIC
+from tests.client.web.conftest import COOKIE, Browser, NewBrowser
+from tests.client.web.fake_participant import Participants, a_message
+
+
+async def test_the_page_is_served_with_its_security_headers(browser: Browser) -> None:
+    answer = await browser.http.get("/")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert "Set-Cookie" not in answer.headers
+    assert "<title>Ringback</title>" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("file", "content_type"),
+    [
+        ("main.js", "text/javascript; charset=utf-8"),
+        ("page.css", "text/css; charset=utf-8"),
+        ("icon.svg", "image/svg+xml; charset=utf-8"),
+    ],
+)
+async def test_a_file_of_the_page_has_its_content_type(browser: Browser, file: str, content_type: str) -> None:
+    answer = await browser.http.get(f"/static/{file}")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/static/none.js", "/static/..%2fpage.py", "/static/%2e%2e%2fpage.py", "/static/"])
+async def test_nothing_else_is_served(browser: Browser, path: str) -> None:
+    answer = await browser.http.get(URL(browser.origin + path, encoded=True))
+    assert answer.status == 404
+
+
+async def test_a_file_that_is_not_there_is_refused_with_the_headers_too(browser: Browser) -> None:
+    answer = await browser.http.get("/static/none.js")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:81", "127.0.0.1:8080", "[::1]:8080", "[::1]", "chat.example:8443"]
+)
+async def test_the_page_answers_to_its_own_hosts(browser: Browser, host: str) -> None:
+    assert (await browser.http.get("/", headers={"Host": host})).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "localhost.",
+        "chat.example",
+        "chat.example:80",
+        "[::2]",
+        "x:localhost",
+        "",
+    ],
+)
+async def test_the_page_refuses_any_other_host(browser: Browser, host: str) -> None:
+    for path in ("/", "/static/main.js", "/ws"):
+        answer = await browser.http.get(path, headers={"Host": host})
+        assert answer.status == 421
+        assert "CHAT_PAGE_HOSTS" in await answer.text()
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", "file://", "ws://HOST", ""]
+)
+async def test_the_websocket_refuses_a_foreign_origin(browser: Browser, origin: str) -> None:
+    own = browser.origin.removeprefix("http://")
+    answer = await browser.http.get("/ws", headers={"Origin": origin.replace("HOST", own)})
+    assert answer.status == 403
+
+
+async def test_the_websocket_refuses_a_request_without_an_origin(browser: Browser) -> None:
+    assert (await browser.http.get("/ws")).status == 403
+
+
+async def test_the_websocket_takes_https_before_a_proxy(browser: Browser) -> None:
+    tab = await browser.tab(Origin=browser.origin.replace("http:", "https:"))
+    assert (await tab.notice())[0] == "Session"
+
+
+async def test_a_plain_request_to_the_websocket_is_told_so(browser: Browser) -> None:
+    assert (await browser.http.get("/ws", headers={"Origin": browser.origin})).status == 400
+
+
+async def test_the_websocket_gives_a_cookie_that_scripts_and_other_sites_cannot_use(browser: Browser) -> None:
+    tab = await browser.tab()
+    given = tab.socket._response.cookies[COOKIE]
+    assert (given["httponly"], given["samesite"], given["path"]) == (True, "Strict", "/")
+    assert len(given.value) == 43  # 256 bits in base64url
+    assert tab.socket._response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_browser_that_has_the_cookie_keeps_it(browser: Browser) -> None:
+    await browser.tab()
+    assert COOKIE not in (await browser.tab()).socket._response.cookies
+
+
+async def test_a_cookie_that_is_no_cookie_of_ours_is_replaced(browser: Browser) -> None:
+    browser.http.cookie_jar.update_cookies({COOKIE: "short"}, URL(browser.origin))
+    assert COOKIE in (await browser.tab()).socket._response.cookies
+
+
+async def test_a_session_too_many_is_turned_away_in_words(new_browser: NewBrowser) -> None:
+    for _ in range(3):
+        await (await new_browser()).tab()
+    tab = await (await new_browser()).tab()
+    closed = await tab.socket.receive()
+    assert (closed.type, closed.data) == (WSMsgType.CLOSE, 1013)
+    assert closed.extra == "This page holds 3 sessions already: try again later."
+
+
+async def test_a_stop_closes_the_tabs_and_leaves_the_room(
+    browser: Browser, running: web.AppRunner, participants: Participants
+) -> None:
+    tab = await (await browser.tab()).joined()
+    stopping = asyncio.create_task(running.cleanup())
+    frames = [await tab.socket.receive() for _ in range(2)]
+    await stopping
+    assert WSMsgType.CLOSE in {frame.type for frame in frames}
+    assert participants.last.state == "left"
+
+
+async def test_a_tab_that_does_not_read_is_cut_off_and_the_others_go_on(
+    browser: Browser, participants: Participants
+) -> None:
+    quick = await (await browser.tab()).joined()
+    cookie = browser.http.cookie_jar.filter_cookies(quick.socket._response.url)[COOKIE].value
+    reader, writer = await _raw_websocket(browser, cookie)
+    big = "x" * 4000
+    for seq in range(8, 3000):
+        participants.last.listener.on_message(a_message(seq, big))
+        assert (await quick.notice())[0] == "ReceiveMessage"
+    read = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert len(read) < 2992 * len(big)  # the end came before all was written
+
+
+async def _raw_websocket(browser: Browser, cookie: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a WebSocket on a connection that takes in little before it is read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    host = browser.origin.removeprefix("http://")
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", int(host.split(":")[1])))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=4096)
+    writer.write(
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nCookie: {COOKIE}={cookie}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert b"101 Switching Protocols" in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def test_the_page_is_small_and_its_modules_too() -> None:
+    files = [file for file in STATIC.iterdir() if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 60_000
+    assert all(len(file.read_text().splitlines()) < 200 for file in files if file.suffix == ".js")
+
+
+def test_text_gets_into_the_page_as_text_only() -> None:
+    ways_for_html = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "DOMParser", "setHTML")
+    for file in STATIC.glob("*.js"):
+        assert not [way for way in ways_for_html if way in file.read_text()], file

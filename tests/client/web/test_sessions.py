@@ -1,0 +1,173 @@
+"""Sessions: what tabs share, and when a seat is given back."""
+
+import asyncio
+import json
+
+from aiohttp import WSMsgType, web
+
+from client.participant import ConnectionState
+from client.web.page import Page
+from client.web.session import Session
+from client.web.sessions import Sessions
+from client.web.tab import Tab
+from tests.client.web.conftest import Browser, Clock, FakeTab, NewBrowser
+from tests.client.web.fake_participant import Participants, a_message
+
+
+async def second_tab(browser: Browser) -> FakeTab:
+    tab = await browser.tab()
+    assert (await tab.notice())[1]["name"] == "Alice"
+    return tab
+
+
+async def test_what_is_received_goes_to_every_tab(browser: Browser, participants: Participants) -> None:
+    one = await (await browser.tab()).joined()
+    other = await second_tab(browser)
+    participants.last.listener.on_message(a_message(8, "to all"))
+    for tab in (one, other):
+        method, params = await tab.notice()
+        assert (method, params["message"]["text"]) == ("ReceiveMessage", "to all")
+
+
+async def test_what_one_tab_sends_is_shown_in_the_others_and_not_twice_in_it(browser: Browser) -> None:
+    one = await (await browser.tab()).joined()
+    other = await second_tab(browser)
+    seq = (await one.ask("SendMessage", text="hi", client_msg_id="m1"))["result"]["seq"]
+    method, params = await other.notice()
+    message = params["message"]
+    assert method == "ReceiveMessage"
+    assert (message["seq"], message["text"], message["client_msg_id"]) == (seq, "hi", "m1")
+    assert (message["sender_id"], message["sender_name"], message["room"]) == ("alice-1", "Alice", "lobby")
+    assert message["sent_at"].endswith("Z")
+    assert one.notices == []
+
+
+async def test_a_message_that_was_refused_is_shown_nowhere_else(browser: Browser, participants: Participants) -> None:
+    one = await (await browser.tab()).joined()
+    other = await second_tab(browser)
+    participants.last.refusal = RuntimeError()
+    await one.ask("SendMessage", text="lost")
+    participants.last.refusal = None
+    await one.ask("SendMessage", text="kept")
+    assert (await other.notice())[1]["message"]["text"] == "kept"
+
+
+async def test_a_reload_finds_the_seat_again(browser: Browser, participants: Participants, clock: Clock) -> None:
+    tab = await (await browser.tab()).joined()
+    await tab.socket.close()
+    await clock.fell_asleep()
+    await second_tab(browser)
+    clock.let_time_pass()
+    assert not participants.last.left.is_set()
+
+
+async def test_another_browser_is_another_person(new_browser: NewBrowser, participants: Participants) -> None:
+    await (await (await new_browser()).tab()).joined("Alice")
+    await (await (await new_browser()).tab()).joined("Bob")
+    assert [made.name for made in participants.made] == ["Alice", "Bob"]
+
+
+async def test_after_the_last_tab_has_closed_the_seat_is_kept_for_a_minute_and_then_given_back(
+    browser: Browser, page: Page, participants: Participants, clock: Clock
+) -> None:
+    one = await (await browser.tab()).joined()
+    other = await second_tab(browser)
+    await one.socket.close()
+    await other.socket.close()
+    await clock.fell_asleep()
+    assert (clock.asked, participants.last.left.is_set()) == ([60], False)
+    clock.let_time_pass()
+    await asyncio.wait_for(participants.last.left.wait(), 5)
+    assert len(page.sessions) == 0
+
+
+async def test_a_browser_that_comes_back_too_late_begins_anew(
+    browser: Browser, participants: Participants, clock: Clock
+) -> None:
+    tab = await (await browser.tab()).joined()
+    await tab.socket.close()
+    await clock.fell_asleep()
+    clock.let_time_pass()
+    await asyncio.wait_for(participants.last.left.wait(), 5)
+    assert (await (await browser.tab()).notice())[1]["state"] == "new"
+
+
+async def test_a_session_without_a_seat_ends_with_its_last_tab(participants: Participants) -> None:
+    sessions = Sessions(lambda: Session(participants, "http://chat.example:9999"))
+    tab = Tab(web.WebSocketResponse(), lambda: None)
+    sessions.open("cookie", tab)
+    sessions.close("cookie", tab)
+    assert len(sessions) == 0
+
+
+async def test_a_change_of_state_reaches_every_tab_in_words(browser: Browser, participants: Participants) -> None:
+    one = await (await browser.tab()).joined()
+    other = await second_tab(browser)
+    participants.last.change(ConnectionState.RECONNECTING, "The chat server is away.")
+    for tab in (one, other):
+        session = (await tab.notice())[1]
+        assert (session["state"], session["detail"]) == ("reconnecting", "The chat server is away.")
+        assert session["name"] == "Alice"
+
+
+async def test_a_tab_that_opens_while_the_server_is_away_is_told_why(
+    browser: Browser, participants: Participants
+) -> None:
+    await (await browser.tab()).joined()
+    participants.last.change(ConnectionState.RECONNECTING, "The chat server is away.")
+    session = (await (await browser.tab()).notice())[1]
+    assert (session["state"], session["detail"]) == ("reconnecting", "The chat server is away.")
+
+
+async def test_one_whose_seat_was_taken_over_may_enter_again(browser: Browser, participants: Participants) -> None:
+    tab = await (await browser.tab()).joined()
+    participants.last.change(ConnectionState.REPLACED, "Taken over.")
+    assert (await tab.notice())[1]["id"] is None
+    assert (await tab.ask("Register", name="Alice"))["result"]["name"] == "Alice"
+
+
+async def test_a_slow_send_does_not_keep_one_from_reading_or_leaving(
+    browser: Browser, participants: Participants
+) -> None:
+    tab = await (await browser.tab()).joined()
+    participants.last.gate.clear()
+    await tab.socket.send_str('{"jsonrpc": "2.0", "id": 5, "method": "SendMessage", "params": {"text": "slow"}}')
+    assert "members" in (await tab.ask("ListMembers"))["result"]
+    assert (await tab.ask("Unregister"))["result"]["success"] is True
+    participants.last.gate.set()
+
+
+async def test_messages_keep_their_order(browser: Browser, participants: Participants) -> None:
+    tab = await (await browser.tab()).joined()
+    participants.last.gate.clear()
+    for number in range(12):
+        request = {"jsonrpc": "2.0", "id": number, "method": "SendMessage", "params": {"text": str(number)}}
+        await tab.socket.send_str(json.dumps(request))
+    await tab.ask("ListMembers")
+    participants.last.gate.set()
+    answers = [await tab.frame() for _ in range(12)]
+    assert [answer["id"] for answer in answers] == list(range(12))
+    assert [text for text, _ in participants.last.sent] == [str(number) for number in range(12)]
+
+
+async def test_a_seat_that_is_taken_while_its_tab_closes_is_not_lost(
+    browser: Browser, participants: Participants, clock: Clock
+) -> None:
+    participants.gate = asyncio.Event()
+    tab = await browser.tab()
+    await tab.socket.send_str('{"jsonrpc": "2.0", "id": 1, "method": "Register", "params": {"name": "Alice"}}')
+    await asyncio.wait_for(participants.asked_for.wait(), 5)
+    await tab.socket.close()
+    participants.gate.set()
+    await clock.fell_asleep()
+    assert (await (await browser.tab()).notice())[1]["name"] == "Alice"
+
+
+async def test_a_tab_too_many_is_turned_away_in_words(browser: Browser) -> None:
+    first = await browser.tab()
+    await first.notice()
+    for _ in range(31):
+        await (await browser.tab()).notice()
+    closed = await (await browser.tab()).socket.receive()
+    assert (closed.type, closed.data) == (WSMsgType.CLOSE, 1013)
+    assert closed.extra == "This browser has 32 tabs of this page open: close one."
