@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
@@ -85,7 +86,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]  # fmt: skip
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        # Without the second half, in which Python tells the address once more.
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        raise StartError(f"cannot listen on {host}:{port}: {why}") from None
 
 
 async def _run_room(

@@ -1,0 +1,47 @@
+# Needs make and Python 3.11 or newer, nothing else. Another Python than python3: make PYTHON=python3.13 …
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock'
+
+.PHONY: help install run test check lock clean
+
+help: ## Tell what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(VENV)/dev ## Install all that running, testing and checking need into .venv
+
+run: $(VENV)/run ## Start a server and a client with its web page; Ctrl-C stops both
+	@exec $(BIN)/python scripts/run.py
+
+test: $(VENV)/dev ## Run the tests; ARGS="-k name" picks some
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/dev ## Lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(VENV)/dev ## Lock the requirements anew; ARGS=--upgrade takes newer versions
+	$(LOCK) $(ARGS) requirements/dev.in -o requirements/dev.txt
+	for part in build server client; do \
+		$(LOCK) $(ARGS) -c requirements/dev.txt requirements/$$part.in -o requirements/$$part.txt || exit; \
+	done
+
+clean: ## Remove .venv and what tools have left behind
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A file for each depth of installation, as old as its last success. A changed lock makes .venv anew.
+$(VENV)/run: requirements/build.txt requirements/server.txt requirements/client.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ringback needs Python 3.11 or newer, and $(PYTHON) is %s. Name another: make PYTHON=python3.13" % sys.version.split()[0])'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP_INSTALL) -r requirements/build.txt
+	$(PIP_INSTALL) --no-build-isolation -r requirements/server.txt -r requirements/client.txt
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run requirements/dev.txt
+	$(PIP_INSTALL) --no-build-isolation -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,181 @@
+"""The project's own containers, started from docker-compose.yml under a project name of their own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pexpect
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+CLIENTS: Final = (1, 2, 3)
+BUILD_SECONDS: Final = 600.0
+DEADLINE: Final = 60.0  # for a line that is awaited
+SETTINGS: Final = {
+    "CHAT_PUBLISH": "127.0.0.1:0",
+    "CHAT_PUBLISH_PAGES": "127.0.0.1:28081-28180",
+    "CHAT_EVICT_AFTER": "2",
+}
+
+
+def why_not() -> str | None:
+    """Tell why containers cannot be run here; None if they can."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode:
+            return f"{' '.join(command)} fails: no Docker Engine with Compose v2 answers"
+    return None
+
+
+def line(container: str, pattern: str) -> re.Pattern[str]:
+    """Make the pattern of a line of the log. Compiled here, since pexpect would let a dot match the end of a line."""
+    return re.compile(rf"{container} +\| (?:{pattern})\r?\n")
+
+
+class Log:
+    """The log of a service, followed."""
+
+    def __init__(self, following: "pexpect.spawn[str]") -> None:
+        self._following = following
+
+    def await_from_each(self, containers: Sequence[str], pattern: str) -> None:
+        """Return when each of the containers (`client-1`) has written a line that matches."""
+        missing = set(containers)
+        while missing:
+            self._following.expect(line(f"({'|'.join(missing)})", pattern), timeout=DEADLINE)
+            missing.remove(str(self._following.match[1]))
+
+    def await_each(self, container: str, patterns: Sequence[str]) -> None:
+        """Return when the container has written, in any order, a line for each of the patterns."""
+        missing = list(patterns)
+        while missing:
+            lines = [line(container, pattern) for pattern in missing]
+            missing.pop(self._following.expect(lines, timeout=DEADLINE))
+
+
+class Seat:
+    """A participant that only sends, as a script with curl would."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self._address = address
+        self._registration = self._call("Register", {"name": name})
+
+    def send(self, text: str) -> None:
+        """Say something to everybody else."""
+        self._call("SendMessage", {"user_id": self._registration["id"], "text": text})
+
+    def close(self) -> None:
+        """Leave."""
+        self._call("Unregister", {"id": self._registration["id"]})
+
+    def _call(self, method: str, params: Mapping[str, str]) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if method != "Register":
+            headers["Authorization"] = f"Bearer {self._registration['token']}"
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        request = urllib.request.Request(f"http://{self._address}/rpc", body, headers)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)["result"]
+
+
+class Stack:
+    """A server and three clients in containers. Call `down` whatever happens."""
+
+    def __init__(self, project: str) -> None:
+        self.begun = datetime.now(UTC)
+        self._project = project
+        # Nothing of what the person at this machine has set, be it in the environment or in .env.
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "COMPOSE_"))}
+        self._environment = mine | SETTINGS
+        self._compose = ["docker", "compose", "--env-file", os.devnull, "--project-name", project]
+
+    @property
+    def clients(self) -> list[str]:
+        """The clients, as the log names them."""
+        return [f"client-{index}" for index in CLIENTS]
+
+    def up(self) -> None:
+        """Build, start, and wait until each client has taken its seat."""
+        self._run("up", "--build", "--detach", "--scale", f"client={len(CLIENTS)}")
+        with self.log("client", since=self.begun) as log:
+            log.await_from_each(self.clients, r"\[CLIENT\] Joined as .*")
+
+    def down(self) -> None:
+        """Leave nothing behind."""
+        self._run("down", "--volumes", "--remove-orphans", "--rmi", "local")
+
+    def stop(self) -> None:
+        """Stop every container, and wait for that."""
+        self._run("stop")
+
+    def kill(self, container: str) -> None:
+        """Kill a container at once."""
+        self._docker("kill", f"{self._project}-{container}")
+
+    def exit_codes(self) -> dict[str, int]:
+        """Give the exit code of each container that has stopped."""
+        lines = self._run("ps", "--all", "--status", "exited", "--format", "{{.Name}} {{.ExitCode}}").split()
+        return {
+            name.removeprefix(f"{self._project}-"): int(code) for name, code in zip(*[iter(lines)] * 2, strict=True)
+        }
+
+    def member_name(self, container: str) -> str:
+        """Give the name under which a client container sits in the room."""
+        return f"client-{self._docker('inspect', '--format', '{{.Config.Hostname}}', f'{self._project}-{container}')}"
+
+    def page(self, index: int) -> str:
+        """Give the address of a client's page."""
+        return f"http://{self._run('port', '--index', str(index), 'client', '8080')}/"
+
+    @contextmanager
+    def log(self, service: str, since: datetime | None = None) -> Iterator[Log]:
+        """Follow a service's log, from now on if not told otherwise."""
+        start = (since or datetime.now(UTC)).isoformat()
+        following = self._in_terminal("logs", "--follow", "--no-color", "--since", start, service)
+        with closing(following):
+            yield Log(following)
+
+    @contextmanager
+    def seat(self, name: str) -> Iterator[Seat]:
+        """Sit in the room for a while."""
+        with closing(Seat(self._run("port", "server", "9999"), name)) as seat:
+            yield seat
+
+    @contextmanager
+    def terminal(self) -> Iterator["pexpect.spawn[str]"]:
+        """Run one more client, in a terminal."""
+        with closing(self._in_terminal("run", "--rm", "client")) as terminal:
+            yield terminal
+
+    def _in_terminal(self, *arguments: str) -> "pexpect.spawn[str]":
+        command, *first = self._compose
+        return pexpect.spawn(
+            command,
+            [*first, *arguments],
+            cwd=str(ROOT),
+            env=self._environment,
+            encoding="utf-8",
+            timeout=DEADLINE,
+            dimensions=(40, 200),
+        )
+
+    def _run(self, *arguments: str) -> str:
+        return self._output([*self._compose, *arguments])
+
+    def _docker(self, *arguments: str) -> str:
+        return self._output(["docker", *arguments])
+
+    def _output(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stderr[-4000:]}"
+        return done.stdout.strip()

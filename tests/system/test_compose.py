@@ -1,0 +1,64 @@
+import re
+import urllib.request
+
+import pexpect
+import pytest
+
+from tests.system.stack import CLIENTS, Stack
+
+pytestmark = pytest.mark.compose
+
+
+def test_three_clients_join(stack: Stack) -> None:
+    with stack.log("server", since=stack.begun) as log:
+        joins = [
+            rf"\[JOIN\] User {stack.member_name(client)} \(ID: .*\) joined the chat from .*" for client in stack.clients
+        ]
+        log.await_each("server-1", joins)
+
+
+def test_a_message_by_http_is_in_the_log_of_every_client(stack: Stack) -> None:
+    with stack.log("client") as log, stack.seat("Curl") as curl:
+        curl.send("Hello containers!")
+        log.await_from_each(stack.clients, "Curl: Hello containers!")
+
+
+def test_every_client_has_a_page_of_its_own(stack: Stack) -> None:
+    pages = {stack.page(index) for index in CLIENTS}
+    assert len(pages) == len(CLIENTS)
+    for page in pages:
+        with urllib.request.urlopen(page, timeout=10) as response:
+            assert response.status == 200
+
+
+def test_a_person_in_a_terminal_chats_and_leaves(stack: Stack) -> None:
+    with stack.log("client") as log, stack.seat("Carl") as carl, stack.terminal() as terminal:
+        terminal.expect_exact("Enter your name: ")
+        terminal.sendline("Dora")
+        terminal.expect(r"Welcome, Dora! \(ID: .*\)")
+        terminal.expect_exact("You: ")
+        terminal.sendline("Hello from a terminal!")
+        log.await_from_each(stack.clients, "Dora: Hello from a terminal!")
+        carl.send("Hello terminal!")
+        terminal.expect_exact("Carl: Hello terminal!")
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+        assert terminal.wait() == 0
+        log.await_from_each(stack.clients, r"\[SYSTEM\] Dora left the chat")
+
+
+def test_the_others_see_a_killed_client_leave(own_stack: Stack) -> None:
+    killed, *others = own_stack.clients
+    name = own_stack.member_name(killed)
+    with own_stack.log("client") as log, own_stack.seat("Curl") as curl:
+        own_stack.kill(killed)
+        curl.send("Is everybody here?")  # it is not heard there; without it the server would ask after 15 s
+        log.await_from_each(others, rf"\[SYSTEM\] {name} left the chat \(unreachable\)")
+
+
+def test_stop_ends_every_container_with_exit_code_0_after_the_clients_have_left(own_stack: Stack) -> None:
+    names = [re.escape(own_stack.member_name(client)) for client in own_stack.clients]
+    with own_stack.log("server") as log:
+        own_stack.stop()
+        log.await_each("server-1", [rf"\[LEAVE\] User {name} \(ID: .*\) left the chat" for name in names])
+    assert own_stack.exit_codes() == dict.fromkeys([*own_stack.clients, "server-1"], 0)
