@@ -31,7 +31,7 @@ CallbackUrl = Annotated[
     ),
 ]
 Seq = Annotated[int, Meta(ge=0, le=2**53, description="an integer, 0 or more")]
-Key = Annotated[str, Meta(max_length=1024, description="a string")]
+Key = Annotated[str, Meta(max_length=1024, description="a string of up to 1024 characters")]
 MaxBatch = Annotated[int, Meta(ge=1, le=MAX_PUSH_BATCH, description=f"an integer from 1 to {MAX_PUSH_BATCH}")]
 Accepts = Annotated[
     list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64, description="an array of up to 64 method names")

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
 from server import journal
 from server.broadcaster import broadcast
 from server.callbacks import Callbacks, callback_session
 from server.clock import Clock, SystemClock
-from server.core.address_policy import AddressPolicy
+from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
 from server.housekeeping import keep_house
 from server.message_log.memory import MemoryLog
@@ -32,6 +32,7 @@ from server.settings import Settings
 ROOM: Final = web.AppKey("room", Room)
 BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
 KEEP_ALIVE_SECONDS: Final = 75.0
+CLOSE_SECONDS: Final = 0.1  # aiohttp takes this twice: for handlers, then for connections
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,17 @@ class Server:
         self._drain_seconds = surroundings.drain_seconds
         self._endpoint = RpcEndpoint(settings.trusted_proxies, surroundings.read_seconds)
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self.app.on_response_prepare.append(_sign_as_ringback)
         self._endpoint.add_to(self.app)
         policy = _policy(settings, self.host, self.port)
         self.app.cleanup_ctx.append(lambda app: _run_room(app, settings, policy, surroundings))
         self._runner = web.AppRunner(
-            self.app, handle_signals=False, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=1.0
+            self.app,
+            handle_signals=False,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            shutdown_timeout=CLOSE_SECONDS,
+            auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
         )
 
     async def start(self) -> None:
@@ -70,7 +77,7 @@ class Server:
     async def stop(self) -> None:
         """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
         try:
-            async with asyncio.timeout(self._drain_seconds):
+            async with asyncio.timeout(self._drain_seconds - 2 * CLOSE_SECONDS):
                 await self._endpoint.drain()
                 await self.app[ROOM].close()
         except TimeoutError:
@@ -84,18 +91,24 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]  # fmt: skip
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     except OSError as error:
         # Without the second half, in which Python tells the address once more.
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror
         raise StartError(f"cannot listen on {host}:{port}: {why}") from None
+
+
+async def _sign_as_ringback(_request: web.Request, response: web.StreamResponse) -> None:
+    """Do not tell strangers which version of what this runs on."""
+    response.headers[hdrs.SERVER] = "Ringback"
 
 
 async def _run_room(
     app: web.Application, settings: Settings, policy: AddressPolicy, around: Surroundings
 ) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(around.resolver.close)
         session = await stack.enter_async_context(callback_session())
         log = MemoryLog(secrets.token_hex(8))
         stack.push_async_callback(log.close)
@@ -139,7 +152,21 @@ def _policy(settings: Settings, host: str, port: int) -> AddressPolicy:
     address = ip_address(host)
     return AddressPolicy(
         allow=settings.callback_allow,
-        own=frozenset() if address.is_unspecified else frozenset({address}),
+        own=_machine_addresses() if address.is_unspecified else frozenset({address}),
         own_port=port,
         listens_on_loopback=address.is_unspecified or address.is_loopback,
     )
+
+
+def _machine_addresses() -> frozenset[IPAddress]:
+    """Find the addresses by which others reach this machine, as far as it can know them itself."""
+    found: set[str] = set()
+    with contextlib.suppress(OSError):
+        found.update(str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None))
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        # Connecting a datagram socket sends nothing; it only chooses the address that packets would leave from.
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.setblocking(False)
+            probe.connect((elsewhere, 9))
+            found.add(str(probe.getsockname()[0]))
+    return frozenset(plain(ip_address(text.partition("%")[0])) for text in found)

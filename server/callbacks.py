@@ -17,6 +17,9 @@ from server.resolver import ResolveError, Resolver
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)  # the whole is timed in `post`
 
+# Closed by the other side, reset, or found closed when the request was to be written.
+CONNECTION_ENDED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+
 
 class CallbackError(Exception):
     """No HTTP answer came; `failure` says at which stage it ended."""
@@ -71,7 +74,7 @@ class Callbacks:
         trace = SimpleNamespace(reused=False)
         try:
             return await self._post(url, address, body, headers, trace)
-        except aiohttp.ServerDisconnectedError:
+        except CONNECTION_ENDED:
             if not trace.reused:
                 raise
         return await self._post(url, address, body, headers, trace)
@@ -173,6 +176,6 @@ def _describe(error: Exception) -> CallbackError:
         return CallbackError("connect", f"no connection within {CONNECT_SECONDS:g} s")
     if isinstance(error, aiohttp.ClientConnectorError):
         return CallbackError("connect", "the connection was refused or could not be made")
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+    if isinstance(error, CONNECTION_ENDED):
         return CallbackError("http", "the connection ended before there was an answer")
     return CallbackError("http", "the answer is not HTTP")

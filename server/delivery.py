@@ -32,7 +32,7 @@ def new_challenge() -> str:
     return secrets.token_hex(16)
 
 
-async def verify_callback(callback: Callback, member_id: str, secret: bytes, clock: Clock) -> Failed | None:
+async def verify_callback(callback: Callback, member_id: str, secret: bytes, clock: Clock) -> Failed | Gone | None:
     """Ring `VerifyCallback` once; None when the callback proved itself. Raises `AddressNotAllowed`, `CallbackError`."""
     challenge = new_challenge()
     request = {
@@ -185,7 +185,7 @@ class Delivery:
             return error.failure
         return judge_reply(reply, [entry.seq for entry in entries], self._clock.unix())
 
-    async def _probe(self) -> Failed | None:
+    async def _probe(self) -> Failed | Gone | None:
         try:
             return await verify_callback(self._callback, self.member.id, self.member.secret, self._clock)
         except CallbackError as error:
@@ -215,15 +215,20 @@ class Delivery:
             case Failed():
                 return self._note_failure(outcome)
             case Gone():
-                self.outbox.left()
-                return False
+                return self._note_gone()
 
-    def _note_probe(self, failure: Failed | None) -> bool | None:
-        if failure is not None:
-            return self._note_failure(failure)
+    def _note_probe(self, outcome: Failed | Gone | None) -> bool | None:
+        if isinstance(outcome, Gone):
+            return self._note_gone()
+        if outcome is not None:
+            return self._note_failure(outcome)
         self._reachability.reached(self.member.id)
         self.outbox.probed(self._clock.monotonic())
         return None
+
+    def _note_gone(self) -> bool:
+        self.outbox.left()
+        return False
 
     def _note_failure(self, failure: Failed) -> bool | None:
         was_suspect = self._reachability.suspect_own_network

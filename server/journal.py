@@ -3,11 +3,16 @@
 A logger's name is its tag; [WARN] and [ERROR] take the tag's place from those levels on.
 """
 
+import io
 import json
 import logging
 import sys
+import textwrap
 from datetime import UTC, datetime
 from typing import Final
+
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 SHOWN_CHARS: Final = 256
 
@@ -26,7 +31,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line, and below it the traceback if there is one."""
         line = f"[{tag_of(record)}] {words_of(record)}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{traceback_of(record)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,16 +45,32 @@ class JsonFormatter(logging.Formatter):
             "message": words_of(record),
         }
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
+            fields["traceback"] = traceback_of(record)
         return json.dumps(fields, ensure_ascii=False)
+
+
+class BadHttpFilter(logging.Filter):
+    """Keeps aiohttp from writing a traceback, on error level, whenever somebody sends what is not HTTP."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Pass everything but that; it is told in one line on debug level."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | RequestPayloadError):
+            return True
+        server.debug("A request that is not HTTP was refused: %s", error)
+        return False
 
 
 def configure(log_format: str, level: str) -> None:
     """Send the lines to standard output as `text` or `json`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the locale cannot write must not cost the line.
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ringback").setLevel(LEVELS[level])
+    logging.getLogger("aiohttp.server").addFilter(BadHttpFilter())
 
 
 def tag_of(record: logging.LogRecord) -> str:
@@ -65,7 +86,13 @@ def words_of(record: logging.LogRecord) -> str:
     """Give the message with its values made harmless."""
     if isinstance(record.args, tuple) and record.args:
         return str(record.msg) % tuple(_harmless(value) for value in record.args)
-    return record.getMessage()
+    return _escaped(record.getMessage())
+
+
+def traceback_of(record: logging.LogRecord) -> str:
+    """Give the traceback, indented: no line that an exception's text brings can pass for an event."""
+    lines = logging.Formatter().formatException(record.exc_info).splitlines()  # type: ignore[arg-type]  # there is one
+    return textwrap.indent("\n".join(_escaped(line) for line in lines), "  ")
 
 
 def _harmless(value: object) -> object:
@@ -74,8 +101,8 @@ def _harmless(value: object) -> object:
     text = str(value)
     if len(text) > SHOWN_CHARS:
         text = text[: SHOWN_CHARS - 1] + "…"
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+    return _escaped(text)
 
 
-def _escaped(character: str) -> str:
-    return f"\\u{{{ord(character):x}}}"
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text)

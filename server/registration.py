@@ -16,6 +16,7 @@ from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callba
 from server.core.caller import Caller
 from server.core.members import Member
 from server.core.names import NameProblem, normalize_name
+from server.core.reply import Failed, Gone
 from server.delivery import verify_callback
 from server.room import Room, hash_token
 
@@ -101,6 +102,8 @@ class Registrar:
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
         except CallbackError as error:
             failure = error.failure
+        if isinstance(failure, Gone):
+            failure = Failed("http", "HTTP status 410")
         if failure is not None:
             data = {"url": url.text, "stage": failure.stage, "detail": failure.detail}
             raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)

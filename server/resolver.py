@@ -1,8 +1,9 @@
 """From the host of a callback to its addresses."""
 
 import asyncio
+import contextlib
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -23,37 +24,52 @@ class Resolver(Protocol):
     async def resolve(self, host: str) -> list[IPAddress]:
         """Give the addresses of a name, or the one that it is. Raises `ResolveError`."""
 
-    def close(self) -> None:
-        """Let go of what the look-ups need."""
-
 
 class SystemResolver:
-    """Asks the system, on threads of its own: a slow name server must not hold up what else runs on threads."""
+    """Asks the system, on threads of its own: a slow name server must not hold up what else runs on threads.
+
+    They are daemons, which an executor's are not, since `getaddrinfo` cannot be interrupted: a look-up that hangs must
+    not keep the process from ending.
+    """
 
     def __init__(self) -> None:
-        """Make the pool; its threads start when they are needed."""
-        self._threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, "resolver")
+        """Begin with no thread; each look-up has one."""
+        self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
     async def resolve(self, host: str) -> list[IPAddress]:
         """Look a host up, for at most two seconds."""
         if (literal := literal_address(host)) is not None:
             return [literal]
-        look_up = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                return await look_up
+                await self._slots.acquire()
+                found = await asyncio.shield(self._start(host))
         except TimeoutError:
             raise ResolveError(f"no answer from the name server within {LOOK_UP_SECONDS:g} s") from None
+        if not found:
+            raise ResolveError("the name has no address")
+        return found
 
-    def close(self) -> None:
-        """Do not wait for look-ups that are still under way."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _start(self, host: str) -> asyncio.Future[list[IPAddress]]:
+        """Look up in a thread; the slot is free again when that has ended, however long after the caller gave up."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[IPAddress]] = loop.create_future()
+        found.add_done_callback(lambda _: self._slots.release())
+
+        def look_up() -> None:
+            addresses = _look_up(host)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(found.set_result, addresses)
+
+        threading.Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
+        return found
 
 
 def _look_up(host: str) -> list[IPAddress]:
+    """Give the addresses of a name, none when it has none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise ResolveError("the name has no address") from None
+        return []
     addresses = [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     return list(dict.fromkeys(addresses))

@@ -84,6 +84,9 @@ class RpcEndpoint:
             return _closing(408, f"the body did not come within {self._read_seconds:g} s\n")
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
+        except (web.RequestPayloadError, ConnectionError):
+            # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
+            return _closing(400, "the body could not be read\n")
         context = CallContext(self._caller(request), _token(request))
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:

@@ -66,13 +66,17 @@ class RpcFront:
     ) -> dict[str, Any] | None:
         """Answer one element; None for a notification (section 4.1)."""
         identifier = _read_identifier(element, raw)
-        problem = _request_problem(element)
-        if problem is None and element["method"] in refused:  # type: ignore[index]  # it is a request
-            problem = f"only one {element['method']} in a batch"  # type: ignore[index]
-        if problem is not None:
+        if (problem := _request_problem(element)) is not None:
             return _error(identifier, ErrorCode.INVALID_REQUEST, {"problem": problem})
+        request = cast("dict[str, Any]", element)
+        if request["method"] in refused:
+            problem = f"only one {request['method']} in a batch"
+            return _error(identifier, ErrorCode.INVALID_REQUEST, {"problem": problem}) if "id" in request else None
+        if request["method"] not in self._methods and "id" in request:
+            problem = f"there is no such method; this server has {', '.join(self._methods)}"
+            return _error(identifier, ErrorCode.METHOD_NOT_FOUND, {"problem": problem})
         response: Any = await async_dispatch_to_response(
-            "", self._methods, context=context, deserializer=lambda _: cast("Any", element), validator=_already_valid
+            "", self._methods, context=context, deserializer=lambda _: request, validator=_already_valid
         )
         return None if response is None else {**_plain(response), "id": identifier}
 

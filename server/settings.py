@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -30,6 +31,45 @@ class Settings:
     log_format: str = "text"
     log_level: str = "info"
     log_texts: bool = True
+
+
+class Host(click.ParamType[str]):
+    """A host name or an address."""
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it; what cannot be looked up at all, `getaddrinfo` does not take as an `OSError`."""
+        try:
+            str(value).encode("idna")
+        except UnicodeError:
+            self.fail(f"{value!r} is not a host name; give a name or an address like 127.0.0.1", param, ctx)
+        return str(value)
+
+
+class Utf8(click.ParamType[str]):
+    """Text that can be compared with what comes over the wire. Its value is not shown: it may be a secret."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it; bytes that are not UTF-8 arrive as lone surrogates (PEP 383)."""
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail("it is not UTF-8; give text in UTF-8", param, ctx)
+        return str(value)
+
+
+class Duration(click.FloatRange):
+    """A length of time: a number, never `nan` or `inf`, which a range lets pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a length of time; give a number", param, ctx)
+        return number
 
 
 class Networks(click.ParamType[tuple[IPNetwork, ...]]):
@@ -78,14 +118,14 @@ class Setting(NamedTuple):
 
 
 TABLE: Final = (
-    Setting("host", click.STRING, "Address to listen on."),
+    Setting("host", Host(), "Address to listen on."),
     Setting("port", click.IntRange(0, 65535), "Port to listen on; 0 takes any that is free."),
     Setting("store", Store(), "Where messages and members are kept; memory: is gone with the process."),
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
     Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
-    Setting("join_key", click.STRING, "A key that newcomers must know; without it everybody may come."),
-    Setting("evict_after", click.FloatRange(min=0), "Seconds of failures after which a recipient has left."),
-    Setting("retention_days", click.FloatRange(min=0, min_open=True), "Days for which messages and the away are kept."),
+    Setting("join_key", Utf8(), "A key that newcomers must know; without it everybody may come."),
+    Setting("evict_after", Duration(min=0), "Seconds of failures after which a recipient has left."),
+    Setting("retention_days", Duration(min=0, min_open=True), "Days for which messages and the away are kept."),
     Setting("log_format", click.Choice(["text", "json"]), "How log lines are written."),
     Setting("log_level", click.Choice(sorted(LEVELS)), "The least level that is logged."),
     Setting("log_texts", click.BOOL, "Whether the log shows what people write."),

@@ -5,8 +5,13 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from hypothesis import settings
 
 from tests.fakes import Recipient, RunningServer
+
+# The same examples every time, and none that fails because the machine was busy.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture

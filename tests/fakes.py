@@ -83,9 +83,6 @@ class FakeResolver:
             raise ResolveError("the name has no address")
         return [ip_address(address) for address in self.names[host]]
 
-    def close(self) -> None:
-        pass
-
 
 Json = dict[str, Any]
 Behaviour = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]

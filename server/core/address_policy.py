@@ -27,8 +27,12 @@ NEVER: Final = tuple(
     )
 )
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-V4_COMPATIBLE: Final = ip_network("::/96")  # RFC 4291, deprecated
-NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
+V4_IN_LAST_32_BITS: Final = (
+    ip_network("::/96"),  # IPv4-compatible (RFC 4291), deprecated
+    ip_network("::ffff:0:0:0/96"),  # IPv4-translated (RFC 2765)
+    ip_network("64:ff9b::/96"),  # NAT64 (RFC 6052)
+    ip_network("64:ff9b:1::/48"),  # NAT64 for local use (RFC 8215)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,11 @@ class AddressPolicy:
 def allowed_addresses(
     addresses: Iterable[IPAddress], port: int, caller: IPAddress | None, policy: AddressPolicy
 ) -> list[IPAddress]:
-    """Keep the addresses that may be called on behalf of `caller`; none left means: not allowed (-32005)."""
-    return [address for address in addresses if _may_call(plain(address), port, caller, policy)]
+    """Keep the addresses that may be called on behalf of `caller`; none left means: not allowed (-32005).
+
+    They come back in their plain form, so that what is dialled is what was checked.
+    """
+    return [address for address in map(plain, addresses) if _may_call(address, port, caller, policy)]
 
 
 def plain(address: IPAddress) -> IPAddress:
@@ -77,7 +84,7 @@ def _embedded(address: IPAddress) -> list[IPv4Address]:
     if isinstance(address, IPv4Address):
         return []
     found = [*(address.teredo or ()), address.sixtofour]
-    if _within(address, (V4_COMPATIBLE, *NAT64)) and int(address) > 1:
+    if _within(address, V4_IN_LAST_32_BITS) and int(address) > 1:
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return [form for form in found if form is not None]
 

@@ -21,30 +21,32 @@ class Caller:
 def find_caller(peer: str, headers: Mapping[str, str], trusted: Sequence[IPNetwork]) -> Caller:
     """Give the caller of a request whose connection is from `peer`; header names are looked up without case.
 
-    From a trusted peer the right-most entry that is not itself trusted counts (RFC 7239, section 7.4).
+    From a trusted peer the right-most entry that is not itself trusted counts (RFC 7239, section 7.4). Where two of the
+    headers tell of different callers, the proxy writes one and has let the other through: nobody knows which.
     """
     address = _read_address(peer)
-    chain = list(_forwarded_chain(headers))
-    if not chain:
+    chains = [[_read_address(entry) for entry in chain] for chain in _forwarded_chains(headers)]
+    if not chains:
         return Caller(address)
     if not _is_trusted(address, trusted):
         return Caller(address, proxied=True)
-    for entry in reversed(chain):
-        hop = _read_address(entry)
-        if not _is_trusted(hop, trusted):
-            return Caller(hop)
-    return Caller(_read_address(chain[0]))
+    untrusted = [[hop for hop in chain if not _is_trusted(hop, trusted)] for chain in chains]
+    callers = {hops[-1] for hops in untrusted if hops} or {chains[0][0]}
+    return Caller(callers.pop()) if len(callers) == 1 else Caller(address, proxied=True)
 
 
-def _forwarded_chain(headers: Mapping[str, str]) -> Iterator[str]:
+def _forwarded_chains(headers: Mapping[str, str]) -> Iterator[list[str]]:
     if value := headers.get("X-Forwarded-For"):
-        yield from value.split(",")
-    elif value := headers.get("Forwarded"):
-        for element in value.split(","):
-            pairs = (pair.partition("=") for pair in element.split(";"))
-            yield next((text for name, _, text in pairs if name.strip().lower() == "for"), "")
-    elif value := headers.get("X-Real-IP"):
-        yield value
+        yield value.split(",")
+    if value := headers.get("Forwarded"):
+        yield [_forwarded_for(element) for element in value.split(",")]
+    if value := headers.get("X-Real-IP"):
+        yield [value]
+
+
+def _forwarded_for(element: str) -> str:
+    pairs = (pair.partition("=") for pair in element.split(";"))
+    return next((text for name, _, text in pairs if name.strip().lower() == "for"), "")
 
 
 def _is_trusted(address: IPAddress | None, trusted: Sequence[IPNetwork]) -> bool:

@@ -3,6 +3,7 @@
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -76,8 +77,10 @@ class Members:
         self._by_token[member.token_hash] = member.id
         if member.present:
             insort(self._present, member.id)
-        if member.present or member.name_held_until:
-            self._by_name[name_key(member.name)] = member.id
+        key = name_key(member.name)
+        holder = self._by_id.get(self._by_name.get(key, ""))
+        if holder is None or _claim(member) >= _claim(holder):
+            self._by_name[key] = member.id
 
     def forget(self, member_id: str) -> None:
         """Drop a member as if it had never been here."""
@@ -102,3 +105,8 @@ class Members:
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_id.values()))
+
+
+def _claim(member: Member) -> float:
+    """Give until when the member's name is its own: a hold that is over must not hide the one who has the name now."""
+    return inf if member.present else member.name_held_until

@@ -6,6 +6,9 @@ from typing import Final
 from protocol.methods import MAX_NAME_CHARS
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
+# A character of NFKC is composed of four at most, so that a text longer than this is too long in any case. To normalize
+# it could take minutes: the time grows with the square of the combining marks in a row.
+MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
 # General categories (Unicode Standard, table 4-4) that a name may not hold: control, format, surrogate, private use,
 # unassigned, line and paragraph separators.
 FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -17,6 +20,8 @@ class NameProblem(ValueError):
 
 def normalize_name(text: str) -> str:
     """Give the name as it is shown and stored (NFKC), or raise `NameProblem`."""
+    if len(text) > MAX_RAW_CHARS:
+        raise NameProblem(f"must have at most {MAX_NAME_CHARS} characters, not {len(text)}")
     name = unicodedata.normalize("NFKC", text)
     if not name.strip():
         raise NameProblem("must not be empty or only white space")

@@ -12,6 +12,7 @@ from server.core.delivery_state import (
     MAX_RETRY_AFTER_SECONDS,
     PROBE_AFTER_SECONDS,
     REFUSALS_BEFORE_PASSING,
+    RETRY_DELAYS,
     UNREACHABLE_FROM,
     DeliveryEvent,
     DeliveryState,
@@ -67,6 +68,7 @@ class Outbox:
         self._refusals = 0
         self._next_try = now
         self._failing_since: float | None = None
+        self._excused_until = now
         self._last_success = now
         self._last_contact = now
 
@@ -108,7 +110,7 @@ class Outbox:
         """
         if not entries:
             self.cursor = newest
-        size = 0
+        size = 1  # the two brackets, and one comma fewer than there are entries
         batch: list[Entry] = []
         for entry in entries:
             if entry.message.sender_id == self.recipient:
@@ -160,13 +162,14 @@ class Outbox:
         """
         self.failures += 1
         if self._failing_since is None:
-            self._failing_since = now
+            self._failing_since = self._excused_until = now
         overdue = now - self._failing_since >= self._evict_after
-        next_try = now + retry_delay(self.failures, spread)
-        if retry_after is not None:
-            next_try = now + min(retry_after, MAX_RETRY_AFTER_SECONDS)
-            excused_until = min(next_try, self._last_success + MAX_RETRY_AFTER_SECONDS)
-            self._failing_since += max(0.0, excused_until - now)
+        if retry_after is None:
+            next_try = self._not_past_eviction(now, now + retry_delay(self.failures, spread))
+        else:
+            # "At once" (0) is not taken at its word: it would be tried as fast as it can answer.
+            next_try = now + min(max(retry_after, RETRY_DELAYS[0]), MAX_RETRY_AFTER_SECONDS)
+            self._failing_since += self._excuse(now, next_try)
         self._back_off(next_try)
         return overdue
 
@@ -182,6 +185,17 @@ class Outbox:
         self.failures = 0
         self._failing_since = None
         self._last_success = self._last_contact = now
+
+    def _not_past_eviction(self, now: float, next_try: float) -> float:
+        """Have the last try when its time has come, and not one long wait later."""
+        deadline = (self._failing_since or now) + self._evict_after
+        return min(next_try, deadline) if deadline > now else next_try
+
+    def _excuse(self, now: float, until: float) -> float:
+        """Give the seconds for which the eviction clock stands still beyond what it does already."""
+        begin = max(now, self._excused_until)
+        self._excused_until = max(begin, min(until, self._last_success + MAX_RETRY_AFTER_SECONDS))
+        return self._excused_until - begin
 
     def _back_off(self, until: float) -> None:
         self._next_try = until

@@ -57,8 +57,8 @@ def judge_reply(reply: Reply, seqs: Sequence[int], unix_now: float) -> Outcome:
         return Gone()
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
-    answers = _read_answers(reply)
-    if answers is None:
+    answers = _read_answers(reply, batch=len(seqs) > 1)
+    if not answers:
         return Failed("rpc", "the answer is not JSON-RPC")
     for taken, seq in enumerate(seqs):
         answer = answers.get(seq)
@@ -69,11 +69,13 @@ def judge_reply(reply: Reply, seqs: Sequence[int], unix_now: float) -> Outcome:
     return Answered(len(seqs))
 
 
-def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | None:
+def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | Gone | None:
     """Say what is wrong with the answer to `VerifyCallback`, or None when it proves the callback."""
+    if reply.status == 410:
+        return Gone()
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
-    answer = (_read_answers(reply) or {}).get(challenge)
+    answer = _read_answers(reply, batch=False).get(challenge)
     if answer is None:
         return Failed("rpc", "the answer is not JSON-RPC with the id of the request")
     if answer.get("result") == challenge or _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
@@ -87,7 +89,7 @@ def read_retry_after(value: str | None, unix_now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return float(value)  # infinite rather than an error, however many digits there are
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - unix_now)
     except (ValueError, OverflowError):
@@ -101,14 +103,15 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     return Failed("http", f"HTTP status {reply.status}", retry_after)
 
 
-def _read_answers(reply: Reply) -> dict[int | str, dict[str, Any]] | None:
-    """Give the well-formed JSON-RPC responses by id, or None when the body holds none at all."""
+def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, dict[str, Any]]:
+    """Give the well-formed JSON-RPC responses by id. A batch is answered with an array, a single request never is."""
     try:
         parsed = msgspec.json.decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    elements = parsed if isinstance(parsed, list) else [parsed]
-    return {element["id"]: element for element in elements if _is_response(element)} or None
+        return {}
+    if batch != isinstance(parsed, list):
+        return {}
+    return {element["id"]: element for element in (parsed if batch else [parsed]) if _is_response(element)}
 
 
 def _is_response(element: object) -> bool:
@@ -118,7 +121,9 @@ def _is_response(element: object) -> bool:
     identifier = element.get("id")
     if isinstance(identifier, bool) or not isinstance(identifier, int | str):
         return False
-    return ("result" in element) != (_error_code(element) is not None)
+    if "result" in element:
+        return element.get("error") is None
+    return _error_code(element) is not None
 
 
 def _error_code(answer: Mapping[str, Any]) -> int | None:

@@ -256,6 +256,17 @@ async def test_the_silent_are_probed(server: RunningServer, recipient: Recipient
     assert recipient.methods == ["VerifyCallback", "VerifyCallback"]
 
 
+async def test_410_to_a_probe_makes_away_at_once(server: RunningServer) -> None:
+    async with Recipient() as leaving, Recipient() as watcher:
+        await server.register("Bob", watcher)
+        await server.register("Eve", leaving)
+        await watcher.has("Eve joined the chat")
+        leaving.behaviour = answer_status(410)
+        await server.clock.someone_waits(14.9, 15.0)
+        server.clock.advance(15)
+        await watcher.has("Eve left the chat")
+
+
 async def test_a_dead_recipient_leaves_a_silent_room(server: RunningServer) -> None:
     async with Recipient() as watcher:
         await server.register("Bob", watcher)

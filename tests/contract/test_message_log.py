@@ -1,0 +1,566 @@
+"""What every engine of the log promises (`server/message_log/base.py`), run against each of them.
+
+A new engine is one more line in `ENGINES`: how to open an empty log with this epoch in an empty directory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from server.core.entry import Draft, Entry
+from server.core.members import NAME_HELD_SECONDS, Member
+from server.message_log.base import Appended, MessageIdReused, MessageLog, Taken
+from server.message_log.memory import MemoryLog
+
+NOW = 1_800_000_000.0
+EPOCH = "5f3a9c01d2e4b687"
+PATIENCE_SECONDS = 10.0
+
+Engine = Callable[[Path], Awaitable[MessageLog]]
+
+
+async def open_memory(_directory: Path) -> MessageLog:
+    return MemoryLog(EPOCH)
+
+
+ENGINES: dict[str, Engine] = {"memory": open_memory}
+
+
+@pytest.fixture(params=ENGINES.values(), ids=list(ENGINES))
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
+    log = await request.param(tmp_path)
+    yield log
+    await log.close()
+
+
+def make_member(member_id: str, name: str, *, token: bytes | None = None) -> Member:
+    return Member(
+        id=member_id,
+        name=name,
+        token_hash=b"token of " + member_id.encode() if token is None else token,
+        secret=bytes(range(32)),
+        caller="192.168.1.7",
+        callback="http://192.168.1.7:8080/rpc",
+        max_batch=8,
+        accepts=frozenset({"ReceiveTyping"}),
+        present=True,
+        changed_at=NOW,
+    )
+
+
+ALICE = make_member("a1", "Alice")
+BOB = make_member("b2", "Bob")
+
+
+def said(text: str, sender: str = "a1", at: float = NOW, client_msg_id: str | None = None) -> Draft:
+    return Draft(sender_id=sender, sender_name=sender.upper(), text=text, at=at, client_msg_id=client_msg_id)
+
+
+def notice(member: Member, event: str, at: float) -> Draft:
+    text = f"{member.name} told by {event}"
+    return Draft(sender_id=member.id, sender_name=member.name, text=text, at=at, event=event)
+
+
+async def join(log: MessageLog, member: Member, at: float = NOW) -> Appended:
+    return await log.append(notice(member, "join", at), member)
+
+
+async def leave(log: MessageLog, member: Member, at: float = NOW, held_until: float = 0.0) -> Appended:
+    gone = msgspec.structs.replace(member, present=False, changed_at=at, name_held_until=held_until)
+    return await log.append(notice(gone, "leave", at), gone)
+
+
+async def fill(log: MessageLog, count: int, at: float = NOW) -> None:
+    for number in range(count):
+        await log.append(said(f"text {number}", at=at + number))
+
+
+async def member_of(log: MessageLog, member_id: str) -> Member | None:
+    return {member.id: member for member, _ in await log.members()}.get(member_id)
+
+
+async def cursor_of(log: MessageLog, member_id: str) -> int:
+    return {member.id: cursor for member, cursor in await log.members()}[member_id]
+
+
+def seqs(entries: Sequence[Entry]) -> list[int]:
+    return [entry.seq for entry in entries]
+
+
+async def everything(log: MessageLog) -> list[tuple[int, str]]:
+    return [(entry.seq, entry.message.text) for entry in await log.read_after(0, 1000)]
+
+
+# append
+
+
+async def test_an_empty_log_has_nothing(log: MessageLog) -> None:
+    assert (log.newest, log.oldest) == (0, 1)
+    assert not await log.read_after(0, 10)
+    assert not await log.read_before(10, 10)
+    assert not await log.members()
+
+
+async def test_a_log_has_an_epoch(log: MessageLog) -> None:
+    assert log.epoch
+    assert log.epoch.isascii()
+    assert " " not in log.epoch
+
+
+async def test_seq_begins_at_one_and_rises_by_one_for_messages_and_notices_alike(log: MessageLog) -> None:
+    appended = [await join(log, ALICE), await log.append(said("hi")), await join(log, BOB), await leave(log, ALICE)]
+    assert [one.entry.seq for one in appended] == [1, 2, 3, 4]
+    assert (log.newest, log.oldest) == (4, 1)
+
+
+async def test_what_is_read_is_what_was_appended(log: MessageLog) -> None:
+    text = "žluť 🐎 \u0000 \u2028 \u202e\n"
+    appended = [
+        await log.append(said(text, at=NOW + 0.25, client_msg_id="m-1")),
+        await join(log, BOB),
+    ]
+    assert list(await log.read_after(0, 10)) == [one.entry for one in appended]
+    message = appended[0].entry.message
+    assert (message.text, message.sender_id, message.sender_name, message.event) == (text, "a1", "A1", None)
+    assert (message.sent_at, message.client_msg_id) == ("2027-01-15T08:00:00.250Z", "m-1")
+
+
+async def test_an_entry_is_there_for_every_reader_when_append_returns(log: MessageLog) -> None:
+    entry = (await log.append(said("hi"))).entry
+    assert log.newest == entry.seq
+    assert await log.read_after(0, 1) == await log.read_before(2, 1) == [entry]
+
+
+async def test_concurrent_appends_each_get_a_place_of_their_own(log: MessageLog) -> None:
+    appended = await asyncio.gather(*(log.append(said(f"text {number}")) for number in range(100)))
+    assert sorted(one.entry.seq for one in appended) == list(range(1, 101))
+    assert await everything(log) == sorted((one.entry.seq, one.entry.message.text) for one in appended)
+
+
+# client_msg_id
+
+
+async def test_the_same_client_msg_id_and_text_are_stored_once(log: MessageLog) -> None:
+    first = await log.append(said("hi", client_msg_id="m-1"))
+    await log.append(said("between"))
+    again = await log.append(said("hi", at=NOW + 60, client_msg_id="m-1"))
+    assert (first.repeated, again.repeated) == (False, True)
+    assert again.entry == first.entry
+    assert await everything(log) == [(1, "hi"), (2, "between")]
+
+
+async def test_the_same_client_msg_id_with_another_text_is_refused(log: MessageLog) -> None:
+    await log.append(said("hi", client_msg_id="m-1"))
+    with pytest.raises(MessageIdReused):
+        await log.append(said("ho", client_msg_id="m-1"))
+    assert await everything(log) == [(1, "hi")]
+    assert (await log.append(said("next"))).entry.seq == 2
+
+
+async def test_a_client_msg_id_belongs_to_its_sender(log: MessageLog) -> None:
+    await log.append(said("hi", "a1", client_msg_id="m-1"))
+    other = await log.append(said("ho", "b2", client_msg_id="m-1"))
+    assert (other.entry.seq, other.repeated) == (2, False)
+
+
+async def test_client_msg_ids_are_told_apart_by_case(log: MessageLog) -> None:
+    await log.append(said("hi", client_msg_id="m-1"))
+    assert (await log.append(said("ho", client_msg_id="M-1"))).entry.seq == 2
+
+
+async def test_messages_without_client_msg_id_are_all_stored(log: MessageLog) -> None:
+    await log.append(said("hi"))
+    assert (await log.append(said("hi"))).entry.seq == 2
+
+
+async def test_concurrent_repeats_are_stored_once(log: MessageLog) -> None:
+    appended = await asyncio.gather(*(log.append(said("hi", client_msg_id="m-1")) for _ in range(20)))
+    assert {one.entry.seq for one in appended} == {1}
+    assert sorted(one.repeated for one in appended) == [False] + [True] * 19
+    assert log.newest == 1
+
+
+async def test_a_client_msg_id_is_known_for_as_long_as_its_message_is_kept(log: MessageLog) -> None:
+    await log.append(said("old", at=NOW, client_msg_id="m-1"))
+    await log.append(said("kept", at=NOW + 1, client_msg_id="m-2"))
+    await log.forget_before(NOW + 1)
+    assert (await log.append(said("kept", at=NOW + 2, client_msg_id="m-2"))).entry.seq == 2
+    new = await log.append(said("new", at=NOW + 2, client_msg_id="m-1"))
+    assert (new.entry.seq, new.repeated) == (3, False)
+    assert (await log.append(said("new", at=NOW + 3, client_msg_id="m-1"))).repeated
+
+
+# Members: stored with their notice, or not at all
+
+
+async def test_a_member_is_stored_with_its_notice_and_its_cursor_is_there(log: MessageLog) -> None:
+    await log.append(said("before"))
+    entry = (await join(log, ALICE)).entry
+    assert entry.message.event == "join"
+    assert list(await log.members()) == [(ALICE, 2)]
+
+
+async def test_one_who_leaves_is_kept_with_its_cursor(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await log.save_cursors({"a1": 1})
+    await leave(log, ALICE, at=NOW + 5)
+    [(member, cursor)] = await log.members()
+    assert (member.id, member.present, member.changed_at, cursor) == ("a1", False, NOW + 5, 1)
+
+
+async def test_one_who_comes_back_keeps_its_cursor(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE)
+    await log.append(said("missed", "b2"))
+    await join(log, ALICE)
+    assert await cursor_of(log, "a1") == 1
+    assert log.newest == 4
+
+
+async def test_a_member_comes_back_as_it_was_stored(log: MessageLog) -> None:
+    held = msgspec.structs.replace(
+        ALICE, present=False, name_held_until=NOW + 600.5, callback=None, accepts=frozenset()
+    )
+    await join(log, BOB)
+    await log.append(notice(held, "leave", NOW), held)
+    assert {member.id: member for member, _ in await log.members()} == {"a1": held, "b2": BOB}
+
+
+async def test_an_id_of_another_token_is_taken_and_nothing_is_stored(log: MessageLog) -> None:
+    await join(log, ALICE)
+    with pytest.raises(Taken) as caught:
+        await join(log, make_member("a1", "Mallory", token=b"another"))
+    assert caught.value.field == "id"
+    assert list(await log.members()) == [(ALICE, 1)]
+    assert (log.newest, seqs(await log.read_after(0, 9))) == (1, [1])
+
+
+async def test_the_id_of_one_who_is_away_is_taken_too(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE)
+    with pytest.raises(Taken, match="id is taken"):
+        await join(log, make_member("a1", "Mallory", token=b"another"))
+
+
+@pytest.mark.parametrize("name", ["Alice", "aLICE", "Ａlice"])
+async def test_a_name_of_somebody_present_is_taken_and_nothing_is_stored(log: MessageLog, name: str) -> None:
+    await join(log, ALICE)
+    with pytest.raises(Taken) as caught:
+        await join(log, make_member("c3", name))
+    assert caught.value.field == "name"
+    assert list(await log.members()) == [(ALICE, 1)]
+    assert log.newest == 1
+
+
+async def test_after_a_refusal_the_next_message_has_the_next_seq(log: MessageLog) -> None:
+    await join(log, ALICE)
+    with pytest.raises(Taken):
+        await join(log, make_member("c3", "Alice"))
+    assert (await log.append(said("hi"))).entry.seq == 2
+
+
+async def test_the_name_of_one_who_left_is_free(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE)
+    await join(log, make_member("c3", "Alice"))
+    assert await member_of(log, "c3") is not None
+
+
+async def test_a_rename_is_stored_with_its_notice_and_frees_the_old_name(log: MessageLog) -> None:
+    await join(log, ALICE)
+    renamed = msgspec.structs.replace(ALICE, name="Alicia")
+    await log.append(notice(renamed, "rename", NOW), renamed)
+    await join(log, make_member("c3", "Alice"))
+    assert await member_of(log, "a1") == renamed
+    assert await cursor_of(log, "a1") == 1
+
+
+async def test_a_rename_to_a_taken_name_leaves_the_old_one(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await join(log, BOB)
+    renamed = msgspec.structs.replace(ALICE, name="bob")
+    with pytest.raises(Taken, match="name is taken"):
+        await log.append(notice(renamed, "rename", NOW), renamed)
+    assert await member_of(log, "a1") == ALICE
+    assert log.newest == 2
+
+
+async def test_one_may_change_the_case_of_its_own_name(log: MessageLog) -> None:
+    await join(log, ALICE)
+    renamed = msgspec.structs.replace(ALICE, name="ALICE")
+    await log.append(notice(renamed, "rename", NOW), renamed)
+    assert await member_of(log, "a1") == renamed
+
+
+async def test_the_name_of_an_evicted_one_is_held_for_it(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
+    with pytest.raises(Taken, match="name is taken"):
+        await join(log, make_member("c3", "alice"), at=NOW + NAME_HELD_SECONDS - 1)
+    await join(log, ALICE, at=NOW + NAME_HELD_SECONDS - 1)
+    assert await member_of(log, "a1") == ALICE
+
+
+async def test_the_name_of_an_evicted_one_is_free_when_the_hold_is_over(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
+    newcomer = make_member("c3", "alice")
+    await join(log, newcomer, at=NOW + NAME_HELD_SECONDS)
+    assert await member_of(log, "c3") == newcomer
+
+
+async def test_one_whose_hold_is_over_may_find_its_name_taken(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
+    await join(log, make_member("c3", "Alice"), at=NOW + NAME_HELD_SECONDS)
+    with pytest.raises(Taken, match="name is taken"):
+        await join(log, ALICE, at=NOW + NAME_HELD_SECONDS + 1)
+
+
+async def test_one_who_leaves_may_do_so_whoever_has_its_name(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE)
+    await join(log, make_member("c3", "Alice"))
+    await leave(log, ALICE)
+    assert log.newest == 4
+
+
+async def test_of_concurrent_joins_under_one_name_one_is_stored(log: MessageLog) -> None:
+    newcomers = [make_member(f"c{number}", "Carol") for number in range(10)]
+    outcomes = await asyncio.gather(*(join(log, member) for member in newcomers), return_exceptions=True)
+    assert sum(isinstance(outcome, Appended) for outcome in outcomes) == 1
+    assert [outcome.field for outcome in outcomes if isinstance(outcome, Taken)] == ["name"] * 9
+    assert len(await log.members()) == log.newest == 1
+
+
+async def test_a_member_that_changes_without_a_notice_is_stored_and_keeps_its_cursor(log: MessageLog) -> None:
+    await join(log, ALICE)
+    moved = msgspec.structs.replace(ALICE, callback=None, max_batch=1, secret=bytes(24), token_hash=b"new")
+    await log.put_member(moved)
+    assert list(await log.members()) == [(moved, 1)]
+    assert log.newest == 1
+
+
+# Cursors
+
+
+async def test_cursors_are_kept_in_groups_and_those_of_strangers_passed_over(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await join(log, BOB)
+    await fill(log, 3)
+    await log.save_cursors({"a1": 5, "b2": 4, "stranger": 3})
+    assert {member.id: cursor for member, cursor in await log.members()} == {"a1": 5, "b2": 4}
+
+
+async def test_the_cursor_of_a_stranger_is_not_kept_for_it(log: MessageLog) -> None:
+    await fill(log, 3)
+    await log.save_cursors({"a1": 1})
+    await join(log, ALICE)
+    assert await cursor_of(log, "a1") == 4
+
+
+async def test_only_the_cursors_that_are_given_move(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await join(log, BOB)
+    await log.save_cursors({"a1": 2})
+    await log.save_cursors({})
+    assert await cursor_of(log, "b2") == 2
+
+
+async def test_a_cursor_may_go_back(log: MessageLog) -> None:
+    await fill(log, 3)
+    await join(log, ALICE)
+    await log.save_cursors({"a1": 1})
+    assert await cursor_of(log, "a1") == 1
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("seq", "limit", "found"),
+    [
+        (0, 4, [1, 2, 3, 4]),
+        (4, 4, [5, 6, 7, 8]),
+        (8, 4, [9, 10]),
+        (9, 1, [10]),
+        (10, 4, []),
+        (99, 4, []),
+        (2**53, 4, []),
+        (0, 300, list(range(1, 11))),
+    ],
+)
+async def test_reading_forward_gives_the_oldest_above(log: MessageLog, seq: int, limit: int, found: list[int]) -> None:
+    await fill(log, 10)
+    assert seqs(await log.read_after(seq, limit)) == found
+
+
+@pytest.mark.parametrize(
+    ("seq", "limit", "found"),
+    [
+        (11, 4, [7, 8, 9, 10]),
+        (7, 4, [3, 4, 5, 6]),
+        (3, 4, [1, 2]),
+        (2, 1, [1]),
+        (1, 4, []),
+        (0, 4, []),
+        (99, 2, [9, 10]),
+        (2**53, 2, [9, 10]),
+        (11, 300, list(range(1, 11))),
+    ],
+)
+async def test_reading_backward_gives_the_newest_below_oldest_first(
+    log: MessageLog, seq: int, limit: int, found: list[int]
+) -> None:
+    await fill(log, 10)
+    assert seqs(await log.read_before(seq, limit)) == found
+
+
+async def test_a_page_stays_as_it_is_when_the_log_grows(log: MessageLog) -> None:
+    await fill(log, 3)
+    page = await log.read_after(0, 10)
+    await fill(log, 3)
+    assert seqs(page) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("after", "count"), [(0, 4), (1, 4), (2, 3), (6, 1), (7, 0), (99, 0)])
+async def test_the_entries_of_one_sender_are_counted_from_a_place_on(log: MessageLog, after: int, count: int) -> None:
+    for sender in ("b2", "a1", "a1", "b2", "a1", "b2", "a1"):
+        await log.append(said("hi", sender))
+    assert await log.count_from("a1", after) == count
+
+
+async def test_notices_of_a_member_count_as_its_own(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await log.append(said("hi", "a1"))
+    assert await log.count_from("a1", 0) == 2
+    assert await log.count_from("stranger", 0) == 0
+
+
+# Forgetting
+
+
+async def test_messages_older_than_a_time_are_dropped(log: MessageLog) -> None:
+    await fill(log, 10)
+    assert list(await log.forget_before(NOW + 4)) == []
+    assert (log.oldest, log.newest) == (5, 10)
+    assert seqs(await log.read_after(0, 99)) == list(range(5, 11))
+
+
+@pytest.mark.parametrize(
+    ("seq", "forward", "backward"),
+    [(0, [5, 6], []), (4, [5, 6], []), (5, [6, 7], []), (6, [7, 8], [5]), (10, [], [8, 9]), (11, [], [9, 10])],
+)
+async def test_pages_begin_at_the_oldest_that_is_kept(
+    log: MessageLog, seq: int, forward: list[int], backward: list[int]
+) -> None:
+    await fill(log, 10)
+    await log.forget_before(NOW + 4)
+    assert seqs(await log.read_after(seq, 2)) == forward
+    assert seqs(await log.read_before(seq, 2)) == backward
+
+
+async def test_a_log_that_forgot_everything_goes_on_counting(log: MessageLog) -> None:
+    await fill(log, 3)
+    await log.forget_before(NOW + 99)
+    assert (log.oldest, log.newest) == (4, 3)
+    assert not await log.read_after(0, 9)
+    assert not await log.read_before(9, 9)
+    assert (await log.append(said("hi"))).entry.seq == 4
+    assert (log.oldest, log.newest) == (4, 4)
+    assert seqs(await log.read_after(0, 9)) == seqs(await log.read_before(9, 9)) == [4]
+
+
+async def test_what_is_forgotten_is_not_counted(log: MessageLog) -> None:
+    await fill(log, 10)
+    await log.append(said("other", "b2", at=NOW))
+    await log.forget_before(NOW + 4)
+    assert await log.count_from("a1", 0) == 6
+    assert await log.count_from("a1", 7) == 3
+    assert await log.count_from("b2", 0) == 1
+
+
+async def test_nothing_older_than_the_oldest_means_nothing_forgotten(log: MessageLog) -> None:
+    await fill(log, 3)
+    await log.forget_before(NOW)
+    assert (log.oldest, log.newest) == (1, 3)
+
+
+async def test_an_empty_log_forgets_nothing(log: MessageLog) -> None:
+    assert list(await log.forget_before(NOW)) == []
+    assert (log.oldest, log.newest) == (1, 0)
+
+
+async def test_members_away_since_before_a_time_are_forgotten_and_named(log: MessageLog) -> None:
+    for member in (ALICE, BOB, make_member("c3", "Carol")):
+        await join(log, member)
+    await leave(log, ALICE, at=NOW + 1)
+    await leave(log, make_member("c3", "Carol"), at=NOW + 2)
+    assert list(await log.forget_before(NOW + 2)) == ["a1"]
+    assert sorted(member.id for member, _ in await log.members()) == ["b2", "c3"]
+
+
+async def test_an_id_that_is_forgotten_may_be_anothers(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE)
+    await log.forget_before(NOW + 99)
+    other = make_member("a1", "Alice", token=b"another")
+    seq = (await join(log, other, at=NOW + 100)).entry.seq
+    assert list(await log.members()) == [(other, seq)]
+
+
+# Waiting
+
+
+async def test_one_who_waits_for_what_is_there_does_not_wait(log: MessageLog) -> None:
+    await fill(log, 3)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await log.wait_beyond(2)
+
+
+async def test_all_who_wait_return_when_the_log_grows_beyond(log: MessageLog) -> None:
+    await fill(log, 3)
+    waiting = [asyncio.create_task(log.wait_beyond(3)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    await log.append(said("hi"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.gather(*waiting)
+
+
+async def test_one_who_waits_for_more_waits_on(log: MessageLog) -> None:
+    waiting = asyncio.create_task(log.wait_beyond(1))
+    await log.append(said("one"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await log.append(said("two"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await waiting
+
+
+async def test_what_was_refused_or_repeated_wakes_nobody(log: MessageLog) -> None:
+    await log.append(said("hi", client_msg_id="m-1"))
+    await join(log, ALICE)
+    waiting = asyncio.create_task(log.wait_beyond(2))
+    await log.append(said("hi", client_msg_id="m-1"))
+    with pytest.raises(Taken):
+        await join(log, make_member("c3", "Alice"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_one_who_stops_waiting_disturbs_nobody(log: MessageLog) -> None:
+    waiting = asyncio.create_task(log.wait_beyond(0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await log.append(said("hi"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await log.wait_beyond(0)
+
+
+def test_a_log_tells_its_state_in_one_line() -> None:
+    assert repr(MemoryLog("e")) == "<MemoryLog e 1..0 <Members present=0 known=0>>"

@@ -1,0 +1,159 @@
+"""Who is found by id, token and name."""
+
+from itertools import permutations
+
+import msgspec
+import pytest
+
+from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
+
+NOW = 1_800_000_000.0
+
+
+def make_member(
+    member_id: str, name: str, *, present: bool = True, changed_at: float = NOW, held_until: float = 0.0
+) -> Member:
+    return Member(
+        id=member_id,
+        name=name,
+        token_hash=b"token of " + member_id.encode(),
+        secret=bytes(32),
+        caller="127.0.0.1",
+        callback=None,
+        max_batch=1,
+        accepts=frozenset(),
+        present=present,
+        changed_at=changed_at,
+        name_held_until=held_until,
+    )
+
+
+ALICE = make_member("a1", "Alice")
+BOB = make_member("b2", "Bob")
+GONE = make_member("a1", "Alice", present=False)
+EVICTED = make_member("a1", "Alice", present=False, held_until=NOW + NAME_HELD_SECONDS)
+
+
+def test_names_are_held_and_the_silent_waited_for_ten_minutes() -> None:
+    assert (NAME_HELD_SECONDS, SILENT_SECONDS) == (600, 600)
+
+
+def test_a_member_is_found_by_id_and_token_and_name() -> None:
+    members = Members([ALICE, BOB])
+    assert members.get("a1") is ALICE
+    assert members.owner_of(ALICE.token_hash) is ALICE
+    assert members.holder_of("aLICE", NOW) is ALICE
+
+
+def test_nobody_is_found_by_what_nobody_has() -> None:
+    members = Members([ALICE])
+    assert members.get("b2") is None
+    assert members.owner_of(b"") is None
+    assert members.holder_of("Bob", NOW) is None
+
+
+def test_ids_are_told_apart_by_case() -> None:
+    assert Members([ALICE]).get("A1") is None
+
+
+def test_one_who_left_keeps_id_and_token_but_not_the_name() -> None:
+    members = Members([ALICE])
+    members.put(GONE)
+    assert members.get("a1") is GONE
+    assert members.owner_of(ALICE.token_hash) is GONE
+    assert members.holder_of("Alice", NOW) is None
+    assert members.present_count == 0
+
+
+def test_the_name_of_an_evicted_one_is_held_for_a_while() -> None:
+    members = Members([ALICE])
+    members.put(EVICTED)
+    assert members.holder_of("alice", NOW + NAME_HELD_SECONDS - 0.001) is EVICTED
+    assert members.holder_of("alice", NOW + NAME_HELD_SECONDS) is None
+
+
+def test_a_name_that_was_given_up_can_be_anothers() -> None:
+    other = make_member("c3", "Alice")
+    members = Members([GONE])
+    members.put(other)
+    assert members.holder_of("Alice", NOW) is other
+
+
+def test_one_who_leaves_does_not_take_the_name_from_whom_has_it_now() -> None:
+    other = make_member("c3", "Alice")
+    members = Members([ALICE])
+    members.put(other)
+    members.put(GONE)
+    assert members.holder_of("Alice", NOW) is other
+
+
+LATER = NOW + NAME_HELD_SECONDS + 1
+PRESENT_NAMESAKE = make_member("c3", "ALICE", changed_at=LATER)
+EVICTED_NAMESAKE = make_member("d4", "alice", present=False, held_until=LATER + NAME_HELD_SECONDS)
+
+
+@pytest.mark.parametrize("order", list(permutations([EVICTED, BOB, PRESENT_NAMESAKE])))
+def test_a_hold_that_is_over_hides_nobody_in_whatever_order_members_come_back(order: tuple[Member, ...]) -> None:
+    assert Members(order).holder_of("Alice", LATER) is PRESENT_NAMESAKE
+
+
+@pytest.mark.parametrize("order", list(permutations([EVICTED, BOB, EVICTED_NAMESAKE])))
+def test_the_longest_hold_counts_in_whatever_order_members_come_back(order: tuple[Member, ...]) -> None:
+    assert Members(order).holder_of("Alice", LATER) is EVICTED_NAMESAKE
+
+
+def test_a_rename_frees_the_old_name() -> None:
+    members = Members([ALICE])
+    members.put(msgspec.structs.replace(ALICE, name="Alicia"))
+    assert members.holder_of("Alice", NOW) is None
+    assert members.holder_of("Alicia", NOW) is members.get("a1")
+    assert members.present_count == 1
+
+
+def test_a_new_token_replaces_the_old_one() -> None:
+    members = Members([ALICE])
+    members.put(msgspec.structs.replace(ALICE, token_hash=b"new"))
+    assert members.owner_of(ALICE.token_hash) is None
+    assert members.owner_of(b"new") is members.get("a1")
+
+
+def test_the_present_are_given_by_id() -> None:
+    members = Members([make_member(member_id, member_id) for member_id in ("b", "a", "C", "a-1")])
+    members.put(make_member("b", "b", present=False))
+    assert [member.id for member in members.present()] == ["C", "a", "a-1"]
+    assert members.present_count == 3
+
+
+@pytest.mark.parametrize(("after", "rest"), [("", "abd"), ("a", "bd"), ("c", "d"), ("d", ""), ("z", "")])
+def test_a_page_begins_after_an_id_whether_or_not_it_is_here(after: str, rest: str) -> None:
+    members = Members([make_member(member_id, member_id) for member_id in "dab"])
+    assert "".join(member.id for member in members.present(after)) == rest
+
+
+def test_one_who_is_forgotten_is_not_found_any_more() -> None:
+    members = Members([ALICE, BOB])
+    members.forget("a1")
+    assert members.get("a1") is None
+    assert members.owner_of(ALICE.token_hash) is None
+    assert members.holder_of("Alice", NOW) is None
+    assert list(members) == [BOB]
+    assert list(members.present()) == [BOB]
+
+
+def test_to_forget_a_stranger_changes_nothing() -> None:
+    members = Members([BOB])
+    members.forget("a1")
+    assert list(members) == [BOB]
+
+
+def test_only_the_long_away_are_listed_as_such() -> None:
+    long_away = make_member("c3", "Carol", present=False, changed_at=NOW - 10)
+    members = Members(
+        [make_member("a1", "Alice", changed_at=NOW - 99), long_away, make_member("b2", "B", present=False)]
+    )
+    assert members.away_since_before(NOW - 10) == []
+    assert members.away_since_before(NOW - 9.9) == [long_away]
+
+
+def test_members_tell_how_many_they_are() -> None:
+    assert repr(Members([GONE, BOB])) == "<Members present=1 known=2>"

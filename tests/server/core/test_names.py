@@ -1,0 +1,119 @@
+"""What may be a name, and which names are the same."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.core.names import NameProblem, name_key, normalize_name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["A", "Alice", "Alice B. Sea", "x" * 32, "Zoë", "李小龍", "Ольга", "🐎", "❤️", "O'Brien-2_x", "a!?#%&*()"],
+)
+def test_a_name_that_is_fine_stays_as_it_is(name: str) -> None:
+    assert normalize_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Ａｌｉｃｅ", "Alice"),
+        ("ﬁn", "fin"),
+        ("Zoe\u0308", "Zoë"),
+        ("A\u00a0B", "A B"),
+        ("①", "1"),
+        ("e\u0301" * 32, "é" * 32),
+    ],
+)
+def test_a_name_is_shown_in_compatibility_form(given: str, shown: str) -> None:
+    assert normalize_name(given) == shown
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", "\u00a0\u2003", "\n\n"])
+def test_a_blank_name_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="must not be empty or only white space"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 33, "ﷺ" * 2, "ﬃ" * 11, "x" * 200, "x" * 1_000_000])
+def test_a_name_of_more_than_32_characters_after_normalization_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="must have at most 32 characters, not"):
+        normalize_name(name)
+
+
+def test_a_name_whose_normalization_would_take_minutes_is_refused_at_once() -> None:
+    name = "a" + "\u0301\u0323" * 250_000
+    begin = time.process_time()
+    with pytest.raises(NameProblem):
+        normalize_name(name)
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("name", ["a@b", "a/b", "a:b", "ａ＠ｂ", "℅", "a：b"])
+def test_a_character_that_addresses_use_is_refused_however_it_is_written(name: str) -> None:
+    with pytest.raises(NameProblem, match=r"must not contain '[@/:]'"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        *("\x00", "\x1b", "\n", "\t", "\x7f", "\x85", "\u2028", "\u2029"),
+        *("\u200b", "\u200d", "\u202e", "\u2066", "\ufeff", "\u00ad", "\U000e0041"),
+        *("\ue000", "\uffff", "\u1680"),
+    ],
+)
+def test_a_control_format_or_invisible_character_is_refused_and_named(character: str) -> None:
+    with pytest.raises(NameProblem, match=rf"invisible character U\+{ord(character):04X}"):
+        normalize_name(f"a{character}b")
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(NameProblem, match=r"U\+D800"):
+        normalize_name("a\ud800b")
+
+
+@pytest.mark.parametrize("name", [" Alice", "Alice ", "Alice  B", "\u00a0Alice", "A\u00a0 B"])
+def test_spaces_at_the_ends_or_two_in_a_row_are_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="must not begin or end with a space"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Alice", "aLICE"),
+        ("Straße", "STRASSE"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("Ａlice", "alice"),
+        ("Zoë", "ZOE\u0308"),
+        ("㎅", "kb"),
+        ("\u0390", "\u03aa\u0301"),
+    ],
+)
+def test_names_that_differ_only_in_case_or_form_are_the_same(one: str, other: str) -> None:
+    assert name_key(one) == name_key(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Alice", "Alicia"), ("Zoe", "Zoë"), ("A B", "AB"), ("1", "l")])
+def test_names_that_differ_otherwise_are_different(one: str, other: str) -> None:
+    assert name_key(one) != name_key(other)
+
+
+@given(st.text(max_size=60))
+def test_a_normal_name_is_in_the_form_it_would_be_given_again(text: str) -> None:
+    try:
+        name = normalize_name(text)
+    except NameProblem:
+        return
+    assert normalize_name(name) == name
+    assert 1 <= len(name) <= 32
+    assert name_key(name) == name_key(text)
+
+
+@given(st.text(max_size=20))
+def test_the_key_of_a_key_is_itself(text: str) -> None:
+    assert name_key(name_key(text)) == name_key(text)

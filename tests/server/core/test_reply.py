@@ -1,0 +1,302 @@
+"""What an HTTP answer of a callback means, line by line of the contract."""
+
+from email.utils import formatdate
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_challenge, judge_reply, read_retry_after
+
+NOW = 1_800_000_000.0
+DOZEN = list(range(41, 53))
+CHALLENGE = "0123456789abcdef0123456789abcdef"
+
+
+def result(identifier: Any, value: Any = None) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "result": {"success": True} if value is None else value, "id": identifier}
+
+
+def error(identifier: Any, code: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "error": {"code": code, "message": "no"}, "id": identifier}
+
+
+def reply(answer: Any, status: int = 200, *, truncated: bool = False, **headers: str) -> Reply:
+    lines = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    body = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
+    return Reply(status, lines, body, truncated)
+
+
+def judge(answer: Any, *seqs: int) -> Outcome:
+    return judge_reply(reply(answer), seqs, NOW)
+
+
+def failed_at(outcome: Outcome | None) -> str:
+    assert isinstance(outcome, Failed)
+    return outcome.stage
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+def test_2xx_and_a_result_with_the_right_id_is_taken(status: int) -> None:
+    assert judge_reply(reply(result(7), status), [7], NOW) == Answered(1)
+
+
+@pytest.mark.parametrize("value", [{"success": True}, {"success": False}, {}, [], "ok", False, 0])
+def test_any_result_is_taken(value: Any) -> None:
+    assert judge(result(7, value), 7) == Answered(1)
+
+
+def test_a_result_that_is_null_is_taken() -> None:
+    assert judge({"jsonrpc": "2.0", "result": None, "id": 7}, 7) == Answered(1)
+
+
+def test_a_result_beside_an_error_that_is_null_is_taken() -> None:
+    assert judge(result(7) | {"error": None, "extra": 1}, 7) == Answered(1)
+
+
+@pytest.mark.parametrize("code", [-32600, -32601, -32602])
+def test_an_error_that_says_that_the_message_is_of_no_use_counts_as_taken(code: int) -> None:
+    assert judge(error(7, code), 7) == Answered(1)
+
+
+@pytest.mark.parametrize("code", [-32603, -32700, -32000, 0, 1, 2**40])
+def test_any_other_error_is_a_refusal(code: int) -> None:
+    assert judge(error(7, code), 7) == Answered(0, code)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        result(8),
+        result("7"),
+        result(7.0),
+        result(True),
+        result(None),
+        result([7]),
+        error(None, -32700),
+        {"jsonrpc": "2.0", "result": 1},
+        {"jsonrpc": "1.0", "result": 1, "id": 7},
+        {"jsonrpc": 2.0, "result": 1, "id": 7},
+        {"result": 1, "id": 7},
+        {"jsonrpc": "2.0", "id": 7},
+        result(7) | {"error": {"code": -32000, "message": "both"}},
+        result(7) | {"error": "both"},
+        error(7, "-32601"),
+        error(7, None),
+        error(7, True),
+        error(7, 1.5),
+        {"jsonrpc": "2.0", "error": "no", "id": 7},
+        {"jsonrpc": "2.0", "error": None, "id": 7},
+        [result(7)],
+        [],
+        {},
+        None,
+        True,
+        7,
+        "ok",
+        b"",
+        b"ok",
+        b"<html>200 OK</html>",
+        b'{"jsonrpc":"2.0","result":1,"id":7',
+        b'{"jsonrpc":"2.0","result":NaN,"id":7}',
+        b'{"jsonrpc":"2.0","result":"\xff","id":7}',
+        b'{"jsonrpc":"2.0","result":"\\ud800","id":7}',
+        b'{"jsonrpc":"2.0","id":7,"result":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"jsonrpc":"2.0","id":7,"result":' + b"9" * 5000 + b"}",
+        b'{"jsonrpc":"2.0","result":1,"id":7}' * 2,
+    ],
+)
+def test_anything_else_in_a_2xx_is_a_failure(answer: Any) -> None:
+    assert failed_at(judge(answer, 7)) == "rpc"
+
+
+def test_true_is_not_the_id_1() -> None:
+    assert failed_at(judge(result(True), 1)) == "rpc"
+
+
+def test_an_answer_that_is_too_large_is_a_failure_even_if_what_was_read_is_good() -> None:
+    assert failed_at(judge_reply(reply(result(7), truncated=True), [7], NOW)) == "rpc"
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 400, 401, 404, 409, 411, 421, 429, 500, 502, 503, 504])
+def test_any_other_status_is_a_failure_whatever_the_body_says(status: int) -> None:
+    outcome = judge_reply(reply(result(7), status), [7], NOW)
+    assert outcome == Failed("http", f"HTTP status {status}")
+
+
+def test_410_is_a_farewell_whatever_the_body_says() -> None:
+    assert judge_reply(reply(result(7), 410, truncated=True, Retry_After="5"), [7], NOW) == Gone()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_429_and_503_may_ask_for_a_wait(status: int) -> None:
+    outcome = judge_reply(reply(b"", status, Retry_After="120"), [7], NOW)
+    assert outcome == Failed("http", f"HTTP status {status}", retry_after=120)
+
+
+@pytest.mark.parametrize("status", [200, 301, 408, 413, 500, 502])
+def test_no_other_status_may(status: int) -> None:
+    outcome = judge_reply(reply(b"", status, Retry_After="120"), [7], NOW)
+    assert isinstance(outcome, Failed)
+    assert outcome.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        (" 120 ", 120),
+        ("3601", 3601),
+        ("000000000000000120", 120),
+        ("9" * 1000, float("inf")),
+        (formatdate(NOW + 90, usegmt=True), 90),
+        (formatdate(NOW - 90, usegmt=True), 0),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", 60),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
+    assert read_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "", "soon", "-1", "+5", "1.5", "1e3", "0x10", "１２", "²", "1 2", "120s", "1_000", "\udcff"),
+        "Fri, 15 Jan",
+        "Fri, 99 Jan 2027 08:01:00 GMT",
+        "Fri, 15 Jan 2027 08:01:00 +9999999",
+        "Fri, 15 Jan 99999999999999999999 08:01:00 GMT",
+    ],
+)
+def test_retry_after_that_is_neither_says_nothing(value: str | None) -> None:
+    assert read_retry_after(value, NOW) is None
+
+
+DATE_LIKE = st.lists(
+    st.sampled_from(
+        ["Fri,", "15", "Jan", "2027", "0001", "9999", "08:01:00", "99:99", "GMT", "-0000", "+99999", ".", "-"]
+    )
+    | st.integers().map(str)
+    | st.text(max_size=3),
+    max_size=8,
+).map(" ".join)
+
+
+@given(st.text() | DATE_LIKE)
+def test_no_retry_after_raises(value: str) -> None:
+    seconds = read_retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("order", [DOZEN, DOZEN[::-1], DOZEN[5:] + DOZEN[:5]])
+def test_a_batch_may_be_answered_in_any_order(order: list[int]) -> None:
+    assert judge([result(seq) for seq in order], *DOZEN) == Answered(12)
+
+
+@pytest.mark.parametrize(
+    ("answered", "taken"), [([41], 1), ([41, 42, 44], 2), ([44, 42, 41], 2), ([41, 43, 45, 47, 49, 51], 1)]
+)
+def test_the_longest_prefix_that_was_answered_is_taken(answered: list[int], taken: int) -> None:
+    assert judge([result(seq) for seq in answered], *DOZEN) == Answered(taken)
+
+
+@pytest.mark.parametrize("answered", [[], [42], [42, 43, 44], [40]])
+def test_without_an_answer_to_the_first_nothing_is_taken(answered: list[int]) -> None:
+    assert failed_at(judge([result(seq) for seq in answered], *DOZEN)) == "rpc"
+
+
+def test_an_error_that_counts_as_taken_does_not_end_the_prefix() -> None:
+    assert judge([result(41), error(42, -32602), result(43)], 41, 42, 43) == Answered(3)
+
+
+def test_a_refusal_ends_the_prefix() -> None:
+    assert judge([result(41), error(42, -32000), result(43)], 41, 42, 43) == Answered(1, -32000)
+
+
+def test_a_refusal_behind_a_gap_does_not_count_yet() -> None:
+    assert judge([result(41), error(43, -32000)], 41, 42, 43) == Answered(1)
+
+
+def test_bad_elements_of_a_batch_spoil_only_themselves() -> None:
+    answers: list[Any] = [7, None, [], result(41), {"id": 42}, error(None, -32600), result(99), result(42)]
+    assert judge(answers, 41, 42) == Answered(2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(None, -32600),
+        error(None, -32601),
+        error(41, -32601),
+        error(41, -32000),
+        {"error": {"code": 1}},
+        result(41),
+    ],
+)
+def test_one_object_for_a_whole_batch_is_a_failure(answer: Any) -> None:
+    assert failed_at(judge(answer, 41, 42)) == "rpc"
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    ["2.0", 41, 42, 41.0, None, True, [], {}, {"code": -32000}, {"code": "x"}, "41", 2**64]
+)
+RESPONSES = st.dictionaries(st.sampled_from(["jsonrpc", "id", "result", "error"]), VALUES) | VALUES
+
+
+@given(st.binary(max_size=80) | (RESPONSES | st.lists(RESPONSES, max_size=4)).map(msgspec.json.encode))
+def test_no_body_raises(body: bytes) -> None:
+    assert isinstance(judge(body, 41, 42), Answered | Failed)
+
+
+# VerifyCallback
+
+
+@pytest.mark.parametrize("answer", [result(CHALLENGE, CHALLENGE), error(CHALLENGE, -32601)])
+def test_the_challenge_or_an_unknown_method_with_the_right_id_proves_a_callback(answer: Any) -> None:
+    assert judge_challenge(reply(answer), CHALLENGE, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        result(CHALLENGE, "another"),
+        result(CHALLENGE, {"success": True}),
+        result(CHALLENGE, [CHALLENGE]),
+        result(1, CHALLENGE),
+        result(None, CHALLENGE),
+        error(CHALLENGE, -32600),
+        error(CHALLENGE, -32603),
+        error(None, -32601),
+        error("another", -32601),
+        {"result": CHALLENGE, "id": CHALLENGE},
+        [result(CHALLENGE, CHALLENGE)],
+        [],
+        CHALLENGE,
+        CHALLENGE.encode(),
+        b"",
+        b"<html></html>",
+    ],
+)
+def test_no_other_answer_does(answer: Any) -> None:
+    assert failed_at(judge_challenge(reply(answer), CHALLENGE, NOW)) == "rpc"
+
+
+def test_410_is_a_goodbye_to_a_probe_too() -> None:
+    assert judge_challenge(reply(result(CHALLENGE, CHALLENGE), 410), CHALLENGE, NOW) == Gone()
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 404, 421, 429, 500, 503])
+def test_no_other_status_does(status: int) -> None:
+    assert failed_at(judge_challenge(reply(result(CHALLENGE, CHALLENGE), status), CHALLENGE, NOW)) == "http"
+
+
+def test_an_answer_to_the_challenge_that_is_too_large_does_not_prove_a_callback() -> None:
+    assert failed_at(judge_challenge(reply(result(CHALLENGE, CHALLENGE), truncated=True), CHALLENGE, NOW)) == "rpc"
+
+
+def test_a_probe_may_be_told_to_wait() -> None:
+    failure = judge_challenge(reply(b"", 503, Retry_After="7"), CHALLENGE, NOW)
+    assert failure == Failed("http", "HTTP status 503", retry_after=7)

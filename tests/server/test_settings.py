@@ -1,0 +1,117 @@
+"""Settings from flags and environment: typed, checked, and named when they are wrong."""
+
+from dataclasses import fields
+from ipaddress import ip_network
+
+import pytest
+from click.testing import CliRunner, Result
+
+from server.settings import TABLE, Settings, command
+
+
+def start(*arguments: str, **environment: str) -> tuple[Result, Settings | None]:
+    """Run the command line; gives what it printed, and the settings if it came so far."""
+    started: list[Settings] = []
+    unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
+    result = CliRunner().invoke(command(started.append), arguments, env=unset | environment)
+    return result, started[0] if started else None
+
+
+def test_every_setting_has_a_row() -> None:
+    assert [setting.field for setting in TABLE] == [field.name for field in fields(Settings)]
+
+
+def test_without_any_setting_the_defaults_hold() -> None:
+    assert start()[1] == Settings()
+
+
+def test_help_tells_every_setting() -> None:
+    text = " ".join(start("--help")[0].output.split())
+    for setting in TABLE:
+        assert f"{setting.flag} " in text
+        assert f"[env var: {setting.variable}" in text
+        assert setting.help in text
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    result, settings = start(**{setting.variable: "" for setting in TABLE})
+    assert settings == Settings(), result.output
+
+
+GOOD = [
+    ("host", "::1", "::1"),
+    ("host", "localhost", "localhost"),
+    ("port", "0", 0),
+    ("port", "65535", 65535),
+    ("store", "memory:", "memory:"),
+    ("callback_allow", "10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
+    ("callback_allow", "10.0.0.1 10.0.0.2,", (ip_network("10.0.0.1"), ip_network("10.0.0.2"))),
+    ("trusted_proxies", "172.16.0.0/12", (ip_network("172.16.0.0/12"),)),
+    ("join_key", "schlüssel 1", "schlüssel 1"),
+    ("evict_after", "0", 0.0),
+    ("evict_after", "1.5", 1.5),
+    ("retention_days", "0.1", 0.1),
+    ("log_format", "json", "json"),
+    ("log_level", "debug", "debug"),
+    ("log_texts", "0", False),
+    ("log_texts", "off", False),
+    ("log_texts", "true", True),
+]
+
+
+@pytest.mark.parametrize(("field", "text", "value"), GOOD)
+def test_a_flag_and_a_variable_are_read_alike(field: str, text: str, value: object) -> None:
+    setting = next(setting for setting in TABLE if setting.field == field)
+    for result, settings in (start(setting.flag, text), start(**{setting.variable: text})):
+        assert settings is not None, result.output
+        assert getattr(settings, field) == value
+
+
+BAD = [
+    ("host", "a..b"),
+    ("host", "a" * 64),
+    ("port", "http"),
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", "80.5"),
+    ("store", "redis:"),
+    ("callback_allow", "10.0.0.1/8"),
+    ("callback_allow", "example.org"),
+    ("callback_allow", "10.0.0.0/33"),
+    ("trusted_proxies", "all"),
+    ("join_key", "\udcff"),
+    ("evict_after", "soon"),
+    ("evict_after", "-1"),
+    ("evict_after", "nan"),
+    ("evict_after", "inf"),
+    ("retention_days", "0"),
+    ("retention_days", "nan"),
+    ("retention_days", "Infinity"),
+    ("log_format", "xml"),
+    ("log_level", "loud"),
+    ("log_texts", "perhaps"),
+]
+
+
+@pytest.mark.parametrize(("field", "text"), BAD)
+def test_a_bad_value_is_told_with_flag_and_variable(field: str, text: str) -> None:
+    setting = next(setting for setting in TABLE if setting.field == field)
+    for result, settings in (start(setting.flag, text), start(**{setting.variable: text})):
+        assert (result.exit_code, settings) == (2, None)
+        assert f"'{setting.flag}' (env var: '{setting.variable}')" in result.output
+
+
+def test_a_bad_join_key_is_not_shown() -> None:
+    assert "secret" not in start(CHAT_JOIN_KEY="secret\udcff")[0].output
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    result, settings = start("--port", "1", CHAT_PORT="2", CHAT_HOST="::1")
+    assert settings is not None, result.output
+    assert (settings.port, settings.host) == (1, "::1")
+    assert start("--port", "1", CHAT_PORT="nonsense")[1] == Settings(port=1)
+
+
+def test_what_is_no_setting_is_refused() -> None:
+    for argument in ("--colour", "extra"):
+        assert start(argument)[0].exit_code == 2

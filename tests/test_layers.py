@@ -1,0 +1,124 @@
+"""Who may import whom: `__main__` -> `app` -> the rooms with I/O -> `core` -> `protocol`; no side imports the other."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("protocol", "server", "client")
+# A part without I/O is given time and random bytes, and neither waits nor stores. (datetime is not here: it writes down
+# times that are given.)
+WITHOUT_IO = {"asyncio", "socket", "select", "selectors", "ssl", "threading", "concurrent", "multiprocessing"}
+WITHOUT_IO |= {"subprocess", "time", "random", "secrets", "sqlite3", "aiohttp", "os", "pathlib", "logging", "io"}
+# The one place that may choose an engine or start a background task is the composition root.
+ONLY_IN_APP = {
+    "server.message_log.memory",
+    "server.message_log.sqlite",
+    "server.broadcaster",
+    "server.housekeeping",
+    "server.routes",
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for top in PRODUCT for path in sorted((ROOT / top).rglob("*.py"))}
+
+
+def names_in(node: ast.AST, package: str) -> Iterable[str]:
+    """Modules that an import statement may load; `from a import b` counts as `a.b` too, which may be a module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            parents = package.split(".")
+            base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    path = SOURCES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return frozenset(name for node in ast.walk(ast.parse(path.read_text())) for name in names_in(node, package))
+
+
+def is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def imports_beyond(package: str, *allowed: str) -> dict[str, set[str]]:
+    """What modules of a package import of our own and of other people's that is not in these packages."""
+    return offences(package, lambda name: not any(is_in(name, one) for one in (*sys.stdlib_module_names, *allowed)))
+
+
+def imports_from(package: str, *forbidden: str) -> dict[str, set[str]]:
+    """What modules of a package import from these packages."""
+    return offences(package, lambda name: any(is_in(name, one) for one in forbidden))
+
+
+def offences(package: str, is_one: Callable[[str], bool]) -> dict[str, set[str]]:
+    found = {module: set(filter(is_one, imports_of(module))) for module in SOURCES if is_in(module, package)}
+    assert found, f"no module is in {package}"
+    return {module: names for module, names in found.items() if names}
+
+
+def importers_of(module: str) -> set[str]:
+    return {name for name in SOURCES if any(is_in(found, module) for found in imports_of(name))}
+
+
+def test_imports_are_seen() -> None:
+    assert "server.core.entry" in imports_of("server.core.outbox")
+    assert "asyncio" in imports_of("server.delivery")
+    assert "server.delivery" in importers_of("server.core.outbox")
+
+
+def test_protocol_imports_only_the_standard_library_and_msgspec() -> None:
+    assert imports_beyond("protocol", "msgspec", "protocol") == {}
+
+
+def test_core_imports_only_the_standard_library_msgspec_protocol_and_itself() -> None:
+    assert imports_beyond("server.core", "msgspec", "protocol", "server.core") == {}
+
+
+@pytest.mark.parametrize("package", ["protocol", "server.core"])
+def test_protocol_and_core_do_without_io_clock_and_chance(package: str) -> None:
+    assert imports_from(package, *WITHOUT_IO) == {}
+
+
+def test_server_and_client_never_import_each_other() -> None:
+    assert imports_from("server", "client") == {}
+    assert imports_from("client", "server") == {}
+
+
+@pytest.mark.parametrize("package", PRODUCT)
+def test_the_product_imports_neither_benchmarks_nor_tests(package: str) -> None:
+    assert imports_from(package, "bench", "tests") == {}
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_only_main_imports_app_and_nobody_imports_main(side: str) -> None:
+    assert importers_of(f"{side}.app") == {f"{side}.__main__"}
+    assert importers_of(f"{side}.__main__") == set()
+
+
+@pytest.mark.parametrize("module", sorted(ONLY_IN_APP & SOURCES.keys()))
+def test_only_the_composition_root_knows_engines_edges_and_background_tasks(module: str) -> None:
+    assert importers_of(module) == {"server.app"}
+
+
+def test_an_engine_of_the_log_knows_only_base_and_core() -> None:
+    names = {name for module in SOURCES if is_in(module, "server.message_log") for name in imports_of(module)}
+    ours = {name for name in names if is_in(name, "server") or is_in(name, "client")}
+    assert {
+        name for name in ours if not (is_in(name, "server.core") or is_in(name, "server.message_log.base"))
+    } == set()
