@@ -5,71 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-import pexpect
-import pyte
 import pytest
 
 from tests.client.fake_server import free_port
 from tests.client.processes import ENVIRONMENT, ROOT, ServerProcess
-
-COLUMNS, ROWS = 70, 20
-
-
-class Window:
-    """One terminal window with the client in it."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "client", *arguments],
-            cwd=str(ROOT),
-            env=ENVIRONMENT,
-            dimensions=(ROWS, COLUMNS),
-            encoding="utf-8",
-            timeout=20,
-        )
-        self._screen = pyte.Screen(COLUMNS, ROWS)
-        self._stream = pyte.Stream(self._screen)
-        self.child.logfile_read = self  # all that is read is shown on the screen
-        self.written = ""
-
-    def write(self, text: str) -> None:
-        self.written += text
-        self._stream.feed(text)
-
-    def flush(self) -> None:
-        """Be a file, as pexpect wants it."""
-
-    def gets(self, text: str) -> None:
-        """Wait until the program has written `text` in one go, as a program that waits for a prompt would."""
-        while text not in self.written:
-            self.child.expect(r"(?s).+")
-
-    def sees(self, line: str) -> None:
-        """Wait until one line of the screen is `line`."""
-        while line not in self.lines():
-            self.child.expect(r"(?s).+")
-
-    def sees_last(self, *lines: str) -> None:
-        """Wait until the screen ends with `lines`."""
-        while self.lines()[-len(lines) :] != list(lines):
-            self.child.expect(r"(?s).+")
-
-    def lines(self) -> list[str]:
-        return [line.rstrip() for line in self._screen.display if line.strip()]
-
-    def types(self, text: str) -> None:
-        self.child.send(text)
-
-    def enters(self, text: str) -> None:
-        self.child.send(text + "\r")
-
-    def ends(self) -> int | None:
-        """Wait for the end of the program and give its exit code."""
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        code: int | None = self.child.exitstatus
-        return code
+from tests.client.window import Window
 
 
 @pytest.fixture(scope="module")

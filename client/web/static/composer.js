@@ -22,6 +22,10 @@ export function showComposer(store, onSend) {
     grow();
   });
 
+  store.addEventListener("standing", () => {
+    if (store.connected && store.session.state === "online") error.textContent = "";
+  });
+
   draft.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return; // isComposing: Enter picks a word (IME)
     event.preventDefault();

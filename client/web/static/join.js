@@ -35,12 +35,12 @@ export function showJoin(store, rpc) {
   });
 
   store.addEventListener("standing", () => {
-    const { session, connected } = store;
+    const { session } = store;
     if (session.join_key_needed) keyField.hidden = false;
     if (session.name) lastName = session.name;
     if (!name.value && lastName) name.value = lastName;
     byId("join-server").textContent = session.server ? `Chat server: ${session.server}` : "";
-    say(byId("join-note"), connected ? partingWords(session, lastName) : "This page cannot reach its container. Trying again…");
+    say(byId("join-note"), store.downWords || partingWords(session, lastName));
   });
 }
 

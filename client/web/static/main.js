@@ -10,11 +10,13 @@ import { Rpc } from "./rpc.js";
 import { Store } from "./store.js";
 import { Sync } from "./sync.js";
 
+const NEWS_MS = 8000;
+const STATES = { online: "Online", reconnecting: "Reconnecting…" };
+
 const store = new Store();
 const rpc = new Rpc(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, {
   onDown(reason) {
-    downReason = reason;
-    store.setConnected(false);
+    store.setConnected(false, reason);
   },
   onNotice(method, params) {
     if (method === "Session") takeSession(params);
@@ -23,7 +25,6 @@ const rpc = new Rpc(`${location.protocol === "https:" ? "wss" : "ws"}://${locati
 });
 const sync = new Sync(rpc, store);
 const outbox = new Outbox(rpc, store);
-let downReason = "";
 let trouble = ""; // of something the person asked for, until the next change
 let newsTimer = null;
 
@@ -33,7 +34,10 @@ function takeSession(session) {
   store.setConnected(true);
   clearTimeout(newsTimer);
   if (session.state !== "online") return;
-  newsTimer = setTimeout(() => say(byId("banner"), ""), NEWS_MS); // "connected again" is of interest for a moment
+  newsTimer = setTimeout(() => {
+    session.detail = ""; // "connected again" is of interest for a moment
+    drawStanding();
+  }, NEWS_MS);
   sync.run();
 }
 
@@ -42,9 +46,6 @@ function tell(error) {
   trouble = error.message;
   drawStanding();
 }
-
-const NEWS_MS = 8000;
-const STATES = { online: "Online", reconnecting: "Reconnecting…" };
 
 function drawStanding() {
   const { connected, session } = store;
@@ -56,14 +57,7 @@ function drawStanding() {
   const status = byId("status");
   status.textContent = connected ? (STATES[session.state] ?? session.state) : "Not connected";
   status.dataset.state = connected ? session.state : "down";
-  say(byId("banner"), bannerWords());
-}
-
-function bannerWords() {
-  if (!store.connected) {
-    return `This page cannot reach its container${downReason ? ` (${downReason})` : ""}. Trying again until it works…`;
-  }
-  return trouble || store.session.detail;
+  say(byId("banner"), store.downWords || trouble || session.detail);
 }
 
 showJoin(store, rpc);

@@ -2,6 +2,7 @@
 
 const FIRST_DELAY = 500; // ms, doubling up to
 const LONGEST_DELAY = 10_000;
+const CONNECT_TIMEOUT = 8000;
 const CALL_TIMEOUT = 25_000; // above what the container waits for its server
 
 export const UNREACHABLE = -32000; // the container cannot reach the chat server
@@ -36,8 +37,13 @@ export class Rpc {
     clearTimeout(this.#retry);
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
+    const tooLate = setTimeout(() => socket.close(), CONNECT_TIMEOUT);
+    socket.addEventListener("open", () => clearTimeout(tooLate));
     socket.addEventListener("message", (event) => this.#take(event.data));
-    socket.addEventListener("close", (event) => this.#lost(event.reason));
+    socket.addEventListener("close", (event) => {
+      clearTimeout(tooLate);
+      this.#lost(event.reason);
+    });
   }
 
   // Try at once instead of waiting for the next turn (the computer woke up, the network is back).

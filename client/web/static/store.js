@@ -5,9 +5,10 @@ const KEPT = 1000; // messages held at a time; older ones are read again when as
 
 export class Store extends EventTarget {
   connected = false;
+  downWords = ""; // why not, in words
   session = { state: "new", detail: "", id: null, name: null, server: "", join_key_needed: false };
   messages = []; // by seq
-  unsent = new Map(); // client_msg_id -> {client_msg_id, text, reason}; reason is "" while it is on its way
+  unsent = new Map(); // client_msg_id -> {client_msg_id, text, reason, since}; reason is "" while it is on its way
   members = new Map(); // id -> name
   memberCount = 0;
   epoch = null;
@@ -18,8 +19,9 @@ export class Store extends EventTarget {
   #membersSeq = 0;
   #ownIds = new Set(); // a seat lost and taken anew has another id
 
-  setConnected(connected) {
+  setConnected(connected, reason) {
     this.connected = connected;
+    this.downWords = connected ? "" : `${reason || "This page cannot reach its container."} Trying again until it works…`;
     if (!connected) this.#caughtUp = false;
     this.#emit("standing");
   }
@@ -60,6 +62,12 @@ export class Store extends EventTarget {
     return true;
   }
 
+  // From where on the history is to be read again: a message whose answer got lost stands above what it followed.
+  get behind() {
+    if (this.known === null) return null;
+    return Math.min(this.known, ...[...this.unsent.values()].map(({ since }) => since));
+  }
+
   caughtUp(seq) {
     this.known = Math.max(seq, this.#newestPushed);
     this.#caughtUp = true;
@@ -92,7 +100,8 @@ export class Store extends EventTarget {
   }
 
   setUnsent(client_msg_id, text, reason) {
-    this.unsent.set(client_msg_id, { client_msg_id, text, reason });
+    const since = this.unsent.get(client_msg_id)?.since ?? this.known ?? 0;
+    this.unsent.set(client_msg_id, { client_msg_id, text, reason, since });
     this.#emit("unsent", client_msg_id);
   }
 

@@ -50,7 +50,7 @@ export class Sync {
   }
 
   async #history() {
-    let after = this.#store.known;
+    let after = this.#store.behind;
     while (after !== null) {
       const page = await this.#rpc.call("GetHistory", { after, limit: CATCH_UP });
       if (page.epoch !== this.#store.epoch) {

@@ -1,0 +1,145 @@
+"""A server, clients with their pages, and people who sit before them in headless Chromium."""
+
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from tests.e2e.chromium import EXECUTABLE, is_installed, launch_options
+from tests.e2e.script import Script
+from tests.e2e.wire import Wire
+from tests.processes import Program, start_page, start_server
+
+
+class Stack:
+    """One server and one page, each a process that a test may end and start again at its address."""
+
+    def __init__(self) -> None:
+        self.programs: list[Program] = []
+        self.server_options: tuple[str, ...] = ()
+        self.server_address = ""
+        self.page_address = ""
+        self._server: Program | None = None
+        self._client: Program | None = None
+
+    async def start(self, *server_options: str) -> None:
+        self.server_options = server_options
+        await self.start_server()
+        await self.start_client()
+
+    async def start_server(self) -> None:
+        self._server, self.server_address = await start_server(*self.server_options, port=_port(self.server_address))
+        self.programs.append(self._server)
+
+    async def start_client(self) -> None:
+        self._client, self.page_address = await start_page(self.server_address, port=_port(self.page_address))
+        self.programs.append(self._client)
+
+    async def stop_server(self) -> None:
+        if self._server is not None:
+            server, self._server = self._server, None
+            await server.stop()
+
+    async def stop_client(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.stop()
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2] or 0)
+
+
+class Person:
+    """Somebody before a tab. Does everything by what is to be seen and by the keyboard."""
+
+    def __init__(self, tab: Page) -> None:
+        self.tab = tab
+        self.log = tab.get_by_role("log")
+        self.draft = tab.get_by_label("Message", exact=True)
+        self.status = tab.locator("#status")
+        self.banner = tab.locator("#banner")
+        self.name = tab.get_by_label("Your name")
+
+    async def join(self, name: str) -> "Person":
+        await self.asks_to_join(name)
+        await expect(self.status).to_have_text("Online")
+        return self
+
+    async def asks_to_join(self, name: str) -> None:
+        await self.name.fill(name)
+        await self.tab.keyboard.press("Enter")
+
+    async def say(self, text: str) -> None:
+        await self.draft.fill(text)
+        await self.tab.keyboard.press("Enter")
+
+    async def sees(self, text: str) -> None:
+        await expect(self.log.locator(".text", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
+
+    async def sees_people(self, *names: str) -> None:
+        await expect(self.tab.locator("#people-list .who")).to_have_text(list(names))
+
+    async def texts(self) -> list[str]:
+        return await self.log.locator(".text").all_inner_texts()
+
+
+NewPerson = Callable[..., Awaitable[Person]]
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    if not is_installed():
+        pytest.skip(f"no Chromium at {EXECUTABLE}: apt-get install chromium, or say where it is with CHROMIUM")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(**launch_options())
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    stack = Stack()
+    await stack.start()
+    yield stack
+    await stack.stop_client()
+    await stack.stop_server()
+    for program in stack.programs:
+        sys.stdout.write(f"{program}\n")  # pytest shows it where a test has failed
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson]:
+    """Make a person with a browser of its own, or in a further tab of `beside`'s. No script may fail in any tab."""
+    contexts: list[BrowserContext] = []
+    flaws: list[str] = []
+
+    async def make(beside: Person | None = None, wire: Wire | None = None, **options: Any) -> Person:
+        if beside is None:
+            contexts.append(await chromium.new_context(**options))
+        tab = await (beside.tab.context if beside else contexts[-1]).new_page()
+        tab.set_default_timeout(15_000)
+        tab.on("pageerror", lambda error: flaws.append(str(error)))
+        tab.on("dialog", lambda dialog: flaws.append(f"a script ran: {dialog.message}"))
+        tab.on("console", lambda line: flaws.append(line.text) if "Content Security Policy" in line.text else None)
+        if wire:
+            await wire.attach(tab)
+        await tab.goto(stack.page_address)
+        return Person(tab)
+
+    expect.set_options(timeout=15_000)
+    yield make
+    for context in contexts:
+        await context.close()
+    assert flaws == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def script(stack: Stack) -> AsyncIterator[Script]:
+    async with aiohttp.ClientSession() as http:
+        yield Script(http, stack.server_address)

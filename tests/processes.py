@@ -1,0 +1,87 @@
+"""The product's programs as processes of their own, on free ports of this machine."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+PATIENCE_SECONDS: Final = 20.0
+
+
+class Program:
+    """A running program; what it prints is kept in `lines`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._printed = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read())
+        self.lines: list[str] = []
+
+    @classmethod
+    async def start(cls, *arguments: str) -> "Program":
+        """Start `python` with these arguments, without any setting from the environment."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            cwd=ROOT,
+            env=environment | {"PYTHONUNBUFFERED": "1"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return cls(process)
+
+    async def after(self, words: str) -> str:
+        """Give the rest of the first line that has these words in it, once it is printed."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self._printed:
+            while not (found := [line for line in self.lines if words in line]):
+                assert not self._reading.done(), f"ended without printing {words!r}:\n{self}"
+                await self._printed.wait()
+        return found[0].partition(words)[2]
+
+    async def stop(self) -> None:
+        """End it as Docker does, and see that it ends well."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._reading
+            code = await self._process.wait()
+        assert code == 0, f"ended with {code}:\n{self}"
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._process.kill()
+        await self._reading
+        await self._process.wait()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            await self._note(line.decode().rstrip("\n"))
+        await self._note("")
+
+    async def _note(self, line: str) -> None:
+        async with self._printed:
+            self.lines.append(line)
+            self._printed.notify_all()
+
+
+async def start_server(*options: str, port: int = 0) -> tuple[Program, str]:
+    """Start a server on loopback; gives it and its address, `http://127.0.0.1:PORT`."""
+    server = await Program.start("-m", "server", "--host", "127.0.0.1", "--port", str(port), *options)
+    where = await server.after("Real-time RPC chat server running on ")
+    return server, f"http://{where}"
+
+
+async def start_page(server: str, *options: str, port: int = 0) -> tuple[Program, str]:
+    """Start a client that serves only its page; gives it and the page's address."""
+    arguments = ("--face", "page", "--server", server, "--client-port", str(port), *options)
+    client = await Program.start("-m", "client", *arguments)
+    return client, (await client.after("Chat in a browser: ")).split()[0]
