@@ -15,10 +15,8 @@ from tests.client.window import Window
 from tests.e2e.chromium import launch_options
 
 STYLE: Final = """
-body { margin: 0; padding: 18px 22px; width: max-content; background: #14161f; color: #d7dae5;
-       font: 15px/1.45 "DejaVu Sans Mono", monospace; }
-.prompt { color: #8f9bff; }
-.notice { color: #8b90a5; }
+pre { margin: 0; padding: 18px 22px; width: max-content; background: #14161f; color: #d7dae5;
+      font: 15px/1.45 "DejaVu Sans Mono", monospace; }
 .cursor { background: #d7dae5; }
 """
 
@@ -51,19 +49,9 @@ def talk() -> list[str]:
 
 
 def as_html(lines: list[str]) -> str:
-    """Set the screen's lines."""
-    rows = [_row(line) for line in lines]
-    return f"<style>{STYLE}</style><pre>{chr(10).join(rows)}<span class=cursor>&nbsp;</span></pre>"
-
-
-def _row(line: str) -> str:
-    text = html.escape(line)
-    if line.startswith("[SYSTEM]"):
-        return f"<span class=notice>{text}</span>"
-    for prompt in ("You:", "Enter your name:"):
-        if line.startswith(prompt):
-            return f"<span class=prompt>{prompt}</span>{text.removeprefix(prompt)}"
-    return text
+    """Set the screen's lines as they are, with a cursor behind the last one."""
+    text = html.escape(chr(10).join(lines))
+    return f"<!doctype html><style>{STYLE}</style><pre>{text}<span class=cursor>&nbsp;</span></pre>"
 
 
 async def photograph(page_html: str) -> None:
@@ -72,7 +60,7 @@ async def photograph(page_html: str) -> None:
         browser = await playwright.chromium.launch(**launch_options())
         page = await browser.new_page(device_scale_factor=2)
         await page.set_content(page_html)
-        await page.locator("body").screenshot(path=IMAGES / "terminal.png")
+        await page.locator("pre").screenshot(path=IMAGES / "terminal.png")
         await browser.close()
 
 
