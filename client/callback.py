@@ -120,9 +120,24 @@ def answer(body: bytes, receiver: Receiver) -> bytes | None:
     elif not 0 < len(given) <= MAX_PUSH_BATCH:
         reply = _failure(None, ErrorCode.INVALID_REQUEST)
     else:
-        answers = [_answer_one(call, receiver) for call in given]
-        reply = [one for one in answers if one is not None] or None  # notifications have no answer
+        reply = _answer_batch(given, receiver) or None  # notifications have no answer
     return None if reply is None else msgspec.json.encode(reply)
+
+
+def _answer_batch(calls: list[Any], receiver: Receiver) -> list[dict[str, Any]]:
+    """Answer one after the other, up to one that went wrong here.
+
+    What comes behind that one is left unanswered, and so comes again with it: taken now, it would make the one before
+    it look like a repeat.
+    """
+    answers = []
+    for call in calls:
+        answer = _answer_one(call, receiver)
+        if answer is not None:
+            answers.append(answer)
+            if answer.get("error", {}).get("code") == ErrorCode.INTERNAL_ERROR:
+                break
+    return answers
 
 
 def _answer_one(given: object, receiver: Receiver) -> dict[str, Any] | None:

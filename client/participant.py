@@ -296,6 +296,7 @@ class Participant:
     def _check_callback(self, ping: PingResult) -> None:
         if self.registration is not None and ping.callback != self.registration.callback:
             self._endpoint.close(self._seat.id)
+            self._token = None  # it is the other's now
             self._tell(ConnectionState.REPLACED, "This seat was taken over by another client that has its token.")
 
     async def _come_back(self, reason: ClientError) -> None:

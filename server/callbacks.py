@@ -70,14 +70,14 @@ class Callbacks:
         return allowed
 
     async def exchange(self, url: CallbackUrl, address: IPAddress, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Post to a checked address; a kept connection that had died meanwhile is replaced once."""
-        trace = SimpleNamespace(reused=False)
-        try:
-            return await self._post(url, address, body, headers, trace)
-        except CONNECTION_ENDED:
-            if not trace.reused:
-                raise
-        return await self._post(url, address, body, headers, trace)
+        """Post to a checked address; kept connections that had died meanwhile are replaced by a new one."""
+        while True:
+            trace = SimpleNamespace(reused=False)
+            try:
+                return await self._post(url, address, body, headers, trace)
+            except CONNECTION_ENDED:
+                if not trace.reused:
+                    raise
 
     async def _post(
         self, url: CallbackUrl, address: IPAddress, body: bytes, headers: Mapping[str, str], trace: SimpleNamespace

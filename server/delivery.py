@@ -10,7 +10,7 @@ import msgspec
 
 from protocol.errors import ContractError
 from protocol.messages import VerifyCallbackParams
-from protocol.methods import RECIPIENT_HEADER, VERIFY_CALLBACK
+from protocol.methods import MAX_PUSH_BATCH, RECIPIENT_HEADER, VERIFY_CALLBACK
 from protocol.signing import signed_headers
 from server import journal
 from server.callbacks import Callback, CallbackError
@@ -19,10 +19,11 @@ from server.core.delivery_state import DeliveryState, Reachability
 from server.core.entry import Entry
 from server.core.members import Member
 from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
-from server.core.reply import Answered, Failed, Gone, Outcome, judge_challenge, judge_reply
+from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_reply
 from server.message_log.base import LogError, MessageLog
 
 PAUSE_AFTER_TROUBLE_SECONDS: Final = 1.0
+PAGE: Final = MAX_PUSH_BATCH  # entries that are read at a time
 
 Farewell = Callable[["Delivery", bool], Awaitable[None]]
 
@@ -32,8 +33,8 @@ def new_challenge() -> str:
     return secrets.token_hex(16)
 
 
-async def verify_callback(callback: Callback, member_id: str, secret: bytes, clock: Clock) -> Failed | Gone | None:
-    """Ring `VerifyCallback` once; None when the callback proved itself. Raises `AddressNotAllowed`, `CallbackError`."""
+async def post_challenge(callback: Callback, member_id: str, secret: bytes, clock: Clock) -> tuple[Reply, str]:
+    """Ring `VerifyCallback` once; gives the answer and the challenge. Raises `AddressNotAllowed`, `CallbackError`."""
     challenge = new_challenge()
     request = {
         "jsonrpc": "2.0",
@@ -42,8 +43,7 @@ async def verify_callback(callback: Callback, member_id: str, secret: bytes, clo
         "id": challenge,
     }
     body = msgspec.json.encode(request)
-    reply = await callback.post(body, callback_headers(secret, member_id, challenge, body, clock))
-    return judge_challenge(reply, challenge, clock.unix())
+    return await callback.post(body, callback_headers(secret, member_id, challenge, body, clock)), challenge
 
 
 def callback_headers(secret: bytes, member_id: str, webhook_id: str, body: bytes, clock: Clock) -> dict[str, str]:
@@ -122,29 +122,22 @@ class Delivery:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        gone: bool | None = None
         while not self._stopping:
             try:
-                gone = await self._do_next()
-            except LogError as error:
-                journal.server.error("Cannot read the log for %s: %s", self.member.id, error)
+                if gone is None:
+                    gone = await self._do_next()
+                if gone is not None:
+                    await self._farewell(self, gone)
+                    return
+            except (LogError, ContractError) as error:
+                journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, error)
                 await self._pause()
             except Exception:
                 # A mistake of ours must not end one recipient's delivery for good, nor go by unseen.
                 journal.server.exception("The delivery to %s stumbled", self.member.id)
                 if self.outbox.state is DeliveryState.IN_FLIGHT:
                     self.outbox.failed(self._clock.monotonic(), _spread())
-                await self._pause()
-            else:
-                if gone is not None:
-                    await self._say_farewell(evicted=gone)
-                    return
-
-    async def _say_farewell(self, *, evicted: bool) -> None:
-        while True:
-            try:
-                return await self._farewell(self, evicted)
-            except ContractError as error:
-                journal.server.error("%s has gone, but that cannot be stored yet: %s", self.member.id, error)
                 await self._pause()
 
     async def _do_next(self) -> bool | None:
@@ -154,7 +147,8 @@ class Delivery:
         match step:
             case Fetch():
                 newest = self._log.newest
-                self.outbox.loaded(await self._log.read_after(step.after, step.limit), newest)
+                self.outbox.loaded(await self._log.read_after(step.after, PAGE), newest)
+                await asyncio.sleep(0)  # a long run of what the recipient said itself must not hold up the others
             case Post():
                 return self._note(await self._post(step.entries), step.entries)
             case Probe():
@@ -185,11 +179,15 @@ class Delivery:
             return error.failure
         return judge_reply(reply, [entry.seq for entry in entries], self._clock.unix())
 
-    async def _probe(self) -> Failed | Gone | None:
+    async def _probe(self) -> Outcome:
+        """See whether the recipient lives; an error with the right id is a sign of life, too."""
         try:
-            return await verify_callback(self._callback, self.member.id, self.member.secret, self._clock)
+            reply, challenge = await post_challenge(
+                self._callback, self.member.id, self.member.secret, self._clock
+            )  # fmt: skip
         except CallbackError as error:
             return error.failure
+        return judge_reply(reply, [challenge], self._clock.unix())
 
     async def _post_typing(self, notification: bytes) -> None:
         """Ring once; nothing depends on what becomes of it."""
@@ -217,14 +215,16 @@ class Delivery:
             case Gone():
                 return self._note_gone()
 
-    def _note_probe(self, outcome: Failed | Gone | None) -> bool | None:
-        if isinstance(outcome, Gone):
-            return self._note_gone()
-        if outcome is not None:
-            return self._note_failure(outcome)
-        self._reachability.reached(self.member.id)
-        self.outbox.probed(self._clock.monotonic())
-        return None
+    def _note_probe(self, outcome: Outcome) -> bool | None:
+        match outcome:
+            case Answered():
+                self._reachability.reached(self.member.id)
+                self.outbox.probed(self._clock.monotonic())
+                return None
+            case Failed():
+                return self._note_failure(outcome)
+            case Gone():
+                return self._note_gone()
 
     def _note_gone(self) -> bool:
         self.outbox.left()
@@ -245,4 +245,7 @@ class Delivery:
         return None
 
     async def _pause(self) -> None:
-        await self._clock.wait(asyncio.Event(), self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
+        """Wait a little; `finish` and `wake` end it early."""
+        self._woken.clear()
+        if not self._stopping:
+            await self._clock.wait(self._woken, self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)

@@ -36,3 +36,6 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clo
             await work()
         except (ContractError, LogError) as error:
             journal.server.error("Housekeeping goes on, but could not finish: %s", error)
+        except Exception:
+            # A mistake of ours in one round must not end all rounds, nor go by unseen.
+            journal.server.exception("Housekeeping stumbled")

@@ -16,8 +16,8 @@ from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callba
 from server.core.caller import Caller
 from server.core.members import Member
 from server.core.names import NameProblem, normalize_name
-from server.core.reply import Failed, Gone
-from server.delivery import verify_callback
+from server.core.reply import judge_challenge
+from server.delivery import post_challenge
 from server.room import Room, hash_token
 
 VERIFICATIONS_AT_ONCE: Final = 64
@@ -48,14 +48,14 @@ class Registrar:
         name = checked_name(params.name)
         given_secret = _given_secret(params.secret)
         url = _settled_url(params.callback, caller)
-        self._check_after(params.after)
         owner = self._room.members.owner_of(hash_token(token)) if token else None
         if not token:
             self._check_join_key(params.join_key)
         self._check_claims(params.id, name, token, owner)
+        self._check_after(params.after)
         token = token or secrets.token_urlsafe(TOKEN_BYTES)
         member = Member(
-            id=owner.id if owner else params.id or _new_id(name),
+            id=owner.id if owner else params.id or self._new_id(name),
             name=name,
             token_hash=hash_token(token),
             secret=given_secret or (owner.secret if owner else secrets.token_bytes(SECRET_BYTES)),
@@ -75,9 +75,8 @@ class Registrar:
             raise ContractError(ErrorCode.JOIN_KEY_WRONG)
 
     def _check_after(self, after: int | None) -> None:
-        newest = self._room.log.newest
-        if after is not None and after > newest:
-            raise invalid_params("after", f"must be at most {newest}, the newest seq of this log")
+        if after is not None and after > self._room.log.newest:
+            raise invalid_params("after", "must not be above the newest seq of this log")
 
     def _check_claims(self, member_id: str | None, name: str, token: str | None, owner: Member | None) -> None:
         if token and (owner is None or member_id not in (None, owner.id)):
@@ -96,18 +95,25 @@ class Registrar:
         callback = self._room.callbacks.to(url, caller.address)
         try:
             async with self._verifications:
-                failure = await verify_callback(callback, member.id, member.secret, self._room.clock)
+                reply, challenge = await post_challenge(callback, member.id, member.secret, self._room.clock)
+            failure = judge_challenge(reply, challenge, self._room.clock.unix())
         except AddressNotAllowed as error:
             data = {"url": url.text, "detail": error.failure.detail}
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
         except CallbackError as error:
             failure = error.failure
-        if isinstance(failure, Gone):
-            failure = Failed("http", "HTTP status 410")
         if failure is not None:
             data = {"url": url.text, "stage": failure.stage, "detail": failure.detail}
             raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)
         return callback
+
+    def _new_id(self, name: str) -> str:
+        """Make an id that tells people whose it is, and is nobody's yet: `alice-3f9a2c71`."""
+        readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "member"
+        while True:
+            member_id = f"{readable}-{secrets.token_hex(4)}"
+            if self._room.members.get(member_id) is None:
+                return member_id
 
     def _result(self, member: Member, token: str, *, resumed: bool) -> RegisterResult:
         room = self._room
@@ -147,9 +153,3 @@ def _settled_url(callback: str | None, caller: Caller) -> CallbackUrl | None:
         return None if callback is None else settle_callback(callback, caller.address)
     except CallbackProblem as problem:
         raise invalid_params("callback", str(problem)) from None
-
-
-def _new_id(name: str) -> str:
-    """Make an id that tells people whose it is, and is nobody's yet: `alice-3f9a2c71`."""
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
-    return f"{readable or 'member'}-{secrets.token_hex(4)}"

@@ -61,7 +61,10 @@ class SystemResolver:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(found.set_result, addresses)
 
-        threading.Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
+        try:
+            threading.Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
+        except RuntimeError:  # the system lets this process have no more threads
+            found.set_result([])
         return found
 
 

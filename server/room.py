@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -29,6 +32,18 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+@dataclass(slots=True)
+class Standing:
+    """What the room itself keeps of a member: how far it is, while nothing is delivered, and when it was last heard.
+
+    `saved_cursor` is the cursor that the log has. `heard_at` is on the monotonic clock.
+    """
+
+    cursor: int
+    saved_cursor: int
+    heard_at: float
+
+
 class Room:
     """One room over one log. Methods that change a member take turns for that member."""
 
@@ -43,9 +58,7 @@ class Room:
         self.clock = clock
         self._evict_after = evict_after
         self._log_texts = log_texts
-        self._cursors: dict[str, int] = {}
-        self._saved_cursors: dict[str, int] = {}
-        self._heard_at: dict[str, float] = {}
+        self._standings: dict[str, Standing] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reachability = Reachability()
 
@@ -57,8 +70,7 @@ class Room:
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
-            self._cursors[member.id] = cursor
-            self._heard_at[member.id] = now
+            self._standings[member.id] = Standing(cursor, cursor, now)
             if member.present and member.callback is not None:
                 url, caller = parse_callback(member.callback), literal_address(member.caller)
                 self._start_delivery(member, self.callbacks.to(url, caller))
@@ -69,17 +81,18 @@ class Room:
         await self.save_cursors()
 
     async def abandon(self) -> None:
-        """Drop what is in flight, when there was no time to finish."""
+        """Drop what is in flight, when there was no time to finish, and save how far everybody is."""
         await asyncio.gather(*(delivery.cut() for delivery in self.deliveries.values()))
+        await self.save_cursors()
 
     def cursor_of(self, member_id: str) -> int:
         """Give the last `seq` that a member has acknowledged."""
         delivery = self.deliveries.get(member_id)
-        return self._cursors[member_id] if delivery is None else delivery.outbox.cursor
+        return self._standings[member_id].cursor if delivery is None else delivery.outbox.cursor
 
     def heard(self, member: Member) -> None:
         """Note a call by a member."""
-        self._heard_at[member.id] = self.clock.monotonic()
+        self._standings[member.id].heard_at = self.clock.monotonic()
         if delivery := self.deliveries.get(member.id):
             delivery.outbox.heard(self.clock.monotonic())
 
@@ -87,29 +100,22 @@ class Room:
         """Count the messages for this member that it has not acknowledged; None without a callback."""
         if member.callback is None:
             return None
-        cursor, newest = self.cursor_of(member.id), self.log.newest
-        return newest - cursor and newest - cursor - await self.log.count_from(member.id, cursor)
+        cursor, newest = max(self.cursor_of(member.id), self.log.oldest - 1), self.log.newest
+        if cursor == newest:
+            return 0
+        return max(0, newest - cursor - await self.log.count_from(member.id, cursor))
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
         """Let a newcomer in, or one with its token back in, from now on rung at `callback`. Raises -32003, -32010."""
         async with self._turn(member.id):
-            known = self.members.get(member.id)
-            if known is not None and known.present and known.name == member.name:
-                await self._store(member)
-                journal.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
-                newest = self.log.newest
-            elif known is not None and known.present:
-                newest = await self._announce(_rename_notice(known, member, self.clock.unix()), member)
-            else:
-                newest = await self._announce(_notice(member, "join", "joined the chat", self.clock.unix()), member)
-                journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
+            begin = await self._let_in(member, after)
+            # The log has it: from here on nothing may fail, or somebody would be present whom nobody rings.
+            now = self.clock.monotonic()
+            standing = self._standings.setdefault(member.id, Standing(begin, begin, now))
+            standing.heard_at = now
             await self._cut_delivery(member.id)
             if after is not None:
-                self._cursors[member.id] = after
-                await self.log.save_cursors({member.id: after})
-            elif known is None:
-                self._cursors[member.id] = newest
-            self._heard_at[member.id] = self.clock.monotonic()
+                standing.cursor = standing.saved_cursor = after
             if callback is not None:
                 self._start_delivery(member, callback)
 
@@ -152,30 +158,48 @@ class Room:
 
     async def dismiss_silent(self) -> None:
         """Make those away who have no callback and have not called for ten minutes."""
-        heard_before = self.clock.monotonic() - SILENT_SECONDS
-        silent = [member for member in self.members.present() if member.callback is None]
-        for member in silent:
-            if self._heard_at[member.id] < heard_before:
-                await self.leave(member.id)
+        for member in [member for member in self.members.present() if self._is_silent(member)]:
+            async with self._turn(member.id):
+                now = self.members.get(member.id)
+                if now is not None and self._is_silent(now):  # it may have come back while others had their turn
+                    await self._leave(member.id, "", hold_name=False)
 
     async def save_cursors(self) -> None:
         """Put into the log how far everybody is, as far as it has changed."""
-        live = {member_id: delivery.outbox.cursor for member_id, delivery in self.deliveries.items()}
-        cursors = self._cursors | live
-        changed = dict(cursors.items() - self._saved_cursors.items())
-        if changed:
-            await self.log.save_cursors(changed)
-            self._saved_cursors = cursors
+        cursors = {member_id: self.cursor_of(member_id) for member_id in self._standings}
+        changed = {key: cursor for key, cursor in cursors.items() if self._standings[key].saved_cursor != cursor}
+        if not changed:
+            return
+        await self.log.save_cursors(changed)
+        for member_id, cursor in changed.items():
+            if standing := self._standings.get(member_id):
+                standing.saved_cursor = cursor
 
     async def forget_before(self, at: float) -> None:
         """Drop what is older than `at` (Unix seconds)."""
         for member_id in await self.log.forget_before(at):
             self.members.forget(member_id)
-            self._cursors.pop(member_id, None)
-            self._heard_at.pop(member_id, None)
+            self._standings.pop(member_id, None)
 
     def _turn(self, member_id: str) -> asyncio.Lock:
         return self._turns.setdefault(member_id, asyncio.Lock())
+
+    def _is_silent(self, member: Member) -> bool:
+        heard_at = self._standings[member.id].heard_at
+        return member.callback is None and heard_at < self.clock.monotonic() - SILENT_SECONDS
+
+    async def _let_in(self, member: Member, after: int | None) -> int:
+        """Store somebody who comes (back), with the notice that the others get, if any; gives the newest `seq`."""
+        known = self.members.get(member.id)
+        if known is not None and known.present and known.name == member.name:
+            await self._store(member, after)
+            journal.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
+            return self.log.newest
+        if known is not None and known.present:
+            return await self._announce(_rename_notice(known, member, self.clock.unix()), member, after)
+        newest = await self._announce(_notice(member, "join", "joined the chat", self.clock.unix()), member, after)
+        journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
+        return newest
 
     async def _leave(self, member_id: str, note: str, *, hold_name: bool) -> bool:
         member = self.members.get(member_id)
@@ -197,7 +221,7 @@ class Room:
                 await self._leave(member_id, UNREACHABLE_NOTE if evicted else "", hold_name=evicted)
 
     def _start_delivery(self, member: Member, callback: Callback) -> None:
-        cursor, now = self._cursors[member.id], self.clock.monotonic()
+        cursor, now = self._standings[member.id].cursor, self.clock.monotonic()
         delivery = Delivery(
             member,
             Outbox(member.id, cursor, member.max_batch, self._evict_after, now),
@@ -213,36 +237,37 @@ class Room:
     async def _cut_delivery(self, member_id: str) -> None:
         delivery = self.deliveries.pop(member_id, None)
         if delivery is not None:
+            self._standings[member_id].cursor = delivery.outbox.cursor
             await delivery.cut()
-            self._cursors[member_id] = delivery.outbox.cursor
 
-    async def _announce(self, notice: Draft, member: Member) -> int:
+    async def _announce(self, notice: Draft, member: Member, cursor: int | None = None) -> int:
         """Store a notice together with the member as it is from now on; gives the notice's `seq`."""
-        appended = await self._append(notice, member)
+        appended = await self._append(notice, member, cursor)
         self.members.put(member)
         return appended.entry.seq
 
-    async def _store(self, member: Member) -> None:
-        try:
-            await self.log.put_member(member)
-        except NotStored as error:
-            raise _not_stored(error) from None
+    async def _store(self, member: Member, cursor: int | None) -> None:
+        with _contract_errors():
+            await self.log.put_member(member, cursor)
         self.members.put(member)
 
-    async def _append(self, draft: Draft, member: Member | None = None) -> Appended:
-        try:
-            return await self.log.append(draft, member)
-        except Taken as taken:
-            raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
-        except MessageIdReused:
-            raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
-        except NotStored as error:
-            raise _not_stored(error) from None
+    async def _append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
+        with _contract_errors():
+            return await self.log.append(draft, member, cursor)
 
 
-def _not_stored(error: NotStored) -> ContractError:
-    journal.server.error("Not stored: %s", error)
-    return ContractError(ErrorCode.NOT_STORED)
+@contextmanager
+def _contract_errors() -> Iterator[None]:
+    """Tell a caller what the log refused, in the words of the contract."""
+    try:
+        yield
+    except Taken as taken:
+        raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
+    except MessageIdReused:
+        raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
+    except NotStored as error:
+        journal.server.error("Not stored: %s", error)
+        raise ContractError(ErrorCode.NOT_STORED) from None
 
 
 def _where(member: Member) -> str:

@@ -39,6 +39,7 @@ class RpcEndpoint:
         self._read_seconds = read_seconds
         self._draining = False
         self._in_flight = 0
+        self._reading: set[asyncio.Timeout] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -49,8 +50,10 @@ class RpcEndpoint:
         app.router.add_get(READY_PATH, self.ready)
 
     async def drain(self) -> None:
-        """Refuse new calls from now on, and return when those in flight are answered."""
+        """Refuse new calls and those whose body is not here yet, and return when those in flight are answered."""
         self._draining = True
+        for reading in self._reading:
+            reading.reschedule(asyncio.get_running_loop().time())
         await self._quiet.wait()
 
     async def rpc(self, request: web.Request) -> web.Response:
@@ -78,9 +81,10 @@ class RpcEndpoint:
         if (refusal := _refusal(request)) is not None:
             return refusal
         try:
-            async with asyncio.timeout(self._read_seconds):
-                body = await request.read()
+            body = await self._read(request)
         except TimeoutError:
+            if self._draining:
+                return _unavailable()
             return _closing(408, f"the body did not come within {self._read_seconds:g} s\n")
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
@@ -92,6 +96,14 @@ class RpcEndpoint:
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    async def _read(self, request: web.Request) -> bytes:
+        async with asyncio.timeout(self._read_seconds) as reading:
+            self._reading.add(reading)
+            try:
+                return await request.read()
+            finally:
+                self._reading.discard(reading)
 
     def _caller(self, request: web.Request) -> Caller:
         forwarding = {

@@ -5,6 +5,7 @@ JSON, limits, each element of a batch judged alone and run in order, ids echoed 
 exception to a caller. Sections are those of the JSON-RPC 2.0 specification.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, cast
@@ -20,6 +21,7 @@ from server import journal
 from server.methods import CallContext, Method
 
 NULL: Final = Raw(b"null")
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024  # a hundred GetHistory calls could ask for half a gigabyte
 
 
 class Envelope(Struct):
@@ -50,15 +52,24 @@ class RpcFront:
         return None if answer is None else msgspec.json.encode(answer)
 
     async def _answer_batch(self, elements: list[Any], raws: list[Raw], context: CallContext) -> bytes | None:
-        """Run the elements one after the other (section 6)."""
-        answers: list[dict[str, Any]] = []
+        """Run the elements one after the other (section 6), as long as the answers stay within bounds."""
+        answers: list[Raw] = []
         called: set[str] = set()
+        size = 0
         for element, raw in zip(elements, raws, strict=True):
-            answer = await self._answer_one(element, raw, context, called & self._once_per_batch)
+            if size > MAX_ANSWER_BYTES:
+                problem = {"problem": "the answers of this batch have become too large; ask for less at a time"}
+                answer: dict[str, Any] | None = _error(
+                    _read_identifier(element, raw), ErrorCode.INVALID_REQUEST, problem
+                )
+            else:
+                answer = await self._answer_one(element, raw, context, called & self._once_per_batch)
             if answer is not None:
-                answers.append(answer)
+                answers.append(Raw(msgspec.json.encode(answer)))
+                size += len(answers[-1])
             if isinstance(element, dict) and isinstance(element.get("method"), str):
                 called.add(element["method"])
+            await asyncio.sleep(0)  # let others have their turn between two elements
         return msgspec.json.encode(answers) if answers else None
 
     async def _answer_one(

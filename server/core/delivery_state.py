@@ -76,7 +76,11 @@ def retry_delay(attempts: int, spread: float) -> float:
 
 
 class Reachability:
-    """Who fails at the moment, out of all recipients with a callback: tells a dead recipient from a dead network."""
+    """Who fails at the moment, out of all recipients with a callback: tells a dead recipient from a dead network.
+
+    `suspect_own_network` is True from the moment that all of them fail, if they are three or more, until one try
+    succeeds: then it is the server that is cut off, and nobody may be evicted.
+    """
 
     MIN_RECIPIENTS: Final = 3
 
@@ -84,26 +88,29 @@ class Reachability:
         """Begin with nobody."""
         self._recipients: set[str] = set()
         self._failing: set[str] = set()
+        self.suspect_own_network = False
 
     def __repr__(self) -> str:
         return f"<Reachability failing={len(self._failing)} of {len(self._recipients)}>"
-
-    @property
-    def suspect_own_network(self) -> bool:
-        """True when everybody fails at once: then it is the server that is cut off, and nobody may be evicted."""
-        return len(self._recipients) >= self.MIN_RECIPIENTS and len(self._failing) == len(self._recipients)
 
     def failed(self, recipient: str) -> None:
         """Note a failed try."""
         self._recipients.add(recipient)
         self._failing.add(recipient)
+        self._look()
 
     def reached(self, recipient: str) -> None:
         """Note a try that succeeded, or a new recipient (its callback has just answered)."""
         self._recipients.add(recipient)
         self._failing.discard(recipient)
+        self.suspect_own_network = False
 
     def left(self, recipient: str) -> None:
         """Forget a recipient that is rung no more."""
         self._recipients.discard(recipient)
         self._failing.discard(recipient)
+        self._look()
+
+    def _look(self) -> None:
+        if len(self._recipients) >= self.MIN_RECIPIENTS and self._failing == self._recipients:
+            self.suspect_own_network = True

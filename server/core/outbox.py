@@ -24,10 +24,9 @@ from server.core.entry import Entry
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Read the log after `after`, up to `limit` entries, and report them with `loaded`."""
+    """Read a page of the log after `after`, and report it with `loaded`."""
 
     after: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Outbox:
         if self._waiting:
             return self._post(Post(self._waiting))
         if self.cursor < newest:
-            return Fetch(self.cursor, self._max_batch)
+            return Fetch(self.cursor)
         probe_at = self._last_contact + PROBE_AFTER_SECONDS
         if self.failures or now >= probe_at:
             return self._post(Probe())
@@ -118,7 +117,7 @@ class Outbox:
                     self.cursor = entry.seq
                 continue
             size += len(entry.request) + 1
-            if batch and size > MAX_PUSH_BYTES:
+            if len(batch) == self._max_batch or (batch and size > MAX_PUSH_BYTES):
                 break
             batch.append(entry)
         self._waiting = tuple(batch)

@@ -51,28 +51,26 @@ class Gone:
 Outcome = Answered | Failed | Gone
 
 
-def judge_reply(reply: Reply, seqs: Sequence[int], unix_now: float) -> Outcome:
-    """Say what became of the messages `seqs` that were posted together."""
+def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outcome:
+    """Say what became of the requests with these ids that were posted together."""
     if reply.status == 410:
         return Gone()
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
-    answers = _read_answers(reply, batch=len(seqs) > 1)
+    answers = _read_answers(reply, batch=len(ids) > 1)
     if not answers:
         return Failed("rpc", "the answer is not JSON-RPC")
-    for taken, seq in enumerate(seqs):
-        answer = answers.get(seq)
+    for taken, request_id in enumerate(ids):
+        answer = answers.get(request_id)
         if answer is None:
-            return Answered(taken) if taken else Failed("rpc", f"no answer has the id {seq}")
+            return Answered(taken) if taken else Failed("rpc", f"no answer has the id {request_id}")
         if (refusal := _refusal(answer)) is not None:
             return Answered(taken, refusal)
-    return Answered(len(seqs))
+    return Answered(len(ids))
 
 
-def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | Gone | None:
+def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | None:
     """Say what is wrong with the answer to `VerifyCallback`, or None when it proves the callback."""
-    if reply.status == 410:
-        return Gone()
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
     answer = _read_answers(reply, batch=False).get(challenge)

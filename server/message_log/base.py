@@ -5,6 +5,7 @@ is there for every reader, and a notice is there together with the change of the
 overlap; each is atomic.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -47,21 +48,28 @@ class MessageLog(ABC):
     epoch: str
     """Random, made with the log: a `seq` means something only together with it."""
     newest: int
-    """The highest `seq` that is stored, 0 in an empty log."""
+    """The highest `seq` that was ever stored, 0 in a new log; it moves only after the commit."""
     oldest: int
     """The lowest `seq` that is kept; `newest` + 1 when none is."""
 
-    @abstractmethod
-    async def append(self, draft: Draft, member: Member | None = None) -> Appended:
-        """Store a message and, in the same step, the member as it is from then on; a new member's cursor is this `seq`.
+    def __init__(self, epoch: str, newest: int = 0, oldest: int = 1) -> None:
+        """Stand where the stored log stands."""
+        self.epoch = epoch
+        self.newest = newest
+        self.oldest = oldest
+        self._grown = asyncio.Event()
 
-        Raises `Taken` when the member's id belongs to another token, or its name to somebody else (see
-        `Members.holder_of`); `MessageIdReused`; `NotStored`.
+    @abstractmethod
+    async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
+        """Store a message and, in the same step, the member as it is from then on, and its cursor if one is given.
+
+        A new member for whom none is given begins at this `seq`. Raises `Taken` when the member's id belongs to another
+        token, or its name to somebody else (see `Members.holder_of`); `MessageIdReused`; `NotStored`.
         """
 
     @abstractmethod
-    async def put_member(self, member: Member) -> None:
-        """Store a member that has changed without a notice. Raises `NotStored`."""
+    async def put_member(self, member: Member, cursor: int | None = None) -> None:
+        """Store a member that has changed without a notice, and its cursor if one is given. Raises as `append`."""
 
     @abstractmethod
     async def members(self) -> Sequence[tuple[Member, int]]:
@@ -85,12 +93,22 @@ class MessageLog(ABC):
 
     @abstractmethod
     async def forget_before(self, at: float) -> Sequence[str]:
-        """Drop what is older than `at` (Unix seconds): messages, and members away since then, whose ids it gives."""
+        """Drop what is older than `at` (Unix seconds), and give the ids of the members that went with it.
 
-    @abstractmethod
-    async def wait_beyond(self, seq: int) -> None:
-        """Return as soon as `newest` is above `seq`."""
+        Messages go up to the first that is younger, so that the log has no holes; members when away since before `at`.
+        """
 
     @abstractmethod
     async def close(self) -> None:
         """Finish what is under way; afterwards nothing may be called."""
+
+    async def wait_beyond(self, seq: int) -> None:
+        """Return as soon as `newest` is above `seq`."""
+        while self.newest <= seq:
+            await self._grown.wait()
+
+    def _grow_to(self, newest: int) -> None:
+        """Let everybody who waits know that so much is stored; for engines, on the thread of the loop."""
+        self.newest = newest
+        self._grown.set()
+        self._grown = asyncio.Event()

@@ -1,6 +1,5 @@
 """The log in memory: complete, fast, and gone with the process."""
 
-import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,40 +14,35 @@ class MemoryLog(MessageLog):
 
     def __init__(self, epoch: str) -> None:
         """Begin an empty log."""
-        self.epoch = epoch
-        self.newest = 0
-        self.oldest = 1
+        super().__init__(epoch)
         self._entries: list[Entry] = []
         self._members = Members()
         self._cursors: dict[str, int] = {}
         self._by_message_id: dict[tuple[str, str], int] = {}
         self._seqs_of: defaultdict[str, list[int]] = defaultdict(list)
-        self._grown = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<MemoryLog {self.epoch} {self.oldest}..{self.newest} {self._members!r}>"
 
-    async def append(self, draft: Draft, member: Member | None = None) -> Appended:
+    async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
         """Store a message; see the base class."""
         if (earlier := self._find(draft)) is not None:
             return Appended(earlier, repeated=True)
         entry = make_entry(draft, self.newest + 1)
         if member is not None:
-            self._check_claims(member, draft.at)
-            self._members.put(member)
+            self._store(member, cursor, draft.at)
             self._cursors.setdefault(member.id, entry.seq)
         self._entries.append(entry)
         self._seqs_of[draft.sender_id].append(entry.seq)
         if draft.client_msg_id is not None:
             self._by_message_id[draft.sender_id, draft.client_msg_id] = entry.seq
-        self.newest = entry.seq
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._grow_to(entry.seq)
         return Appended(entry, repeated=False)
 
-    async def put_member(self, member: Member) -> None:
+    async def put_member(self, member: Member, cursor: int | None = None) -> None:
         """Store a member."""
-        self._members.put(member)
+        self._store(member, cursor, member.changed_at)
+        self._cursors.setdefault(member.id, self.newest)
 
     async def members(self) -> Sequence[tuple[Member, int]]:
         """List all members with their cursors."""
@@ -83,11 +77,6 @@ class MemoryLog(MessageLog):
             self._cursors.pop(member_id, None)
         return gone
 
-    async def wait_beyond(self, seq: int) -> None:
-        """Wait for the log to grow."""
-        while self.newest <= seq:
-            await self._grown.wait()
-
     async def close(self) -> None:
         """Nothing is held open."""
 
@@ -101,6 +90,12 @@ class MemoryLog(MessageLog):
         if earlier.message.text != draft.text:
             raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
         return earlier
+
+    def _store(self, member: Member, cursor: int | None, now: float) -> None:
+        self._check_claims(member, now)
+        self._members.put(member)
+        if cursor is not None:
+            self._cursors[member.id] = cursor
 
     def _check_claims(self, member: Member, now: float) -> None:
         known = self._members.get(member.id)

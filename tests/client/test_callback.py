@@ -219,3 +219,10 @@ async def test_a_face_that_trips_gives_an_internal_error_and_a_line_in_the_log(
     with caplog.at_level(logging.ERROR):
         assert error_code(await caller.ring(ring_message(1, "trip"))) == -32603
     assert "tripped" in caplog.text
+
+
+async def test_what_comes_behind_a_message_that_tripped_is_left_to_come_again(caller: Caller) -> None:
+    replies = await caller.ring([ring_message(1, "hi"), ring_message(2, "trip"), ring_message(3, "later")])
+    assert [reply["id"] for reply in replies] == [1, 2]
+    assert error_code(replies[1]) == -32603
+    assert caller.seat.texts == ["hi"]

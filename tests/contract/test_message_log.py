@@ -338,10 +338,26 @@ async def test_of_concurrent_joins_under_one_name_one_is_stored(log: MessageLog)
 
 async def test_a_member_that_changes_without_a_notice_is_stored_and_keeps_its_cursor(log: MessageLog) -> None:
     await join(log, ALICE)
-    moved = msgspec.structs.replace(ALICE, callback=None, max_batch=1, secret=bytes(24), token_hash=b"new")
+    moved = msgspec.structs.replace(ALICE, callback=None, max_batch=1, secret=bytes(24))
     await log.put_member(moved)
     assert list(await log.members()) == [(moved, 1)]
     assert log.newest == 1
+
+
+async def test_a_member_is_not_changed_by_whoever_has_another_token(log: MessageLog) -> None:
+    await join(log, ALICE)
+    with pytest.raises(Taken) as taken:
+        await log.put_member(msgspec.structs.replace(ALICE, token_hash=b"another"))
+    assert taken.value.field == "id"
+    assert list(await log.members()) == [(ALICE, 1)]
+
+
+async def test_a_cursor_is_set_together_with_the_member(log: MessageLog) -> None:
+    await log.append(said("before", "b2"))
+    await log.append(notice(ALICE, "join", NOW), ALICE, cursor=0)
+    assert await cursor_of(log, "a1") == 0
+    await log.put_member(ALICE, cursor=2)
+    assert await cursor_of(log, "a1") == 2
 
 
 # Cursors

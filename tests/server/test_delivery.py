@@ -7,6 +7,7 @@ from aiohttp import ClientSession, web
 
 from tests.fakes import (
     START,
+    Json,
     Recipient,
     RpcError,
     RunningServer,
@@ -267,6 +268,21 @@ async def test_410_to_a_probe_makes_away_at_once(server: RunningServer) -> None:
         await watcher.has("Eve left the chat")
 
 
+async def test_an_error_answer_to_a_probe_is_a_sign_of_life(server: RunningServer, recipient: Recipient) -> None:
+    bob = await server.register("Bob", recipient)
+
+    async def err(_request: web.Request, body: Json) -> web.StreamResponse:
+        return web.json_response({"jsonrpc": "2.0", "error": {"code": -32603, "message": "no"}, "id": body["id"]})
+
+    recipient.behaviour = err
+    for probes in range(1, 5):
+        await server.clock.someone_waits(14.9, 15.0)
+        server.clock.advance(15)
+        await recipient.posted(1 + probes)
+    recipient.behaviour = take
+    assert (await bob.call("ListMembers"))["members"][0]["state"] == "online"
+
+
 async def test_a_dead_recipient_leaves_a_silent_room(server: RunningServer) -> None:
     async with Recipient() as watcher:
         await server.register("Bob", watcher)
@@ -297,6 +313,38 @@ async def test_nobody_is_evicted_while_everybody_fails(server: RunningServer) ->
             await each.has("Alice joined the chat", "Alice joined the chat")
         members = (await alice.call("ListMembers"))["members"]
     assert {seat.id for seat in seats} <= {member["id"] for member in members}
+
+
+async def test_the_suspicion_outlasts_one_who_leaves_meanwhile(server: RunningServer) -> None:
+    async with Recipient() as one, Recipient() as two, Recipient() as three:
+        everybody = [one, two, three]
+        seats = [await server.register(f"Bob {number}", each) for number, each in enumerate(everybody)]
+        await two.has("Bob 2 joined the chat")
+        await one.has("Bob 2 joined the chat")
+        for each in everybody:
+            each.behaviour = answer_status(500)
+        alice = await server.register("Alice")
+        for each in everybody:
+            await each.has("Alice joined the chat")
+        await server.clock.someone_waits(0.2, 0.3)
+        await seats[2].call("Unregister", id=seats[2].id)
+        server.clock.advance(60)
+        for each in everybody[:2]:
+            await each.has("Alice joined the chat", "Alice joined the chat")
+        members = (await alice.call("ListMembers"))["members"]
+    assert {seats[0].id, seats[1].id} <= {member["id"] for member in members}
+
+
+async def test_what_one_has_said_alone_is_skipped_and_what_follows_arrives(
+    server: RunningServer, recipient: Recipient
+) -> None:
+    bob = await server.register("Bob")
+    for number in range(600):
+        await bob.say(str(number))
+    await server.call("Register", bob.token, name="Bob", callback=recipient.callback, secret=recipient.secret, after=0)
+    await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    assert recipient.texts == ["Alice joined the chat"]
 
 
 async def test_a_ping_ends_the_wait(server: RunningServer, recipient: Recipient) -> None:

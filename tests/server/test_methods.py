@@ -1,5 +1,6 @@
 """The methods behind a token, and who is here."""
 
+import msgspec
 import pytest
 
 from tests.fakes import Recipient, RunningServer, answer_status, refusal
@@ -175,3 +176,17 @@ async def test_who_has_no_callback_and_does_not_call_for_ten_minutes_is_away(ser
         await watcher.has("Alice left the chat")
         await eve.call("Ping")
     assert "Eve left the chat" not in watcher.texts
+
+
+async def test_a_batch_cannot_ask_for_more_than_the_server_can_hold(server: RunningServer) -> None:
+    alice = await server.register("Alice")
+    for _ in range(100):
+        await alice.say("🙂" * 4096)
+    call = {"jsonrpc": "2.0", "method": "GetHistory", "params": {"limit": 300}, "id": 1}
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    _, raw = await server.post(msgspec.json.encode([call] * 20), headers=headers)
+    answers = msgspec.json.decode(raw)
+    assert len(raw) < 12 * 1024 * 1024
+    assert "result" in answers[0]
+    assert answers[-1]["error"]["code"] == -32600
+    assert len(answers) == 20

@@ -255,3 +255,27 @@ async def test_of_two_newcomers_with_one_name_one_is_let_in(server: RunningServe
 
 async def test_a_secret_of_the_contract_is_accepted(server: RunningServer) -> None:
     assert (await server.register("Bob", secret=encode_secret(bytes(24)))).result["secret"] == encode_secret(bytes(24))
+
+
+async def test_a_seat_is_not_taken_from_who_got_it_while_a_callback_was_proved(server: RunningServer) -> None:
+    async with Recipient() as slow:
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def answer_late(request: web.Request, body: object) -> web.StreamResponse:
+            asked.set()
+            await go_on.wait()
+            return await take(request, body)
+
+        slow.behaviour = answer_late
+        late = asyncio.create_task(refusal(server.register("Alice", slow, id="alice")))
+        await asked.wait()
+        alice = await server.register("Alice", id="alice")
+        go_on.set()
+        error = await late
+    assert (error.code, error.data) == (-32003, {"field": "id"})
+    assert await alice.say("still me") == 2
+
+
+async def test_where_the_log_stands_is_told_to_nobody_without_the_key(session: ClientSession) -> None:
+    async with RunningServer(session, Settings(host="127.0.0.1", port=0, join_key="open sesame")) as server:
+        assert (await refusal(server.call("Register", name="Eve", after=99))).code == -32008

@@ -116,8 +116,12 @@ def test_one_who_left_is_not_counted() -> None:
     three_of_four_fail = reachability("abcd", "abc")
     three_of_four_fail.left("d")
     assert three_of_four_fail.suspect_own_network
-    three_of_four_fail.left("a")
-    assert not three_of_four_fail.suspect_own_network
+
+
+def test_the_suspicion_does_not_end_because_somebody_leaves() -> None:
+    everybody_fails = reachability("abc", "abc")
+    everybody_fails.left("a")
+    assert everybody_fails.suspect_own_network
 
 
 def test_it_tells_how_many_fail() -> None:

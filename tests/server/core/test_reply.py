@@ -284,11 +284,7 @@ def test_no_other_answer_does(answer: Any) -> None:
     assert failed_at(judge_challenge(reply(answer), CHALLENGE, NOW)) == "rpc"
 
 
-def test_410_is_a_goodbye_to_a_probe_too() -> None:
-    assert judge_challenge(reply(result(CHALLENGE, CHALLENGE), 410), CHALLENGE, NOW) == Gone()
-
-
-@pytest.mark.parametrize("status", [301, 302, 400, 404, 421, 429, 500, 503])
+@pytest.mark.parametrize("status", [301, 302, 400, 404, 410, 421, 429, 500, 503])
 def test_no_other_status_does(status: int) -> None:
     assert failed_at(judge_challenge(reply(result(CHALLENGE, CHALLENGE), status), CHALLENGE, NOW)) == "http"
 
