@@ -13,6 +13,10 @@ from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_NAME_CHARS
 
+# If the answer to Register was lost, the name may be taken by the very seat that was asked for: nobody sits there, and
+# the server finds that out within 15 s, when it probes. So many tries, 0.5 s apart and doubling to 10, take longer.
+GHOST_TRIES: Final = 6
+
 OPEN_PAGE: Final = "Chat in a browser: "
 
 
@@ -70,15 +74,19 @@ class Headless:
         """Try until it works, under the first free name; False when the server will never accept the name."""
         number = 1
         delays = backoff()
+        ghost_tries = 0
         while True:
             try:
                 await self._participant.enter(numbered(self._name, number))
                 return True
             except (CallRefused, ServerUnreachable) as error:
                 code = error.code if isinstance(error, CallRefused) else None
-                if code == ErrorCode.TAKEN:
+                if code is None:
+                    ghost_tries = GHOST_TRIES
+                if code == ErrorCode.TAKEN and not ghost_tries:
                     number += 1
                     continue
+                ghost_tries -= code == ErrorCode.TAKEN
                 if code == ErrorCode.INVALID_PARAMS:
                     self._complain(str(error))
                     return False

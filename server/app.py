@@ -33,6 +33,7 @@ ROOM: Final = web.AppKey("room", Room)
 BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
 KEEP_ALIVE_SECONDS: Final = 75.0
 CLOSE_SECONDS: Final = 0.1  # aiohttp takes this twice: for handlers, then for connections
+RESERVED_SECONDS: Final = 0.6  # of the drain, for closing and for the end of the process
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Server:
     async def stop(self) -> None:
         """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
         try:
-            async with asyncio.timeout(self._drain_seconds - 2 * CLOSE_SECONDS):
+            async with asyncio.timeout(self._drain_seconds - RESERVED_SECONDS):
                 await self._endpoint.drain()
                 await self.app[ROOM].close()
         except TimeoutError:

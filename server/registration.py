@@ -7,6 +7,8 @@ import secrets
 from itertools import islice
 from typing import Final
 
+from msgspec import structs
+
 from protocol.errors import ContractError, ErrorCode, invalid_params
 from protocol.messages import MemberName, RegisterParams, RegisterResult
 from protocol.methods import MEMBERS_IN_REGISTER, RECEIVE_TYPING
@@ -67,6 +69,8 @@ class Registrar:
             changed_at=self._room.clock.unix(),
         )
         callback = await self._proven_callback(url, caller, member) if url else None
+        if given_secret is None and (now := self._room.members.get(member.id)) is not None:
+            member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
         await self._room.enter(member, callback, params.after)
         return self._result(member, token, resumed=owner is not None)
 

@@ -86,6 +86,17 @@ async def test_a_server_that_is_not_there_yet_is_waited_for_and_told_once(
     assert told[1].startswith("[CLIENT] Joined as Head")
 
 
+async def test_a_name_that_is_taken_by_its_own_lost_try_is_waited_for(room: Rig, start: Start) -> None:
+    room.server.lose_answer_of.add("Register")
+    start("Head")
+    for _ in range(3):
+        await room.sleep.let_pass()
+    room.server.members.clear()  # the server has found out that nobody sits there
+    await room.sleep.let_pass()
+    await room.sleep.begun()
+    assert room.server.only_member.name == "Head"
+
+
 async def test_a_name_that_will_never_do_ends_it(room: Rig, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     problem = {"field": "name", "problem": "expected no double space"}
     room.server.refuse["Register"] = [ContractError(ErrorCode.INVALID_PARAMS, problem)]
