@@ -145,6 +145,7 @@ class Participant:
         self._seat = _Seat(listener)
         self._asked_id: str | None = None
         self._token: str | None = None
+        self._after: int | None = None
         self._detail = ""
         self._seat_in_doubt = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -231,30 +232,39 @@ class Participant:
 
     # Taking a seat.
 
-    async def _register(self, seat: _Seat, name: str, token: str | None) -> RegisterResult:
+    async def _take(self, seat: _Seat, name: str) -> RegisterResult:
+        """Register at `seat`, with the token if there is one; when it worked, `seat` is the one that counts."""
+        if seat is not self._seat:
+            self._endpoint.open(seat.id, seat.key, seat)
         params = RegisterParams(
-            id=None if token else self._asked_id,
+            id=None if self._token else self._asked_id,
             name=name,
             callback=self._callback + self._endpoint.path(seat.id),
             max_batch=methods.MAX_PUSH_BATCH,
             secret=encode_secret(seat.key),
-            join_key=None if token else self._join_key,
+            join_key=None if self._token else self._join_key,
             accepts=[methods.RECEIVE_TYPING],
+            after=self._after,
         )
-        return await self._rpc.call(methods.REGISTER, params, RegisterResult, token)
+        old = seat  # to be closed
+        try:
+            result = await self._rpc.call(methods.REGISTER, params, RegisterResult, self._token)
+            if seat is not self._seat:
+                seat.taken = result.cursor
+            old, self._seat = self._seat, seat
+            return result
+        finally:
+            if old is not self._seat:
+                self._endpoint.close(old.id)
 
     async def _come_in(self, name: str) -> RegisterResult:
         """Register as a newcomer, at a seat of its own."""
-        seat = _Seat(self._listener)
-        self._endpoint.open(seat.id, seat.key, seat)
-        try:
-            result = await self._register(seat, name, None)
-            seat.taken = result.cursor
-            self._endpoint.close(self._seat.id)
-            self._seat = seat
-        finally:
-            if self._seat is not seat:
-                self._endpoint.close(seat.id)
+        result = await self._take(_Seat(self._listener), name)
+        if self.registration is not None and self.registration.epoch != result.epoch:
+            # Another log than the one that was followed until now: what others said there before is news as well.
+            # At one more seat, since from the first one later messages may be in already.
+            self._token, self._after = result.token, 0
+            result = await self._take(_Seat(self._listener), name)
         self._settle(result)
         return result
 
@@ -262,6 +272,7 @@ class Participant:
         detail = _told_at_return(self.registration, result)
         self.registration = result
         self.id, self.name, self._token = result.id, result.name, result.token
+        self._after = None
         self._tell(ConnectionState.ONLINE, detail)
         self._seat.begin()
 
@@ -315,7 +326,8 @@ class Participant:
     async def _register_again(self) -> None:
         try:
             if self._token is not None:
-                self._settle(await self._register(self._seat, self.name, self._token))
+                seat = self._seat if self._after is None else _Seat(self._listener)
+                self._settle(await self._take(seat, self.name))
                 return
         except CallRefused as error:
             if error.code != ErrorCode.UNAUTHORIZED:
@@ -341,7 +353,7 @@ NewParticipant = Callable[[Listener, str | None], Participant]
 def _told_at_return(before: RegisterResult | None, now: RegisterResult) -> str:
     if before is None:
         return ""
-    if not now.resumed:
+    if not now.resumed or now.epoch != before.epoch:
         why = "has begun a new log" if now.epoch != before.epoch else "did not know this seat any more"
         return f"Connected again, but as a newcomer: the server {why}."
     return f"Connected again. {now.lost} older messages are gone." if now.lost else "Connected again."

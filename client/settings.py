@@ -119,7 +119,7 @@ class Settings:
             _name,
             "NAME",
             "Your name in the chat.",
-            "a terminal asks, a pipe's first line is taken, headless is client-HOSTNAME",
+            "a terminal asks, headless is client-HOSTNAME, --face terminal takes a pipe's first line",
         ),
     )
     join_key: str | None = field(

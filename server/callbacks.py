@@ -35,7 +35,11 @@ class AddressNotAllowed(CallbackError):
 
     def __init__(self) -> None:
         """Name no address in the detail: a caller learns nothing about names inside the server's network."""
-        super().__init__("address", "no address of this host may be called for you")
+        super().__init__(
+            "address",
+            'no address of this host may be called for you; a callback like ":PORT/PATH" is rung at the address that '
+            "you call from, and CHAT_CALLBACK_ALLOW allows others",
+        )
 
 
 class Callbacks:

@@ -132,7 +132,7 @@ class Room:
                 raise ContractError(ErrorCode.AWAY)
             if member.name != name:
                 renamed = msgspec.structs.replace(member, name=name)
-                await self._announce(_rename_notice(member, renamed, self.clock.unix()), renamed)
+                await self._announce_rename(member, renamed)
 
     async def say(self, member: Member, text: str, client_msg_id: str | None) -> int:
         """Store what a member says and give its `seq`. Raises -32602, -32010."""
@@ -196,7 +196,7 @@ class Room:
             journal.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
             return self.log.newest
         if known is not None and known.present:
-            return await self._announce(_rename_notice(known, member, self.clock.unix()), member, after)
+            return await self._announce_rename(known, member, after)
         newest = await self._announce(_notice(member, "join", "joined the chat", self.clock.unix()), member, after)
         journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
         return newest
@@ -239,6 +239,11 @@ class Room:
         if delivery is not None:
             self._standings[member_id].cursor = delivery.outbox.cursor
             await delivery.cut()
+
+    async def _announce_rename(self, before: Member, after: Member, cursor: int | None = None) -> int:
+        newest = await self._announce(_rename_notice(before, after, self.clock.unix()), after, cursor)
+        journal.client.info("User %s (ID: %s) is now %s", before.name, before.id, after.name)
+        return newest
 
     async def _announce(self, notice: Draft, member: Member, cursor: int | None = None) -> int:
         """Store a notice together with the member as it is from now on; gives the notice's `seq`."""

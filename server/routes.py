@@ -24,6 +24,10 @@ from server.rpc import RpcFront
 FRONT: Final = web.AppKey("front", RpcFront)
 FORWARDING_HEADERS: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 RETRY_AFTER_DRAIN: Final = "5"
+GREETING: Final = (
+    "This is a Ringback chat server. Programs POST JSON-RPC 2.0 to /rpc.\n"
+    "To chat in a browser, open the page of a client (python -m client, or docker compose port client 8080).\n"
+)
 USAGE: Final = (
     "Send JSON-RPC 2.0 as application/json, for example:\n"
     """curl --json '{"jsonrpc":"2.0","method":"Register","params":{"name":"Alice"},"id":1}' http://HOST:9999/rpc\n"""
@@ -45,6 +49,7 @@ class RpcEndpoint:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
+        app.router.add_get("/", self.greet)
         app.router.add_post(RPC_PATH, self.rpc)
         app.router.add_get(HEALTH_PATH, self.health)
         app.router.add_get(READY_PATH, self.ready)
@@ -68,6 +73,10 @@ class RpcEndpoint:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
+
+    async def greet(self, _request: web.Request) -> web.Response:
+        """Tell a person who comes with a browser where to go."""
+        return web.Response(text=GREETING)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Tell that the process lives."""

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from protocol.errors import ErrorCode
+from protocol.signing import decode_secret, verify
 from server.core.delivery_state import TRANSITIONS
 from server.methods import Methods
 from server.settings import TABLE
@@ -56,6 +57,14 @@ def without_volatile(value: Any) -> Any:
     if isinstance(value, list):
         return [without_volatile(inner) for inner in value]
     return MADE_ID.sub("…", value) if isinstance(value, str) else value
+
+
+def test_the_signature_that_is_shown_is_of_the_secret_that_is_shown() -> None:
+    protocol = read("docs/protocol.md")
+    secrets = re.findall(r"`(whsec_[A-Za-z0-9+/=]{20,})`", protocol)
+    head, body = re.findall(r"```http\n(.+?)\n\n(.+?)\n```", protocol, re.DOTALL)[0]
+    headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+    verify(decode_secret(secrets[0]), headers, body.encode(), float(headers["webhook-timestamp"]))
 
 
 def test_every_method_has_its_line() -> None:

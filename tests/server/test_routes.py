@@ -90,7 +90,7 @@ async def test_only_post_is_allowed(server: RunningServer, method: str) -> None:
 
 
 async def test_elsewhere_is_nothing(server: RunningServer) -> None:
-    for path in ("/", "/rpc/", "/RPC", "/rpc/x", "/metrics/../rpc%00"):
+    for path in ("/rpc/", "/RPC", "/rpc/x", "/metrics/../rpc%00"):
         async with server.session.post(server.url.removesuffix("/rpc") + path, data=CALL) as response:
             assert response.status == 404
 
@@ -361,3 +361,9 @@ async def test_a_drain_does_not_wait_for_ever(session: ClientSession, caplog: py
         registering.cancel()
         await asyncio.wait([registering])
     assert "Not everything in flight could finish within 0.05 s" in caplog.text
+
+
+async def test_a_person_who_comes_with_a_browser_is_told_where_to_go(server: RunningServer) -> None:
+    async with server.session.get(server.url.removesuffix("/rpc")) as response:
+        assert response.status == 200
+        assert "open the page of a client" in await response.text()
