@@ -91,7 +91,7 @@ async def serve(settings: Settings, listening: socket.socket) -> int:
             page = Page(new_participant, hosts=settings.page_hosts, server=settings.server, cookie_name=_cookie(port))
             page.add_to(app)
         async with _listening(app, listening):
-            return await until_stopped(_face(settings, new_participant, page_address(host, port, _in_container())))
+            return await until_stopped(_face(settings, new_participant, page_address(host, port, _in_container(host))))
 
 
 def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Coroutine[Any, Any, int]:
@@ -171,8 +171,9 @@ def page_address(host: str, port: int, in_container: bool) -> str:
     return address
 
 
-def _in_container() -> bool:
-    return Path("/.dockerenv").exists()
+def _in_container(host: str) -> bool:
+    """Tell whether a browser is outside; one that is only on loopback can have none there."""
+    return host in ("0.0.0.0", "::") and Path("/.dockerenv").exists()  # noqa: S104
 
 
 def _cookie(port: int) -> str:
