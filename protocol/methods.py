@@ -26,7 +26,6 @@ ACCEPTED_CONTENT_TYPES: Final = frozenset({"application/json", "application/json
 RECIPIENT_HEADER: Final = "ringback-recipient"
 
 LOBBY: Final = "lobby"
-SYSTEM_EVENTS: Final = ("join", "leave", "rename")
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_BATCH_CALLS: Final = 100

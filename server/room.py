@@ -119,10 +119,10 @@ class Room:
             if callback is not None:
                 self._start_delivery(member, callback)
 
-    async def leave(self, member_id: str, note: str = "", *, hold_name: bool = False) -> bool:
-        """Make a member away and tell the others; False when it was not here any more. Raises -32010."""
+    async def leave(self, member_id: str) -> None:
+        """Make a member away and tell the others, if it is still here. Raises -32010."""
         async with self._turn(member_id):
-            return await self._leave(member_id, note, hold_name=hold_name)
+            await self._leave(member_id)
 
     async def rename(self, member_id: str, name: str) -> None:
         """Give a member another name. Raises -32002, -32003, -32010."""
@@ -162,7 +162,7 @@ class Room:
             async with self._turn(member.id):
                 now = self.members.get(member.id)
                 if now is not None and self._is_silent(now):  # it may have come back while others had their turn
-                    await self._leave(member.id, "", hold_name=False)
+                    await self._leave(member.id)
 
     async def save_cursors(self) -> None:
         """Put into the log how far everybody is, as far as it has changed."""
@@ -201,24 +201,23 @@ class Room:
         journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
         return newest
 
-    async def _leave(self, member_id: str, note: str, *, hold_name: bool) -> bool:
+    async def _leave(self, member_id: str, *, evicted: bool = False) -> None:
         member = self.members.get(member_id)
         if member is None or not member.present:
-            return False
+            return
         now = self.clock.unix()
-        held_until = now + NAME_HELD_SECONDS if hold_name else 0.0
+        held_until, note = (now + NAME_HELD_SECONDS, UNREACHABLE_NOTE) if evicted else (0.0, "")
         gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until)
         await self._announce(_notice(gone, "leave", f"left the chat{note}", now), gone)
         journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, note)
         await self._cut_delivery(member_id)
-        return True
 
     async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
         member_id = delivery.member.id
         async with self._turn(member_id):
             # Somebody who came back with its token while this delivery gave up has a new one.
             if self.deliveries.get(member_id) is delivery:
-                await self._leave(member_id, UNREACHABLE_NOTE if evicted else "", hold_name=evicted)
+                await self._leave(member_id, evicted=evicted)
 
     def _start_delivery(self, member: Member, callback: Callback) -> None:
         cursor, now = self._standings[member.id].cursor, self.clock.monotonic()

@@ -60,10 +60,10 @@ class ManualClock:
             if until <= self._now:
                 due.set()
 
-    async def someone_waits(self, low: float, high: float) -> None:
-        """Return when somebody waits for a moment between `low` and `high` seconds from now."""
+    async def someone_waits(self, low: float, high: float, count: int = 1) -> None:
+        """Return when so many wait for a moment between `low` and `high` seconds from now."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not any(low <= until - self._now <= high for until in self._sleepers.values()):
+            while sum(low <= until - self._now <= high for until in self._sleepers.values()) < count:
                 self._changed.clear()
                 await self._changed.wait()
 

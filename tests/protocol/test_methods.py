@@ -37,7 +37,6 @@ def test_paths_headers_and_words_are_those_of_the_contract() -> None:
     assert methods.CONTENT_TYPE == "application/json"
     assert {"application/json", "application/json-rpc"} == methods.ACCEPTED_CONTENT_TYPES
     assert methods.LOBBY == "lobby"
-    assert methods.SYSTEM_EVENTS == ("join", "leave", "rename")
 
 
 def test_the_limits_are_those_of_the_contract() -> None:
