@@ -5,9 +5,10 @@ import contextlib
 import resource
 import signal
 import sys
+from pathlib import Path
 
 from server import journal
-from server.app import Server, Surroundings, listen
+from server.app import Server, Surroundings, copy_log, listen
 from server.errors import StartError
 from server.settings import Settings, command
 
@@ -19,7 +20,7 @@ except ImportError:  # no wheel for this platform: asyncio's own loop does
 
 def main() -> None:
     """Read the command line and run."""
-    command(run)(prog_name="python -m server")
+    command(run, back_up)(prog_name="python -m server")
 
 
 def run(settings: Settings) -> None:
@@ -32,6 +33,16 @@ def run(settings: Settings) -> None:
     except StartError as error:
         journal.server.error("%s", error)
         sys.exit(1)
+
+
+def back_up(settings: Settings, target: Path) -> None:
+    """Copy the store, of a running server too."""
+    try:
+        copy_log(settings.store, target)
+    except StartError as error:
+        sys.stderr.write(f"[ERROR] {error}\n")
+        sys.exit(1)
+    sys.stdout.write(f"{settings.store} is copied to {target}\n")
 
 
 async def serve(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -20,14 +21,17 @@ from server.clock import Clock, SystemClock
 from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
 from server.housekeeping import keep_house
+from server.message_log.base import MessageLog, StoreUnusable
 from server.message_log.memory import MemoryLog
+from server.message_log.sqlite import SqliteLog
+from server.message_log.store_file import back_up
 from server.methods import Methods
 from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
 from server.room import Room
 from server.routes import FRONT, RpcEndpoint
 from server.rpc import RpcFront
-from server.settings import Settings
+from server.settings import MEMORY_STORE, SQLITE_STORE, Settings
 
 ROOM: Final = web.AppKey("room", Room)
 BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
@@ -101,6 +105,27 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {why}") from None
 
 
+async def open_log(store: str) -> MessageLog:
+    """Open the log that the setting names. Raises `StartError`."""
+    epoch = secrets.token_hex(8)
+    if store == MEMORY_STORE:
+        return MemoryLog(epoch)
+    try:
+        return await SqliteLog.open(Path(store.removeprefix(SQLITE_STORE)), epoch)
+    except StoreUnusable as problem:
+        raise StartError(str(problem)) from None
+
+
+def copy_log(store: str, target: Path) -> None:
+    """Copy the log that the setting names to a file. Raises `StartError`."""
+    if store == MEMORY_STORE:
+        raise StartError(f"a log in memory cannot be copied; CHAT_STORE is {store}")
+    try:
+        back_up(Path(store.removeprefix(SQLITE_STORE)), target)
+    except StoreUnusable as problem:
+        raise StartError(str(problem)) from None
+
+
 async def _sign_as_ringback(_request: web.Request, response: web.StreamResponse) -> None:
     """Do not tell strangers which version of what this runs on."""
     response.headers[hdrs.SERVER] = "Ringback"
@@ -111,7 +136,7 @@ async def _run_room(
 ) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(callback_session())
-        log = MemoryLog(secrets.token_hex(8))
+        log = await open_log(settings.store)
         stack.push_async_callback(log.close)
         room = Room(
             log,

@@ -10,7 +10,7 @@ import msgspec
 
 from protocol.errors import ContractError
 from protocol.messages import VerifyCallbackParams
-from protocol.methods import MAX_PUSH_BATCH, RECIPIENT_HEADER, VERIFY_CALLBACK
+from protocol.methods import RECIPIENT_HEADER, VERIFY_CALLBACK
 from protocol.signing import signed_headers
 from server import journal
 from server.callbacks import Callback, CallbackError
@@ -23,7 +23,6 @@ from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_repl
 from server.message_log.base import LogError, MessageLog
 
 PAUSE_AFTER_TROUBLE_SECONDS: Final = 1.0
-PAGE: Final = MAX_PUSH_BATCH  # entries that are read at a time
 
 Farewell = Callable[["Delivery", bool], Awaitable[None]]
 
@@ -147,7 +146,7 @@ class Delivery:
         match step:
             case Fetch():
                 newest = self._log.newest
-                self.outbox.loaded(await self._log.read_after(step.after, PAGE), newest)
+                self.outbox.loaded(await self._log.read_after(step.after, step.limit), newest)
                 await asyncio.sleep(0)  # a long run of what the recipient said itself must not hold up the others
             case Post():
                 return self._note(await self._post(step.entries), step.entries)

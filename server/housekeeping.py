@@ -30,12 +30,16 @@ async def keep_house(room: Room, clock: Clock, retention_days: float) -> None:
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
     never = asyncio.Event()
+    problem = ""
     while True:
         await clock.wait(never, clock.monotonic() + seconds)
         try:
             await work()
+            problem = ""
         except (ContractError, LogError) as error:
-            journal.server.error("Housekeeping goes on, but could not finish: %s", error)
+            if problem != str(error):  # a full disk is told once, not every second
+                problem = str(error)
+                journal.server.error("Housekeeping goes on, but could not finish: %s", problem)
         except Exception:
             # A mistake of ours in one round must not end all rounds, nor go by unseen.
             journal.server.exception("Housekeeping stumbled")

@@ -108,7 +108,8 @@ class Methods:
         page = [
             member for member, _ in zip(self._room.members.present(params.after_id or ""), range(limit), strict=False)
         ]
-        states = [await self._state_of(member) for member in page]
+        behind = await self._room.behind(page)
+        states = [self._state_of(member, behind.get(member.id)) for member in page]
         return ListMembersResult(states, self._room.members.present_count, self._room.log.newest)
 
     async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
@@ -143,11 +144,11 @@ class Methods:
         self._room.heard(member)
         return member
 
-    async def _state_of(self, member: Member) -> MemberState:
+    def _state_of(self, member: Member, behind: int | None) -> MemberState:
         delivery = self._room.deliveries.get(member.id)
         unreachable = delivery is not None and delivery.outbox.is_unreachable
         state = "unreachable" if unreachable else "online"
-        return MemberState(member.id, member.name, state, await self._room.behind(member))
+        return MemberState(member.id, member.name, state, behind)
 
 
 def _checked(shape: type[P], method: Callable[[CallContext, P], Awaitable[Struct]]) -> Method:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -16,13 +16,13 @@ from protocol.methods import LOBBY, RECEIVE_TYPING
 from server import journal
 from server.callbacks import Callback, Callbacks
 from server.clock import Clock
-from server.core.callback_url import literal_address, parse_callback
+from server.core.callback_url import CallbackProblem, literal_address, parse_callback
 from server.core.delivery_state import Reachability
 from server.core.entry import Draft
 from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
 from server.core.outbox import Outbox
 from server.delivery import Delivery
-from server.message_log.base import Appended, MessageIdReused, MessageLog, NotStored, Taken
+from server.message_log.base import Appended, LogError, MessageIdReused, MessageLog, NotStored, SenderAway, Taken
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
 
@@ -71,19 +71,18 @@ class Room:
         for member, cursor in await self.log.members():
             self.members.put(member)
             self._standings[member.id] = Standing(cursor, cursor, now)
-            if member.present and member.callback is not None:
-                url, caller = parse_callback(member.callback), literal_address(member.caller)
-                self._start_delivery(member, self.callbacks.to(url, caller))
+        for member in list(self.members.present()):
+            await self._ring_again(member)
 
     async def close(self) -> None:
         """Let every POST in flight finish, and save how far everybody is. Nobody is told "left"."""
         await asyncio.gather(*(delivery.finish() for delivery in self.deliveries.values()))
-        await self.save_cursors()
+        await self._save_last_cursors()
 
     async def abandon(self) -> None:
         """Drop what is in flight, when there was no time to finish, and save how far everybody is."""
         await asyncio.gather(*(delivery.cut() for delivery in self.deliveries.values()))
-        await self.save_cursors()
+        await self._save_last_cursors()
 
     def cursor_of(self, member_id: str) -> int:
         """Give the last `seq` that a member has acknowledged."""
@@ -96,14 +95,13 @@ class Room:
         if delivery := self.deliveries.get(member.id):
             delivery.outbox.heard(self.clock.monotonic())
 
-    async def behind(self, member: Member) -> int | None:
-        """Count the messages for this member that it has not acknowledged; None without a callback."""
-        if member.callback is None:
-            return None
-        cursor, newest = max(self.cursor_of(member.id), self.log.oldest - 1), self.log.newest
-        if cursor == newest:
-            return 0
-        return max(0, newest - cursor - await self.log.count_from(member.id, cursor))
+    async def behind(self, members: Sequence[Member]) -> Mapping[str, int]:
+        """Count for each of these members that has a callback the messages for it that it has not acknowledged."""
+        newest, oldest = self.log.newest, self.log.oldest
+        cursors = {member.id: self.cursor_of(member.id) for member in members if member.callback is not None}
+        late = {key: max(cursor, oldest - 1) for key, cursor in cursors.items() if cursor < newest}
+        own = await self.log.count_own(late) if late else {}
+        return {key: max(0, newest - late[key] - own[key]) if key in late else 0 for key in cursors}
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
         """Let a newcomer in, or one with its token back in, from now on rung at `callback`. Raises -32003, -32010."""
@@ -135,7 +133,7 @@ class Room:
                 await self._announce_rename(member, renamed)
 
     async def say(self, member: Member, text: str, client_msg_id: str | None) -> int:
-        """Store what a member says and give its `seq`. Raises -32602, -32010."""
+        """Store what a member says and give its `seq`. Raises -32002, -32602, -32010."""
         draft = Draft(
             sender_id=member.id,
             sender_name=member.name,
@@ -165,9 +163,14 @@ class Room:
                     await self._leave(member.id)
 
     async def save_cursors(self) -> None:
-        """Put into the log how far everybody is, as far as it has changed."""
+        """Put into the log how far everybody is, as far as it has changed. Raises `NotStored`."""
         cursors = {member_id: self.cursor_of(member_id) for member_id in self._standings}
-        changed = {key: cursor for key, cursor in cursors.items() if self._standings[key].saved_cursor != cursor}
+        changed = {
+            key: cursor
+            for key, cursor in cursors.items()
+            # Whoever has its turn may just be given another cursor, which this one must not undo.
+            if self._standings[key].saved_cursor != cursor and not self._has_turn(key)
+        }
         if not changed:
             return
         await self.log.save_cursors(changed)
@@ -181,8 +184,32 @@ class Room:
             self.members.forget(member_id)
             self._standings.pop(member_id, None)
 
+    async def _save_last_cursors(self) -> None:
+        try:
+            await self.save_cursors()
+        except LogError as error:
+            journal.server.warning(
+                "How far everybody is could not be saved, so some will get messages twice: %s", error
+            )
+
+    async def _ring_again(self, member: Member) -> None:
+        """Go on delivering to somebody who was here before the server was started again."""
+        if member.callback is None:
+            return
+        try:
+            url, caller = parse_callback(member.callback), literal_address(member.caller)
+        except CallbackProblem as problem:  # a version that was here before this one may have let it pass
+            journal.client.warning("%s cannot be rung any more: callback %s", member.id, problem)
+            await self._leave(member.id)
+        else:
+            self._start_delivery(member, self.callbacks.to(url, caller))
+
     def _turn(self, member_id: str) -> asyncio.Lock:
         return self._turns.setdefault(member_id, asyncio.Lock())
+
+    def _has_turn(self, member_id: str) -> bool:
+        turn = self._turns.get(member_id)
+        return turn is not None and turn.locked()
 
     def _is_silent(self, member: Member) -> bool:
         heard_at = self._standings[member.id].heard_at
@@ -269,6 +296,8 @@ def _contract_errors() -> Iterator[None]:
         raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
     except MessageIdReused:
         raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
+    except SenderAway:
+        raise ContractError(ErrorCode.AWAY) from None
     except NotStored as error:
         journal.server.error("Not stored: %s", error)
         raise ContractError(ErrorCode.NOT_STORED) from None

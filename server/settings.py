@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
@@ -14,6 +15,11 @@ from server.core.address_policy import IPNetwork
 from server.journal import LEVELS
 
 MEMORY_STORE: Final = "memory:"
+SQLITE_STORE: Final = "sqlite:"  # and the path of the file
+
+BACKUP_HELP: Final = """Copy the store to FILE, which must not be there yet, while the server runs or not.
+
+A server that is started on the copy goes on from there with a log of its own (another epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Settings:
 
     host: str = "0.0.0.0"  # noqa: S104 (a server is to be reached)
     port: int = 9999
-    store: str = MEMORY_STORE
+    store: str = f"{SQLITE_STORE}data/chat.db"
     callback_allow: tuple[IPNetwork, ...] = ()
     trusted_proxies: tuple[IPNetwork, ...] = ()
     join_key: str | None = None
@@ -94,9 +100,10 @@ class Store(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read it."""
-        if value != MEMORY_STORE:
-            self.fail(f"{value!r} is not a store that this version knows; give {MEMORY_STORE}", param, ctx)
-        return MEMORY_STORE
+        is_file = str(value).startswith(SQLITE_STORE) and value != SQLITE_STORE and "\0" not in value
+        if value != MEMORY_STORE and not is_file:
+            self.fail(f"{value!r} is not a store; give {SQLITE_STORE}FILE, or {MEMORY_STORE}", param, ctx)
+        return str(value)
 
 
 class Setting(NamedTuple):
@@ -120,7 +127,7 @@ class Setting(NamedTuple):
 TABLE: Final = (
     Setting("host", Host(), "Address to listen on."),
     Setting("port", click.IntRange(0, 65535), "Port to listen on; 0 takes any that is free."),
-    Setting("store", Store(), "Where messages and members are kept; memory: is gone with the process."),
+    Setting("store", Store(), "Where messages and members are kept: sqlite:FILE, or memory:, gone with the process."),
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
     Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
     Setting("join_key", Utf8(), "A key that newcomers must know; without it everybody may come."),
@@ -132,14 +139,29 @@ TABLE: Final = (
 )
 
 
-def command(run: Callable[[Settings], None]) -> click.Command:
+def command(run: Callable[[Settings], None], back_up: Callable[[Settings, Path], None]) -> click.Command:
     """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
 
     def start(**values: Any) -> None:
-        run(Settings(**values))
+        context = click.get_current_context()
+        context.obj = Settings(**values)
+        if context.invoked_subcommand is None:
+            run(context.obj)
 
-    options = [_option(setting) for setting in TABLE]
-    return click.Command("python -m server", params=list(options), callback=start, help="Run the Ringback server.")
+    def copy(file: Path) -> None:
+        back_up(click.get_current_context().obj, file)
+
+    server = click.Group(
+        "python -m server",
+        params=[_option(setting) for setting in TABLE],
+        callback=start,
+        help="Run the Ringback server.",
+        invoke_without_command=True,
+        subcommand_metavar="[backup FILE]",
+    )
+    target = click.Argument(["file"], type=click.Path(path_type=Path))
+    server.add_command(click.Command("backup", params=[target], callback=copy, help=BACKUP_HELP))
+    return server
 
 
 def _option(setting: Setting) -> click.Option:

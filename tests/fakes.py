@@ -216,6 +216,11 @@ class Recipient:
         return await self.behaviour(request, body)
 
 
+def local_settings(**given: Any) -> Settings:
+    """Make settings for a server on a free port of this machine, with its log in memory."""
+    return Settings(**{"host": "127.0.0.1", "port": 0, "store": "memory:", **given})
+
+
 class RpcError(Exception):
     """A JSON-RPC error answer."""
 
@@ -260,7 +265,7 @@ class RunningServer:
     """A real server on a free port of 127.0.0.1, and calls to it."""
 
     session: aiohttp.ClientSession
-    settings: Settings = field(default_factory=lambda: Settings(host="127.0.0.1", port=0))
+    settings: Settings = field(default_factory=local_settings)
     clock: ManualClock = field(default_factory=ManualClock)
     resolver: FakeResolver = field(default_factory=FakeResolver)
     exchange_seconds: float = PATIENCE_SECONDS

@@ -74,10 +74,11 @@ class Program:
 
 
 async def start_server(*options: str, port: int = 0) -> tuple[Program, str]:
-    """Start a server on loopback; gives it and its address, `http://127.0.0.1:PORT`."""
-    server = await Program.start("-m", "server", "--host", "127.0.0.1", "--port", str(port), *options)
-    where = await server.after("Real-time RPC chat server running on ")
-    return server, f"http://{where}"
+    """Start a server on loopback with its log in memory; gives it and its address, `http://127.0.0.1:PORT`."""
+    where = ("--host", "127.0.0.1", "--port", str(port), "--store", "memory:")
+    server = await Program.start("-m", "server", *where, *options)
+    address = await server.after("Real-time RPC chat server running on ")
+    return server, f"http://{address}"
 
 
 async def start_page(server: str, *options: str, port: int = 0) -> tuple[Program, str]:

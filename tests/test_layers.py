@@ -116,9 +116,8 @@ def test_only_the_composition_root_knows_engines_edges_and_background_tasks(modu
     assert importers_of(module) == {"server.app"}
 
 
-def test_an_engine_of_the_log_knows_only_base_and_core() -> None:
-    names = {name for module in SOURCES if is_in(module, "server.message_log") for name in imports_of(module)}
-    ours = {name for name in names if is_in(name, "server") or is_in(name, "client")}
-    assert {
-        name for name in ours if not (is_in(name, "server.core") or is_in(name, "server.message_log.base"))
-    } == set()
+def test_the_engines_of_the_log_know_only_themselves_and_core() -> None:
+    assert imports_from("server.message_log", "client", "aiohttp") == {}
+    ours = offences("server.message_log", lambda name: is_in(name, "server"))
+    beyond = {name for names in ours.values() for name in names if not is_in(name, "server.message_log")}
+    assert {name for name in beyond if not is_in(name, "server.core")} == set()

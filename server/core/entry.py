@@ -33,6 +33,43 @@ class Entry(Struct, frozen=True):
         return self.message.seq
 
 
+class EntryRun:
+    """Entries one after the other, without a gap."""
+
+    def __init__(self, first: int) -> None:
+        """Begin empty; the first entry to come has the `seq` `first`."""
+        self.first = first
+        self._entries: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"<EntryRun {self.first}..{self.first + len(self) - 1}>"
+
+    def append(self, entry: Entry) -> None:
+        """Add the next one."""
+        self._entries.append(entry)
+
+    def after(self, seq: int, limit: int) -> list[Entry]:
+        """Give the oldest `limit` of those above `seq`, oldest first."""
+        start = max(0, seq + 1 - self.first)
+        return self._entries[start : start + limit]
+
+    def before(self, seq: int, limit: int) -> list[Entry]:
+        """Give the newest `limit` of those below `seq`, oldest first."""
+        end = max(0, min(seq - self.first, len(self._entries)))
+        return self._entries[max(0, end - limit) : end]
+
+    def drop_to(self, first: int) -> list[Entry]:
+        """Drop those below `first`, and give them."""
+        count = max(0, first - self.first)
+        dropped = self._entries[:count]
+        del self._entries[:count]
+        self.first = max(first, self.first)
+        return dropped
+
+
 def make_entry(draft: Draft, seq: int) -> Entry:
     """Give a draft its place in the log."""
     message = ChatMessage(

@@ -6,6 +6,7 @@ seconds of a monotonic clock.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.methods import MAX_PUSH_BYTES
 from server.core.delivery_state import (
@@ -21,12 +22,16 @@ from server.core.delivery_state import (
 )
 from server.core.entry import Entry
 
+# Even where one message goes at a time: a long run of the recipient's own, which is passed over, costs few reads.
+LEAST_PAGE: Final = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Read a page of the log after `after`, and report it with `loaded`."""
+    """Read up to `limit` entries of the log after `after`, and report them with `loaded`."""
 
     after: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Outbox:
         if self._waiting:
             return self._post(Post(self._waiting))
         if self.cursor < newest:
-            return Fetch(self.cursor)
+            return Fetch(self.cursor, max(self._max_batch, LEAST_PAGE))
         probe_at = self._last_contact + PROBE_AFTER_SECONDS
         if self.failures or now >= probe_at:
             return self._post(Probe())

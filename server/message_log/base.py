@@ -2,7 +2,8 @@
 
 A message has its place (`seq`, from 1, each one higher by one) when `append` returns, and not before; from then on it
 is there for every reader, and a notice is there together with the change of the member that it tells of. Calls may
-overlap; each is atomic.
+overlap; each is atomic, and those that store take effect, and return, in the order in which they were made. A call that
+is cancelled may still take effect. What raises has changed nothing.
 """
 
 import asyncio
@@ -31,8 +32,20 @@ class MessageIdReused(LogError):
     """The sender has used the `client_msg_id` for another text. Nothing was stored."""
 
 
+class SenderAway(LogError):
+    """The sender of a text has left: nobody speaks behind the notice that it is gone. Nothing was stored."""
+
+
 class NotStored(LogError):
     """The engine could not store it (`str()` says why, for the server's own log). Nothing was stored."""
+
+
+class Unreadable(LogError):
+    """The engine could not read (`str()` says why, for the server's own log)."""
+
+
+class StoreUnusable(LogError):
+    """What is to be opened cannot be used as a log; `str()` is the sentence that the operator reads."""
 
 
 class Appended(NamedTuple):
@@ -64,7 +77,8 @@ class MessageLog(ABC):
         """Store a message and, in the same step, the member as it is from then on, and its cursor if one is given.
 
         A new member for whom none is given begins at this `seq`. Raises `Taken` when the member's id belongs to another
-        token, or its name to somebody else (see `Members.holder_of`); `MessageIdReused`; `NotStored`.
+        token, or its name to somebody else (see `Members.holder_of`); `SenderAway` when there is no member and the
+        sender is one who is away; `MessageIdReused`; `NotStored`.
         """
 
     @abstractmethod
@@ -73,7 +87,7 @@ class MessageLog(ABC):
 
     @abstractmethod
     async def members(self) -> Sequence[tuple[Member, int]]:
-        """List all members, present and away, each with its cursor."""
+        """List all members, present and away, each with its cursor. Raises `Unreadable`."""
 
     @abstractmethod
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
@@ -81,21 +95,22 @@ class MessageLog(ABC):
 
     @abstractmethod
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read the oldest `limit` entries above `seq`, oldest first."""
+        """Read the oldest `limit` entries above `seq`, oldest first. Raises `Unreadable`."""
 
     @abstractmethod
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read the newest `limit` entries below `seq`, oldest first."""
+        """Read the newest `limit` entries below `seq`, oldest first. Raises `Unreadable`."""
 
     @abstractmethod
-    async def count_from(self, sender_id: str, after: int) -> int:
-        """Count the entries above `after` whose sender this is."""
+    async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
+        """Count for each sender its own entries above the `seq` that is given with it. Raises `Unreadable`."""
 
     @abstractmethod
     async def forget_before(self, at: float) -> Sequence[str]:
         """Drop what is older than `at` (Unix seconds), and give the ids of the members that went with it.
 
-        Messages go up to the first that is younger, so that the log has no holes; members when away since before `at`.
+        Messages go up to the first that is younger, so that the log has no holes, and in portions if they are many;
+        members when away since before `at`, last and at once. Raises `NotStored`; then the messages may have gone.
         """
 
     @abstractmethod

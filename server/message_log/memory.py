@@ -4,18 +4,18 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from server.core.entry import Draft, Entry, make_entry
+from server.core.entry import Draft, Entry, EntryRun, make_entry
 from server.core.members import Member, Members
-from server.message_log.base import Appended, MessageIdReused, MessageLog, Taken
+from server.message_log.base import Appended, MessageIdReused, MessageLog, SenderAway, Taken
 
 
 class MemoryLog(MessageLog):
-    """Keeps entries in a list whose first element has the `seq` `oldest`."""
+    """Keeps all of it; nothing here ever suspends, so that each call is atomic by itself."""
 
     def __init__(self, epoch: str) -> None:
         """Begin an empty log."""
         super().__init__(epoch)
-        self._entries: list[Entry] = []
+        self._entries = EntryRun(self.oldest)
         self._members = Members()
         self._cursors: dict[str, int] = {}
         self._by_message_id: dict[tuple[str, str], int] = {}
@@ -29,7 +29,9 @@ class MemoryLog(MessageLog):
         if (earlier := self._find(draft)) is not None:
             return Appended(earlier, repeated=True)
         entry = make_entry(draft, self.newest + 1)
-        if member is not None:
+        if member is None:
+            self._check_present(draft.sender_id)
+        else:
             self._store(member, cursor, draft.at)
             self._cursors.setdefault(member.id, entry.seq)
         self._entries.append(entry)
@@ -54,23 +56,19 @@ class MemoryLog(MessageLog):
 
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read forward."""
-        start = max(0, seq + 1 - self.oldest)
-        return self._entries[start : start + limit]
+        return self._entries.after(seq, limit)
 
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read backward."""
-        end = max(0, min(seq - self.oldest, len(self._entries)))
-        return self._entries[max(0, end - limit) : end]
+        return self._entries.before(seq, limit)
 
-    async def count_from(self, sender_id: str, after: int) -> int:
-        """Count one sender's entries."""
-        seqs = self._seqs_of.get(sender_id, [])
-        return len(seqs) - bisect_right(seqs, after)
+    async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
+        """Count senders' entries."""
+        return {sender_id: self._count(sender_id, seq) for sender_id, seq in after.items()}
 
     async def forget_before(self, at: float) -> Sequence[str]:
         """Drop what is old."""
-        kept = next((index for index, entry in enumerate(self._entries) if entry.at >= at), len(self._entries))
-        self._drop_first(kept)
+        self._drop_before(at)
         gone = [member.id for member in self._members.away_since_before(at)]
         for member_id in gone:
             self._members.forget(member_id)
@@ -86,7 +84,7 @@ class MemoryLog(MessageLog):
         seq = self._by_message_id.get((draft.sender_id, draft.client_msg_id))
         if seq is None:
             return None
-        earlier = self._entries[seq - self.oldest]
+        [earlier] = self._entries.after(seq - 1, 1)
         if earlier.message.text != draft.text:
             raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
         return earlier
@@ -105,10 +103,19 @@ class MemoryLog(MessageLog):
         if member.present and holder is not None and holder.id != member.id:
             raise Taken("name")
 
-    def _drop_first(self, count: int) -> None:
-        dropped = [entry.message for entry in self._entries[:count]]
-        del self._entries[:count]
-        self.oldest += count
+    def _check_present(self, sender_id: str) -> None:
+        sender = self._members.get(sender_id)
+        if sender is not None and not sender.present:
+            raise SenderAway(f"{sender_id} is away")
+
+    def _count(self, sender_id: str, after: int) -> int:
+        seqs = self._seqs_of.get(sender_id, [])
+        return len(seqs) - bisect_right(seqs, after)
+
+    def _drop_before(self, at: float) -> None:
+        young = (entry.seq for entry in self._entries.after(0, self.newest) if entry.at >= at)
+        self.oldest = next(young, self.newest + 1)
+        dropped = [entry.message for entry in self._entries.drop_to(self.oldest)]
         for message in dropped:
             if isinstance(message.client_msg_id, str):
                 self._by_message_id.pop((message.sender_id, message.client_msg_id), None)

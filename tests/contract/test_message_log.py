@@ -12,8 +12,9 @@ import pytest
 
 from server.core.entry import Draft, Entry
 from server.core.members import NAME_HELD_SECONDS, Member
-from server.message_log.base import Appended, MessageIdReused, MessageLog, Taken
+from server.message_log.base import Appended, MessageIdReused, MessageLog, SenderAway, Taken
 from server.message_log.memory import MemoryLog
+from server.message_log.sqlite import SqliteLog
 
 NOW = 1_800_000_000.0
 EPOCH = "5f3a9c01d2e4b687"
@@ -26,7 +27,11 @@ async def open_memory(_directory: Path) -> MessageLog:
     return MemoryLog(EPOCH)
 
 
-ENGINES: dict[str, Engine] = {"memory": open_memory}
+async def open_sqlite(directory: Path) -> MessageLog:
+    return await SqliteLog.open(directory / "chat.db", EPOCH)
+
+
+ENGINES: dict[str, Engine] = {"memory": open_memory, "sqlite": open_sqlite}
 
 
 @pytest.fixture(params=ENGINES.values(), ids=list(ENGINES))
@@ -138,6 +143,33 @@ async def test_concurrent_appends_each_get_a_place_of_their_own(log: MessageLog)
     appended = await asyncio.gather(*(log.append(said(f"text {number}")) for number in range(100)))
     assert sorted(one.entry.seq for one in appended) == list(range(1, 101))
     assert await everything(log) == sorted((one.entry.seq, one.entry.message.text) for one in appended)
+
+
+async def test_calls_return_in_the_order_in_which_they_were_made(log: MessageLog) -> None:
+    returned: list[int] = []
+
+    async def say(number: int) -> None:
+        returned.append((await log.append(said(f"text {number}"))).entry.seq)
+
+    await asyncio.gather(*map(say, range(50)))
+    assert returned == list(range(1, 51))
+    assert await everything(log) == [(seq, f"text {seq - 1}") for seq in returned]
+
+
+async def test_nobody_speaks_behind_its_own_leave(log: MessageLog) -> None:
+    await join(log, ALICE)
+    outcomes = await asyncio.gather(leave(log, ALICE), log.append(said("behind")), return_exceptions=True)
+    assert isinstance(outcomes[1], SenderAway)
+    assert [text for _, text in await everything(log)] == ["Alice told by join", "Alice told by leave"]
+    await join(log, ALICE)
+    assert (await log.append(said("back"))).entry.seq == 4
+
+
+async def test_what_was_said_before_the_leave_may_be_repeated_after_it(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await log.append(said("hi", client_msg_id="m-1"))
+    await leave(log, ALICE)
+    assert (await log.append(said("hi", client_msg_id="m-1"))).repeated
 
 
 # client_msg_id
@@ -446,14 +478,13 @@ async def test_a_page_stays_as_it_is_when_the_log_grows(log: MessageLog) -> None
 async def test_the_entries_of_one_sender_are_counted_from_a_place_on(log: MessageLog, after: int, count: int) -> None:
     for sender in ("b2", "a1", "a1", "b2", "a1", "b2", "a1"):
         await log.append(said("hi", sender))
-    assert await log.count_from("a1", after) == count
+    assert await log.count_own({"a1": after}) == {"a1": count}
 
 
 async def test_notices_of_a_member_count_as_its_own(log: MessageLog) -> None:
     await join(log, ALICE)
     await log.append(said("hi", "a1"))
-    assert await log.count_from("a1", 0) == 2
-    assert await log.count_from("stranger", 0) == 0
+    assert await log.count_own({"a1": 0, "stranger": 0}) == {"a1": 2, "stranger": 0}
 
 
 # Forgetting
@@ -494,9 +525,8 @@ async def test_what_is_forgotten_is_not_counted(log: MessageLog) -> None:
     await fill(log, 10)
     await log.append(said("other", "b2", at=NOW))
     await log.forget_before(NOW + 4)
-    assert await log.count_from("a1", 0) == 6
-    assert await log.count_from("a1", 7) == 3
-    assert await log.count_from("b2", 0) == 1
+    assert await log.count_own({"a1": 0, "b2": 0}) == {"a1": 6, "b2": 1}
+    assert await log.count_own({"a1": 7}) == {"a1": 3}
 
 
 async def test_nothing_older_than_the_oldest_means_nothing_forgotten(log: MessageLog) -> None:

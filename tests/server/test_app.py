@@ -8,8 +8,7 @@ from aiohttp import ClientSession
 
 from server.app import listen
 from server.errors import StartError
-from server.settings import Settings
-from tests.fakes import Recipient, RunningServer, answer_status, hang, refusal
+from tests.fakes import Recipient, RunningServer, answer_status, hang, local_settings, refusal
 
 
 async def test_it_says_where_it_really_listens(server: RunningServer) -> None:
@@ -33,7 +32,7 @@ async def test_a_port_is_free_again_after_a_stop_with_callers_connected(session:
     async with RunningServer(session) as first:
         await first.register("Alice")
         port = first.server.port
-    async with RunningServer(session, Settings(host="127.0.0.1", port=port)) as second:
+    async with RunningServer(session, local_settings(port=port)) as second:
         assert (await second.register("Alice")).result["success"]
 
 
@@ -93,14 +92,14 @@ async def test_a_server_everywhere_is_not_aimed_at_itself_even_where_loopback_is
     session: ClientSession, host: str
 ) -> None:
     everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-    settings = Settings(host="0.0.0.0", port=0, callback_allow=everything)
+    settings = local_settings(host="0.0.0.0", callback_allow=everything)
     async with RunningServer(session, settings) as server:
         callback = f"http://{host}:{server.server.port}/rpc"
         assert (await refusal(server.call("Register", name="Bob", callback=callback))).code == -32005
 
 
 async def test_a_network_that_is_allowed_may_be_called(session: ClientSession) -> None:
-    settings = Settings(host="127.0.0.1", port=0, callback_allow=(ip_network("127.0.0.2/32"),))
+    settings = local_settings(callback_allow=(ip_network("127.0.0.2/32"),))
     async with RunningServer(session, settings) as server:
         error = await refusal(server.call("Register", name="Bob", callback="http://127.0.0.2:1/rpc"))
         assert (error.code, error.data["stage"]) == (-32004, "connect")
@@ -110,7 +109,7 @@ async def test_a_network_that_is_allowed_may_be_called(session: ClientSession) -
 async def test_behind_a_trusted_proxy_the_forwarded_address_may_be_called(
     session: ClientSession, recipient: Recipient
 ) -> None:
-    settings = Settings(host="127.0.0.1", port=0, trusted_proxies=(ip_network("127.0.0.1/32"),))
+    settings = local_settings(trusted_proxies=(ip_network("127.0.0.1/32"),))
     async with RunningServer(session, settings) as server:
         for forwarded in ("127.0.0.2", "127.0.0.1, 127.0.0.2", "127.0.0.2, 127.0.0.1"):
             callback = {"callback": f"http://127.0.0.1:{recipient.port}/rpc"}

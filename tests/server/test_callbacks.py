@@ -16,7 +16,6 @@ import pytest
 from aiohttp import ClientSession, web
 
 from protocol.methods import MAX_REPLY_BYTES
-from server.settings import Settings
 from tests.fakes import (
     Behaviour,
     FakeResolver,
@@ -26,6 +25,7 @@ from tests.fakes import (
     answer_status,
     drop,
     hang,
+    local_settings,
     refusal,
     take,
 )
@@ -417,7 +417,7 @@ async def test_of_a_name_with_a_good_and_a_bad_address_only_the_good_one_is_rung
 
 
 async def test_of_two_good_addresses_the_one_that_listens_is_rung(session: ClientSession) -> None:
-    settings = Settings(host="127.0.0.1", port=0, callback_allow=(ip_network("127.0.0.0/8"),))
+    settings = local_settings(callback_allow=(ip_network("127.0.0.0/8"),))
     resolver = FakeResolver({"both.example": ["127.0.0.2", "127.0.0.1"]})
     async with RunningServer(session, settings, resolver=resolver) as server, Recipient() as recipient:
         await server.register("Bob", recipient, callback=f"http://both.example:{recipient.port}/rpc")

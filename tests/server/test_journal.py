@@ -9,8 +9,7 @@ from aiohttp import ClientSession
 from aiohttp.http_exceptions import BadHttpMessage
 
 from server.journal import SHOWN_CHARS, BadHttpFilter, JsonFormatter, LineFormatter
-from server.settings import Settings
-from tests.fakes import RunningServer
+from tests.fakes import RunningServer, local_settings
 
 HOSTILE = {
     "newline": ("a\n[JOIN] b", "a\\u{a}[JOIN] b"),
@@ -159,7 +158,7 @@ async def test_texts_are_hidden_when_they_are_not_to_be_logged(
     session: ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "ringback")
-    async with RunningServer(session, Settings(host="127.0.0.1", port=0, log_texts=False)) as server:
+    async with RunningServer(session, local_settings(log_texts=False)) as server:
         await (await server.register("Alice")).say("my secret")
     assert said(caplog)[-1] == "[BROADCAST] Alice: (9 characters)"
     assert "my secret" not in caplog.text

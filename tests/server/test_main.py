@@ -82,8 +82,9 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]
 
 @asynccontextmanager
 async def serving(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """The same, listening on a free port of 127.0.0.1."""
-    async with running("--host", "127.0.0.1", "--port", "0", *arguments, **environment) as server:
+    """The same, listening on a free port of 127.0.0.1, with its log in memory."""
+    where = ("--host", "127.0.0.1", "--port", "0", "--store", "memory:")
+    async with running(*where, *arguments, **environment) as server:
         await server.until("Waiting for client connections...")
         yield server
 

@@ -6,8 +6,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from protocol.signing import encode_secret
-from server.settings import Settings
-from tests.fakes import Json, Recipient, RpcError, RunningServer, answer_status, hang, refusal, take
+from tests.fakes import Json, Recipient, RpcError, RunningServer, answer_status, hang, local_settings, refusal, take
 
 
 async def test_a_newcomer_is_told_all_it_needs(server: RunningServer, recipient: Recipient) -> None:
@@ -102,7 +101,7 @@ async def test_a_token_that_is_not_the_ids_is_unauthorized(server: RunningServer
 
 
 async def test_the_join_key_is_asked_of_newcomers_only(session: ClientSession) -> None:
-    settings = Settings(host="127.0.0.1", port=0, join_key="open sesame")
+    settings = local_settings(join_key="open sesame")
     async with RunningServer(session, settings) as server:
         for key in (None, "", "wrong"):
             assert (await refusal(server.call("Register", name="Alice", join_key=key))).code == -32008
@@ -277,5 +276,5 @@ async def test_a_seat_is_not_taken_from_who_got_it_while_a_callback_was_proved(s
 
 
 async def test_where_the_log_stands_is_told_to_nobody_without_the_key(session: ClientSession) -> None:
-    async with RunningServer(session, Settings(host="127.0.0.1", port=0, join_key="open sesame")) as server:
+    async with RunningServer(session, local_settings(join_key="open sesame")) as server:
         assert (await refusal(server.call("Register", name="Eve", after=99))).code == -32008

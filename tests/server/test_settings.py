@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,11 +10,15 @@ from click.testing import CliRunner, Result
 from server.settings import TABLE, Settings, command
 
 
+def no_copy(_settings: Settings, _target: Path) -> None:
+    raise AssertionError("nobody asked for a backup")
+
+
 def start(*arguments: str, **environment: str) -> tuple[Result, Settings | None]:
     """Run the command line; gives what it printed, and the settings if it came so far."""
     started: list[Settings] = []
     unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
-    result = CliRunner().invoke(command(started.append), arguments, env=unset | environment)
+    result = CliRunner().invoke(command(started.append, no_copy), arguments, env=unset | environment)
     return result, started[0] if started else None
 
 
@@ -44,6 +49,8 @@ GOOD = [
     ("port", "0", 0),
     ("port", "65535", 65535),
     ("store", "memory:", "memory:"),
+    ("store", "sqlite:chat.db", "sqlite:chat.db"),
+    ("store", "sqlite:/a b/ü?#.db", "sqlite:/a b/ü?#.db"),
     ("callback_allow", "10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
     ("callback_allow", "10.0.0.1 10.0.0.2,", (ip_network("10.0.0.1"), ip_network("10.0.0.2"))),
     ("trusted_proxies", "172.16.0.0/12", (ip_network("172.16.0.0/12"),)),

@@ -75,8 +75,9 @@ def test_a_recipient_that_has_everything_is_let_alone() -> None:
     assert outbox_at(3).step(3, 0) == Wait(15, idle=True)
 
 
-def test_what_comes_after_the_cursor_is_fetched() -> None:
-    assert outbox_at(cursor=41, max_batch=6).step(50, 0) == Fetch(41)
+@pytest.mark.parametrize(("max_batch", "limit"), [(1, 32), (32, 32), (256, 256)])
+def test_as_much_as_one_post_may_carry_is_fetched_after_the_cursor(max_batch: int, limit: int) -> None:
+    assert outbox_at(cursor=41, max_batch=max_batch).step(50, 0) == Fetch(41, limit)
 
 
 def test_messages_are_posted_one_by_one() -> None:
@@ -164,7 +165,7 @@ def test_what_does_not_fit_any_more_comes_next() -> None:
 
 def test_what_is_no_longer_kept_is_passed_over() -> None:
     outbox = outbox_at(cursor=2)
-    assert outbox.step(9, 0) == Fetch(2)
+    assert outbox.step(9, 0) == Fetch(2, 32)
     outbox.loaded([], 9)
     assert outbox.cursor == 9
     assert outbox.step(9, 0) == Wait(15, idle=True)

@@ -1,0 +1,129 @@
+"""The durable log: an SQLite file, one thread that writes in groups, one that reads what is no longer in memory."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from server.core.entry import Draft, Entry, EntryRun
+from server.core.members import Member
+from server.message_log import statements
+from server.message_log.base import Appended, MessageLog, StoreUnusable, Unreadable
+from server.message_log.group_commit import GroupCommit
+from server.message_log.store_file import StoreFile, open_store
+
+T = TypeVar("T")
+
+# So many of the newest entries are kept in memory, where every recipient that keeps up finds them. Whoever is further
+# behind reads the file.
+RECENT_ENTRIES: Final = 2048
+RECENT_BYTES: Final = 8 * 1024 * 1024
+
+
+class SqliteLog(MessageLog):
+    """A log in a file; `open` makes it."""
+
+    def __init__(self, file: StoreFile, standing: statements.Standing) -> None:
+        """Take over an open file that stands like this."""
+        super().__init__(*standing)
+        self._file = file
+        self._writer = GroupCommit(file.writer)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="message log reader")
+        self._recent = EntryRun(self.newest + 1)
+        self._recent_bytes = 0
+
+    @classmethod
+    async def open(cls, path: Path, new_epoch: str) -> "SqliteLog":
+        """Open the log in a file, or make one. `new_epoch` is for a new one. Raises `StoreUnusable`."""
+        return cls(*await asyncio.to_thread(_open, path, new_epoch))
+
+    def __repr__(self) -> str:
+        return f"<SqliteLog {self.epoch} {self.oldest}..{self.newest} recent={self._recent!r}>"
+
+    async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
+        """Store a message; see the base class."""
+        return await self._writer.store(lambda db: statements.append(db, draft, member, cursor), self._note)
+
+    async def put_member(self, member: Member, cursor: int | None = None) -> None:
+        """Store a member."""
+        await self._writer.store(lambda db: statements.put_member(db, member, cursor, member.changed_at))
+
+    async def members(self) -> Sequence[tuple[Member, int]]:
+        """List all members with their cursors."""
+        return await self._read(statements.read_members)
+
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Store cursors of members that are known."""
+        given = dict(cursors)
+        await self._writer.store(lambda db: statements.save_cursors(db, given))
+
+    async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read forward."""
+        if max(seq + 1, self.oldest) >= self._recent.first:
+            return self._recent.after(seq, limit)
+        newest = self.newest
+        return await self._read(lambda db: statements.read_after(db, seq, newest, limit))
+
+    async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read backward."""
+        end = min(seq, self.newest + 1)
+        if max(end - limit, self.oldest) >= self._recent.first:
+            return self._recent.before(end, limit)
+        return await self._read(lambda db: statements.read_before(db, end, limit))
+
+    async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
+        """Count senders' entries."""
+        given, newest = dict(after), self.newest
+        return await self._read(lambda db: statements.count_own(db, given, newest))
+
+    async def forget_before(self, at: float) -> Sequence[str]:
+        """Drop what is old."""
+        while (await self._writer.store(lambda db: statements.forget_messages(db, at), self._note_oldest)).more:
+            pass
+        return await self._writer.store(lambda db: statements.forget_members(db, at))
+
+    async def close(self) -> None:
+        """Finish what is under way, and give the file back."""
+        await self._writer.close()
+        await asyncio.to_thread(self._reader.shutdown)
+        await asyncio.to_thread(self._file.close)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, work, self._file.reader)
+        except sqlite3.Error as error:
+            raise Unreadable(str(error)) from None
+
+    def _note(self, appended: Appended) -> None:
+        if appended.repeated:
+            return
+        self._recent.append(appended.entry)
+        self._recent_bytes += len(appended.entry.request)
+        if len(self._recent) > 2 * RECENT_ENTRIES or self._recent_bytes > 2 * RECENT_BYTES:
+            self._trim()
+        self._grow_to(appended.entry.seq)
+
+    def _trim(self) -> None:
+        """Drop what is too much. There may be twice as much, so that not each new entry costs a walk through all."""
+        first, last = self._recent.first, self._recent.first + len(self._recent) - 1
+        for entry in self._recent.after(0, len(self._recent)):
+            if last - first < RECENT_ENTRIES and self._recent_bytes <= RECENT_BYTES:
+                break
+            self._recent_bytes -= len(entry.request)
+            first += 1
+        self._recent.drop_to(first)
+
+    def _note_oldest(self, forgotten: statements.Forgotten) -> None:
+        self.oldest = forgotten.oldest
+        self._recent_bytes -= sum(len(entry.request) for entry in self._recent.drop_to(forgotten.oldest))
+
+
+def _open(path: Path, new_epoch: str) -> tuple[StoreFile, statements.Standing]:
+    file = open_store(path, new_epoch)
+    try:
+        return file, statements.read_standing(file.reader)
+    except sqlite3.Error as error:
+        file.close()
+        raise StoreUnusable(f"{path} cannot be read: {error}") from None

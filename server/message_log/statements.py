@@ -1,0 +1,180 @@
+"""What is read and written within one transaction of the durable log.
+
+Functions that write decide first: when one raises a `LogError` it has written nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from server.core.entry import Draft, Entry, make_entry
+from server.core.members import Member
+from server.core.names import name_key
+from server.message_log.base import Appended, MessageIdReused, SenderAway, Taken
+
+FORGOTTEN_AT_ONCE: Final = 1000  # in one transaction, so that nobody who has something to say waits for all of them
+
+ENTRY_COLUMNS: Final = "seq, sender_id, sender_name, text, event, client_msg_id, at"
+MEMBER_COLUMNS: Final = (
+    "id", "name", "token_hash", "secret", "caller", "callback", "max_batch", "accepts", "present", "changed_at",
+    "name_held_until", "cursor",
+)  # fmt: skip
+STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_key")
+
+INSERT_ENTRY: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
+SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
+PUT_MEMBER: Final = (
+    f"INSERT INTO members ({', '.join(STORED_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in STORED_COLUMNS)})"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in STORED_COLUMNS[1:])}"
+)
+
+
+class Standing(NamedTuple):
+    """Where a stored log stands."""
+
+    epoch: str
+    newest: int
+    oldest: int
+
+
+class Forgotten(NamedTuple):
+    """Where the log begins now, and whether there is more to forget."""
+
+    oldest: int
+    more: bool
+
+
+def read_standing(db: sqlite3.Connection) -> Standing:
+    """Give epoch, newest and oldest `seq`."""
+    [epoch, oldest] = db.execute("SELECT epoch, oldest FROM log").fetchone()
+    return Standing(epoch, _newest(db), oldest)
+
+
+def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: int | None) -> Appended:
+    """Store a message, with the member that its notice tells of; see `MessageLog.append`."""
+    if (earlier := _find(db, draft)) is not None:
+        return Appended(earlier, repeated=True)
+    seq = _newest(db) + 1
+    if member is None:
+        _check_present(db, draft.sender_id)
+    else:
+        _store_member(db, member, cursor, draft.at, seq)
+    row = (seq, draft.sender_id, draft.sender_name, draft.text, draft.event, draft.client_msg_id, draft.at)
+    db.execute(INSERT_ENTRY, row)
+    return Appended(make_entry(draft, seq), repeated=False)
+
+
+def put_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float) -> None:
+    """Store a member; a new one begins at the newest `seq` if no cursor is given."""
+    _store_member(db, member, cursor, now, _newest(db))
+
+
+def read_members(db: sqlite3.Connection) -> list[tuple[Member, int]]:
+    """Give all members with their cursors."""
+    return [_member_of(row) for row in db.execute(SELECT_MEMBER)]
+
+
+def save_cursors(db: sqlite3.Connection, cursors: Mapping[str, int]) -> None:
+    """Store cursors by id."""
+    db.executemany("UPDATE members SET cursor = ? WHERE id = ?", [(cursor, key) for key, cursor in cursors.items()])
+
+
+def read_after(db: sqlite3.Connection, seq: int, newest: int, limit: int) -> list[Entry]:
+    """Give the oldest above `seq`, up to `newest`."""
+    where = f"{SELECT_ENTRY} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    return _entries(db.execute(where, (seq, newest, limit)))
+
+
+def read_before(db: sqlite3.Connection, seq: int, limit: int) -> list[Entry]:
+    """Give the newest below `seq`, oldest first."""
+    return _entries(db.execute(f"{SELECT_ENTRY} WHERE seq < ? ORDER BY seq DESC LIMIT ?", (seq, limit)))[::-1]
+
+
+def count_own(db: sqlite3.Connection, after: Mapping[str, int], newest: int) -> dict[str, int]:
+    """Count for each sender its own above a `seq`, up to `newest`."""
+    count = "SELECT count(*) FROM messages WHERE sender_id = ? AND seq > ? AND seq <= ?"
+    return {key: db.execute(count, (key, seq, newest)).fetchone()[0] for key, seq in after.items()}
+
+
+def forget_messages(db: sqlite3.Connection, at: float) -> Forgotten:
+    """Drop messages up to the first that is not older than `at`, but only so many at once."""
+    first = "SELECT seq, at FROM messages ORDER BY seq LIMIT ?"
+    [(oldest,)] = db.execute("SELECT oldest FROM log")
+    begin = oldest
+    for seq, sent_at in db.execute(first, (FORGOTTEN_AT_ONCE,)):
+        if sent_at >= at:
+            break
+        oldest = seq + 1
+    if oldest > begin:
+        db.execute("DELETE FROM messages WHERE seq < ?", (oldest,))
+        db.execute("UPDATE log SET oldest = ?", (oldest,))
+        _give_back_room(db)
+    return Forgotten(oldest, more=oldest - begin == FORGOTTEN_AT_ONCE)
+
+
+def forget_members(db: sqlite3.Connection, at: float) -> Sequence[str]:
+    """Drop the members who are away since before `at`, and give their ids."""
+    return [
+        key for (key,) in db.execute("DELETE FROM members WHERE NOT present AND changed_at < ? RETURNING id", (at,))
+    ]
+
+
+def _give_back_room(db: sqlite3.Connection) -> None:
+    [(pages,)] = db.execute("PRAGMA freelist_count")
+    for _ in range(pages):
+        db.execute("PRAGMA incremental_vacuum")  # frees one page a step, and this driver takes only the first step
+
+
+def _newest(db: sqlite3.Connection) -> int:
+    newest = "SELECT coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
+    return int(db.execute(newest).fetchone()[0])
+
+
+def _find(db: sqlite3.Connection, draft: Draft) -> Entry | None:
+    """Give what the sender has stored under the same `client_msg_id`, if anything."""
+    if draft.client_msg_id is None:
+        return None
+    where = f"{SELECT_ENTRY} WHERE sender_id = ? AND client_msg_id = ?"
+    for entry in _entries(db.execute(where, (draft.sender_id, draft.client_msg_id))):
+        if entry.message.text != draft.text:
+            raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
+        return entry
+    return None
+
+
+def _check_present(db: sqlite3.Connection, sender_id: str) -> None:
+    if db.execute("SELECT 1 FROM members WHERE id = ? AND NOT present", (sender_id,)).fetchone():
+        raise SenderAway(f"{sender_id} is away")
+
+
+def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float, begin: int) -> None:
+    """Store a member; without a cursor it keeps the one it has, and a new one begins at `begin`."""
+    known = db.execute("SELECT token_hash, cursor FROM members WHERE id = ?", (member.id,)).fetchone()
+    if known is not None and known[0] != member.token_hash:
+        raise Taken("id")
+    key = name_key(member.name)
+    holder = "SELECT 1 FROM members WHERE name_key = ? AND id <> ? AND (present OR name_held_until > ?)"
+    if member.present and db.execute(holder, (key, member.id, now)).fetchone():
+        raise Taken("name")
+    if cursor is None:
+        cursor = begin if known is None else known[1]
+    accepts = msgspec.json.encode(sorted(member.accepts)).decode()
+    db.execute(PUT_MEMBER, {**msgspec.structs.asdict(member), "accepts": accepts, "name_key": key, "cursor": cursor})
+
+
+def _entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
+    return [
+        make_entry(Draft(sender_id=sender_id, sender_name=name, text=text, at=at, event=event, client_msg_id=key), seq)
+        for seq, sender_id, name, text, event, key, at in rows
+    ]
+
+
+def _member_of(row: Sequence[Any]) -> tuple[Member, int]:
+    columns = dict(zip(MEMBER_COLUMNS, row, strict=True))
+    cursor = columns.pop("cursor")
+    columns["accepts"] = frozenset(msgspec.json.decode(columns["accepts"], type=list[str]))
+    columns["present"] = bool(columns["present"])
+    return Member(**columns), cursor

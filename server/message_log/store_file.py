@@ -1,0 +1,257 @@
+"""The file of a durable log: made, locked, checked, brought up to date, copied.
+
+An SQLite database in WAL mode with `synchronous=FULL`, so that a commit that returned outlives the process and the
+power (https://www.sqlite.org/wal.html). Times in it are Unix seconds.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from server.message_log.base import StoreUnusable
+
+# What the file's header says it is.
+STORE_ID: Final = int.from_bytes(b"RBst")
+BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy: what comes after its last message will be another log
+MAGIC: Final = b"SQLite format 3\0"
+BUSY_SECONDS: Final = 5.0  # how long somebody else's write transaction is waited for
+MODE: Final = 0o600  # secrets are in it
+
+# Migrations, in order: the schema version of a file (`user_version`) is how many of them it has had. What has been
+# released is never changed here, only added to.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE log (
+        epoch TEXT NOT NULL,      -- random, made with the log
+        oldest INTEGER NOT NULL   -- the lowest seq that is kept; beyond the newest when none is
+    ) STRICT;
+
+    CREATE TABLE messages (
+        seq INTEGER PRIMARY KEY,
+        sender_id TEXT NOT NULL,
+        sender_name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        event TEXT,               -- null for what somebody said
+        client_msg_id TEXT,
+        at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX messages_by_sender ON messages (sender_id);
+    CREATE UNIQUE INDEX messages_by_client_msg_id ON messages (sender_id, client_msg_id)
+        WHERE client_msg_id IS NOT NULL;
+
+    CREATE TABLE members (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        name_key TEXT NOT NULL,   -- two names with the same key are the same name
+        token_hash BLOB NOT NULL UNIQUE,
+        secret BLOB NOT NULL,
+        caller TEXT NOT NULL,
+        callback TEXT,
+        max_batch INTEGER NOT NULL,
+        accepts TEXT NOT NULL,    -- a JSON array
+        present INTEGER NOT NULL,
+        changed_at REAL NOT NULL,
+        name_held_until REAL NOT NULL,
+        cursor INTEGER NOT NULL   -- the last seq that it has acknowledged
+    ) STRICT;
+    CREATE INDEX members_by_name ON members (name_key);
+    """,
+)
+
+
+class StoreFile(NamedTuple):
+    """An open store: who writes it, who reads it, and the lock that keeps a second server away."""
+
+    writer: sqlite3.Connection
+    reader: sqlite3.Connection
+    lock: int
+
+    def close(self) -> None:
+        """Close it. The writer goes last: it puts what is in the WAL where it belongs, and removes it."""
+        self.reader.close()
+        self.writer.close()
+        os.close(self.lock)
+
+
+def open_store(path: Path, new_epoch: str) -> StoreFile:
+    """Open a store, making it if there is none. `new_epoch` is for a new log and for a copy. Raises `StoreUnusable`."""
+    with contextlib.ExitStack() as undo, _explained(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(path)
+        undo.callback(os.close, lock)
+        if not path.exists():
+            _create(path, new_epoch)
+        _check_header(path)
+        path.chmod(MODE)
+        writer = _connect(path, "rw")
+        undo.callback(writer.close)
+        _prepare(writer, path, new_epoch)
+        reader = _connect(path, "ro")
+        undo.pop_all()
+        return StoreFile(writer, reader, lock)
+
+
+def back_up(path: Path, target: Path) -> None:
+    """Copy a store, whether or not a server runs on it, as it is at one moment. Raises `StoreUnusable`."""
+    if not path.exists():
+        raise StoreUnusable(f"there is no store at {path}")
+    part = _beside(target, ".part")
+    with contextlib.ExitStack() as undo:
+        with _explained(path):
+            _check_header(path)
+            source = undo.enter_context(contextlib.closing(_connect(path, "ro")))
+            _check_version(source, path, MIGRATIONS)
+        with _explained(target):
+            _make_file(part)
+            undo.callback(part.unlink, missing_ok=True)
+            copy = undo.enter_context(contextlib.closing(_connect(part, "rw")))
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
+            try:
+                target.hardlink_to(part)
+            except FileExistsError:
+                raise StoreUnusable(f"{target} is there already, and is left as it is; give another name") from None
+            _sync_directory(target.parent)
+
+
+def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the schema up to date, in one step or not at all. Raises `StoreUnusable` for one from a newer version."""
+    version = _check_version(db, path, migrations)
+    if version < len(migrations):
+        steps = "".join(migrations[version:])
+        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(migrations)}; COMMIT;")
+
+
+def _check_version(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
+    [version] = db.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        newer = f"{path} was made by a newer version of Ringback (schema {version}; this one knows {len(migrations)})"
+        raise StoreUnusable(f"{newer}; run that version, or give another CHAT_STORE")
+    return int(version)
+
+
+def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str) -> None:
+    migrate(db, path)
+    if (header := _read_header(path)) is not None and header.application_id == BACKUP_ID:
+        # Not in WAL mode yet, so that the mark in the header changes in the file itself together with the epoch.
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE log SET epoch = ?", (new_epoch,))
+        db.execute(f"PRAGMA application_id = {STORE_ID}")
+        db.execute("COMMIT")
+    [(logs,)] = db.execute("SELECT count(*) FROM log")
+    if logs != 1:
+        raise StoreUnusable(_damaged(path, "it does not say which log it is"))
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript("BEGIN IMMEDIATE; ROLLBACK")  # fails where nothing can be written
+
+
+def _create(path: Path, epoch: str) -> None:
+    """Make a new log in one step: a file that is not whole is never seen under its name."""
+    for suffix in ("-wal", "-journal"):
+        if (leftover := _beside(path, suffix)).exists():
+            raise StoreUnusable(f"{path} is gone, but {leftover.name}, which belongs to it, is not; move that away too")
+    new = _beside(path, "-new")
+    new.unlink(missing_ok=True)
+    _make_file(new)
+    with contextlib.closing(_connect(new, "rw")) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be chosen before there is a table
+        db.execute(f"PRAGMA application_id = {STORE_ID}")
+        migrate(db, path)
+        db.execute("INSERT INTO log (epoch, oldest) VALUES (?, 1)", (epoch,))
+    new.rename(path)
+    _sync_directory(path.parent)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is not a store before SQLite touches it, and a copy into which another store's WAL would be mixed."""
+    elsewhere = "give another CHAT_STORE, or move it away to begin a new log"
+    size, wal = path.stat().st_size, _beside(path, "-wal")
+    if size == 0:
+        raise StoreUnusable(f"{path} is empty, which a store never is; put a backup in its place, or {elsewhere}")
+    header = _read_header(path)
+    if header is None or header.application_id not in (STORE_ID, BACKUP_ID):
+        raise StoreUnusable(f"{path} is not a store of Ringback; {elsewhere}")
+    if header.application_id == BACKUP_ID and wal.exists():
+        raise StoreUnusable(f"{path} is a backup, but {wal.name} beside it is of the store before; remove {wal.name}")
+    if size < header.size and not wal.exists():  # with a WAL, what is missing may be in there
+        raise StoreUnusable(_damaged(path, f"{size} bytes, and there should be {header.size}"))
+
+
+class Header(NamedTuple):
+    """What the header of an SQLite database tells (https://www.sqlite.org/fileformat.html, section 1.3)."""
+
+    size: int
+    application_id: int
+
+
+def _read_header(path: Path) -> Header | None:
+    """Read it without SQLite; None when it is not an SQLite database."""
+    with path.open("rb") as file:
+        raw = file.read(100)
+    if len(raw) < 100 or not raw.startswith(MAGIC):
+        return None
+    page_size = int.from_bytes(raw[16:18])
+    return Header(size=page_size * int.from_bytes(raw[28:32]), application_id=int.from_bytes(raw[68:72]))
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # Each connection is used by one thread at a time, but not by the one that opened it.
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _lock(path: Path) -> int:
+    """Keep a second server away; whoever only reads, as a backup does, need not ask."""
+    lock = os.open(_beside(path, "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise StoreUnusable(f"{path} is in use by another server; stop it, or give another CHAT_STORE") from None
+    return lock
+
+
+def _make_file(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE))
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a new name in a directory outlive the power."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the system and SQLite say into a sentence for the operator."""
+    try:
+        yield
+    except OSError as error:
+        where = "" if error.filename in (None, str(path)) else f"{error.filename}: "
+        raise StoreUnusable(f"cannot use {path}: {where}{error.strerror}") from None
+    except sqlite3.Error as error:
+        is_damaged = error.sqlite_errorname in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+        raise StoreUnusable(_damaged(path, str(error)) if is_damaged else f"cannot use {path}: {error}") from None
+
+
+def _damaged(path: Path, how: str) -> str:
+    return f"{path} is damaged ({how}); put a backup in its place, or move it away to begin a new log"

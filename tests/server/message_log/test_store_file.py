@@ -1,0 +1,304 @@
+"""The file of the durable log: what is made, what is refused and in which words, what a copy is."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from server.message_log.base import StoreUnusable
+from server.message_log.store_file import MIGRATIONS, StoreFile, back_up, migrate, open_store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@contextlib.contextmanager
+def opened(path: Path, epoch: str = "first") -> Iterator[StoreFile]:
+    file = open_store(path, epoch)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def make(path: Path, epoch: str = "first") -> None:
+    open_store(path, epoch).close()
+
+
+def ask(path: Path, question: str) -> object:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return db.execute(question).fetchone()[0]
+
+
+def change(path: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+
+
+def refusal(path: Path) -> str:
+    """Try to open; gives the sentence."""
+    with pytest.raises(StoreUnusable) as refused:
+        make(path)
+    return str(refused.value)
+
+
+def test_a_new_store_is_made_with_its_directory_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "some" / "where" / "chat.db"
+    with opened(path) as file:
+        file.writer.execute("UPDATE log SET oldest = 2")  # so that there is a WAL
+        modes = {name.name: name.stat().st_mode & 0o777 for name in path.parent.iterdir()}
+    assert modes == dict.fromkeys(["chat.db", "chat.db-wal", "chat.db-shm", "chat.db-lock"], 0o600)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_one_that_everybody_could_read_is_closed_to_others(path: Path) -> None:
+    make(path)
+    path.chmod(0o644)
+    make(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_is_as_durable_as_sqlite_can_be_and_gives_room_back(path: Path) -> None:
+    with opened(path) as file:
+        asked = [file.writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+        assert asked == ["wal", 2]
+        assert file.writer.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
+
+
+def test_a_store_keeps_its_epoch(path: Path) -> None:
+    make(path, "first")
+    make(path, "second")
+    assert ask(path, "SELECT epoch FROM log") == "first"
+
+
+def test_the_reader_cannot_write(path: Path) -> None:
+    with opened(path) as file, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        file.reader.execute("UPDATE log SET oldest = 2")
+
+
+def test_a_second_server_is_kept_away_until_the_first_has_closed(path: Path) -> None:
+    with opened(path):
+        assert "is in use by another server" in refusal(path)
+    make(path)
+
+
+def test_one_that_could_not_be_opened_is_not_kept_locked(path: Path) -> None:
+    path.write_bytes(b"")
+    refusal(path)
+    path.unlink()
+    make(path)
+
+
+def test_what_is_left_of_a_beginning_that_was_cut_off_is_no_obstacle(path: Path) -> None:
+    path.with_name("chat.db-new").write_bytes(b"half of it")
+    make(path)
+    assert not path.with_name("chat.db-new").exists()
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"Dear diary, " * 1000)
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def of_something_else(path: Path) -> None:
+    change(path, "CREATE TABLE recipes (title TEXT)")
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def from_the_future(path: Path) -> None:
+    make(path)
+    change(path, "PRAGMA user_version = 99")
+
+
+def without_its_middle(path: Path) -> None:
+    make(path)
+    os.truncate(path, 3 * 4096)
+
+
+def without_its_end(path: Path) -> None:
+    make(path)
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def without_its_end_and_with_a_wal(path: Path) -> None:
+    make(path)
+    os.truncate(path, 3 * 4096)
+    path.with_name("chat.db-wal").write_bytes(b"nothing of use")
+
+
+def cut_off_in_the_header(path: Path) -> None:
+    make(path)
+    os.truncate(path, 50)
+
+
+def cut_off_behind_the_header(path: Path) -> None:
+    make(path)
+    os.truncate(path, 100)
+
+
+def overwritten(path: Path) -> None:
+    make(path)
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * (path.stat().st_size - 100))
+
+
+def gone_but_for_its_wal(path: Path) -> None:
+    path.with_name("chat.db-wal").write_bytes(b"what was said last")
+
+
+def a_copy_with_the_wal_of_another(path: Path) -> None:
+    original = path.with_name("original.db")
+    make(original)
+    back_up(original, path)
+    path.with_name("chat.db-wal").write_bytes(b"what was said last")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (no_database, "is not a store of Ringback; give another CHAT_STORE, or move it away"),
+        (of_something_else, "is not a store of Ringback; give another CHAT_STORE, or move it away"),
+        (empty, "is empty, which a store never is"),
+        (a_directory, "Is a directory"),
+        (from_the_future, f"a newer version of Ringback (schema 99; this one knows {len(MIGRATIONS)})"),
+        (without_its_middle, "is damaged (12288 bytes, and there should be 40960)"),
+        (without_its_end, "is damaged"),
+        (without_its_end_and_with_a_wal, "is damaged (database disk image is malformed)"),
+        (cut_off_in_the_header, "is not a store of Ringback"),
+        (cut_off_behind_the_header, "is damaged"),
+        (overwritten, "is damaged"),
+        (gone_but_for_its_wal, "is gone, but chat.db-wal, which belongs to it, is not"),
+        (a_copy_with_the_wal_of_another, "is a backup, but chat.db-wal beside it is of the store before"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_left_as_it_is(
+    path: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    said = refusal(path)
+    assert words in said
+    assert "chat.db" in said
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_where_no_file_can_be_made_it_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert refusal(tmp_path / "file" / "chat.db").endswith("/file: File exists")
+
+
+def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
+    child = os.fork()
+    if child == 0:  # dies without closing anything
+        file = open_store(path, "first")
+        file.writer.execute("UPDATE log SET oldest = 42")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert path.with_name("chat.db-wal").stat().st_size
+    with opened(path) as file:
+        assert file.reader.execute("SELECT oldest FROM log").fetchone() == (42,)
+
+
+# Migrations
+
+
+def test_a_store_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has(path: Path) -> None:
+    make(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, path, (*MIGRATIONS, "ALTER TABLE log ADD COLUMN motto TEXT;", "UPDATE log SET motto = 'ring';"))
+    assert ask(path, "SELECT epoch || motto FROM log") == "firstring"
+    assert ask(path, "PRAGMA user_version") == len(MIGRATIONS) + 2
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    make(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db, pytest.raises(sqlite3.Error):
+        migrate(db, path, (*MIGRATIONS, "DROP TABLE members;", "nonsense;"))
+    assert ask(path, "PRAGMA user_version") == len(MIGRATIONS)
+    assert ask(path, "SELECT count(*) FROM members") == 0
+
+
+# Copies
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "copy.db"
+
+
+def test_a_copy_has_what_a_running_server_has_stored_and_nothing_that_is_under_way(path: Path, copy: Path) -> None:
+    with opened(path) as file:
+        file.writer.execute("UPDATE log SET oldest = 7")
+        file.writer.execute("BEGIN IMMEDIATE")
+        file.writer.execute("UPDATE log SET oldest = 8")
+        back_up(path, copy)
+        file.writer.execute("COMMIT")
+    assert ask(copy, "SELECT oldest FROM log") == 7
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_copy_is_one_file(path: Path, copy: Path) -> None:
+    with opened(path):
+        back_up(path, copy)
+    assert sorted(name.name for name in copy.parent.glob("copy*")) == ["copy.db"]
+
+
+def test_each_server_that_goes_on_from_a_copy_has_a_log_of_its_own(path: Path, copy: Path, tmp_path: Path) -> None:
+    make(path, "first")
+    back_up(path, copy)
+    again = tmp_path / "again.db"
+    again.write_bytes(copy.read_bytes())
+    make(copy, "second")
+    make(again, "third")
+    make(again, "fourth")
+    assert [ask(file, "SELECT epoch FROM log") for file in (path, copy, again)] == ["first", "second", "third"]
+
+
+def test_a_copy_of_a_copy_is_one_too(path: Path, copy: Path, tmp_path: Path) -> None:
+    make(path)
+    back_up(path, copy)
+    back_up(copy, tmp_path / "again.db")
+    make(tmp_path / "again.db", "second")
+    assert ask(tmp_path / "again.db", "SELECT epoch FROM log") == "second"
+
+
+def test_what_is_there_already_is_not_written_over(path: Path, copy: Path) -> None:
+    make(path)
+    copy.write_text("my only backup")
+    with pytest.raises(StoreUnusable, match="is there already, and is left as it is"):
+        back_up(path, copy)
+    assert copy.read_text() == "my only backup"
+    assert not list(copy.parent.glob("*.part"))
+
+
+def test_a_store_that_is_not_there_is_not_made_by_copying(path: Path, copy: Path) -> None:
+    with pytest.raises(StoreUnusable, match="there is no store at"):
+        back_up(path, copy)
+    assert not list(path.parent.iterdir())
+
+
+def test_where_a_copy_cannot_be_put_it_says_why(path: Path, tmp_path: Path) -> None:
+    make(path)
+    with pytest.raises(StoreUnusable, match=r"cannot use .*copy\.db: .*: No such file or directory"):
+        back_up(path, tmp_path / "nowhere" / "copy.db")
+
+
+def test_what_is_not_a_store_is_not_copied(path: Path, copy: Path) -> None:
+    no_database(path)
+    with pytest.raises(StoreUnusable, match="is not a store of Ringback"):
+        back_up(path, copy)
+    assert not copy.exists()
