@@ -278,3 +278,22 @@ async def test_a_seat_is_not_taken_from_who_got_it_while_a_callback_was_proved(s
 async def test_where_the_log_stands_is_told_to_nobody_without_the_key(session: ClientSession) -> None:
     async with RunningServer(session, local_settings(join_key="open sesame")) as server:
         assert (await refusal(server.call("Register", name="Eve", after=99))).code == -32008
+
+
+async def test_one_who_comes_back_too_late_for_some_is_told_how_many_and_gets_the_rest(
+    session: ClientSession, recipient: Recipient
+) -> None:
+    async with RunningServer(session, local_settings(retention_days=700 / 86400)) as server:
+        alice, bob = await server.register("Alice"), await server.register("Bob")
+        await alice.say("lost")
+        await alice.say("lost too")
+        server.clock.advance(590)
+        await bob.call("Unregister", id=bob.id)
+        await alice.say("kept")
+        server.clock.advance(305)
+        while (await alice.call("GetHistory"))["oldest"] == 1:
+            pass  # until housekeeping has had its turn
+        seat = {"name": "Bob", "callback": recipient.callback, "secret": recipient.secret}
+        back = await server.call("Register", bob.token, **seat)
+        assert (back["cursor"], back["lost"]) == (2, 2)
+        await recipient.has("kept")

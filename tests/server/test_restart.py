@@ -1,0 +1,152 @@
+"""What a restart changes for those in the room: nothing. One server after the other runs on the same file."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from protocol.errors import ErrorCode
+from server.core.members import SILENT_SECONDS
+from server.message_log.store_file import back_up
+from tests.fakes import Recipient, RunningServer, Seat, answer_status, local_settings, refusal, take
+
+
+class House:
+    """A store, and one server after the other on it."""
+
+    def __init__(self, session: aiohttp.ClientSession, path: Path) -> None:
+        self.path = path
+        self._session = session
+
+    @contextlib.asynccontextmanager
+    async def server(self) -> AsyncIterator[RunningServer]:
+        async with RunningServer(self._session, local_settings(store=f"sqlite:{self.path}")) as server:
+            yield server
+
+    async def change(self, statement: str) -> None:
+        """Do something to the store while no server runs."""
+        await asyncio.to_thread(self._change, statement)
+
+    def _change(self, statement: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            db.execute(statement)
+            db.commit()
+
+
+@pytest.fixture
+def house(session: aiohttp.ClientSession, tmp_path: Path) -> House:
+    return House(session, tmp_path / "chat.db")
+
+
+def at(server: RunningServer, seat: Seat) -> Seat:
+    """Give a seat as it is held at the server that came after."""
+    return Seat(server, seat.result)
+
+
+async def texts(seat: Seat) -> list[str]:
+    return [message["text"] for message in (await seat.call("GetHistory"))["messages"]]
+
+
+async def test_everybody_is_still_here_and_is_rung_and_nothing_comes_twice(house: House, recipient: Recipient) -> None:
+    async with house.server() as server:
+        bob, alice = await server.register("Bob", recipient), await server.register("Alice")
+        await recipient.has("Alice joined the chat")
+    async with house.server() as server:
+        members = (await at(server, bob).call("ListMembers"))["members"]
+        assert [(member["name"], member["behind"]) for member in members] == [("Alice", None), ("Bob", 0)]
+        assert await at(server, alice).say("Still here?") == 3
+        await recipient.has("Still here?")
+    assert recipient.texts == ["Alice joined the chat", "Still here?"]
+
+
+async def test_what_could_not_be_delivered_before_it_is_delivered_after_it(house: House, recipient: Recipient) -> None:
+    async with house.server() as server:
+        await server.register("Bob", recipient, max_batch=8)
+        alice = await server.register("Alice")
+        await recipient.has("Alice joined the chat")
+        recipient.behaviour = answer_status(500)
+        await alice.say("one")
+        await server.clock.someone_waits(0.2, 0.3)
+        await alice.say("two")
+    recipient.behaviour = take
+    recipient.posts.clear()
+    async with house.server():
+        await recipient.has("one", "two")
+    assert len(recipient.posts) == 1
+
+
+async def test_one_who_was_away_meanwhile_comes_back_with_its_token(house: House, recipient: Recipient) -> None:
+    async with house.server() as server:
+        bob, alice = await server.register("Bob", recipient), await server.register("Alice")
+        await recipient.has("Alice joined the chat")
+        await bob.call("Unregister", id=bob.id)
+    async with house.server() as server:
+        alice = at(server, alice)
+        await alice.say("missed")
+        result = await server.call("Register", bob.token, name="Bob", callback=recipient.callback)
+        assert (result["resumed"], result["id"], result["secret"]) == (True, bob.id, recipient.secret)
+        await recipient.has("missed")
+
+
+async def test_tokens_ids_names_and_message_ids_are_what_they_were(house: House) -> None:
+    async with house.server() as server:
+        alice = await server.register("Alice", id="alice")
+        seq = await alice.say("hi", client_msg_id="m-1")
+    async with house.server() as server:
+        taken = [
+            await refusal(server.register("Mallory", id="alice")),
+            await refusal(server.register("ALICE")),
+        ]
+        assert [(error.code, error.data["field"]) for error in taken] == [
+            (ErrorCode.TAKEN, "id"),
+            (ErrorCode.TAKEN, "name"),
+        ]
+        alice = at(server, alice)
+        assert await alice.say("hi", client_msg_id="m-1") == seq
+        assert (await refusal(alice.say("ho", client_msg_id="m-1"))).code == ErrorCode.INVALID_PARAMS
+
+
+async def test_the_epoch_is_that_of_the_store_and_who_is_silent_has_its_ten_minutes_again(house: House) -> None:
+    async with house.server() as server:
+        alice = await server.register("Alice")
+        server.clock.advance(SILENT_SECONDS - 1)
+    async with house.server() as server:
+        server.clock.advance(SILENT_SECONDS - 1)
+        assert (await at(server, alice).call("Ping"))["epoch"] == alice.result["epoch"]
+
+
+async def test_a_restored_copy_is_another_log_with_the_same_members(
+    house: House, recipient: Recipient, tmp_path: Path
+) -> None:
+    async with house.server() as server:
+        await server.register("Bob", recipient)
+        alice = await server.register("Alice")
+        await asyncio.to_thread(back_up, house.path, tmp_path / "copy.db")
+        assert await alice.say("before") == 3
+        await recipient.has("before")
+    house.path = tmp_path / "copy.db"
+    async with house.server() as server:
+        alice = at(server, alice)
+        assert await alice.say("other words") == 3
+        await recipient.has("other words")
+        assert await texts(alice) == ["Bob joined the chat", "Alice joined the chat", "other words"]
+        epoch = (await alice.call("Ping"))["epoch"]
+    assert epoch != alice.result["epoch"]
+    assert recipient.posts[-1].headers["webhook-id"].startswith(f"{epoch}-")
+
+
+async def test_one_whose_callback_is_no_longer_accepted_leaves_and_the_others_stay(
+    house: House, recipient: Recipient
+) -> None:
+    async with house.server() as server:
+        await server.register("Bob", recipient, id="bob")
+        alice = await server.register("Alice")
+    await house.change("UPDATE members SET callback = 'gopher://example' WHERE id = 'bob'")
+    async with house.server() as server:
+        alice = at(server, alice)
+        assert [member["name"] for member in (await alice.call("ListMembers"))["members"]] == ["Alice"]
+        assert (await texts(alice))[-1] == "Bob left the chat"
