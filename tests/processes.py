@@ -20,6 +20,11 @@ class Program:
         self._reading = asyncio.create_task(self._read())
         self.lines: list[str] = []
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     @classmethod
     async def start(cls, *arguments: str) -> "Program":
         """Start `python` with these arguments, without any setting from the environment."""
@@ -43,18 +48,23 @@ class Program:
                 await self._printed.wait()
         return found[0].partition(words)[2]
 
+    async def end(self) -> int:
+        """Wait until it has ended by itself; gives the exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._reading
+            return await self._process.wait()
+
     async def stop(self) -> None:
         """End it as Docker does, and see that it ends well."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self._reading
-            code = await self._process.wait()
+        code = await self.end()
         assert code == 0, f"ended with {code}:\n{self}"
 
     async def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._process.kill()
+        """End it at once, as a crash would; harmless when it has ended."""
+        if self._process.returncode is None:
+            self._process.kill()
         await self._reading
         await self._process.wait()
 
@@ -65,7 +75,8 @@ class Program:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             await self._note(line.decode().rstrip("\n"))
-        await self._note("")
+        async with self._printed:
+            self._printed.notify_all()
 
     async def _note(self, line: str) -> None:
         async with self._printed:
@@ -82,7 +93,7 @@ async def start_server(*options: str, port: int = 0) -> tuple[Program, str]:
 
 
 async def start_page(server: str, *options: str, port: int = 0) -> tuple[Program, str]:
-    """Start a client that serves only its page; gives it and the page's address."""
-    arguments = ("--face", "page", "--server", server, "--client-port", str(port), *options)
-    client = await Program.start("-m", "client", *arguments)
+    """Start a client that serves only its page and remembers nothing; gives it and the page's address."""
+    arguments = ("--face", "page", "--server", server, "--client-port", str(port), "--state-dir", "none")
+    client = await Program.start("-m", "client", *arguments, *options)
     return client, (await client.after("Chat in a browser: ")).split()[0]
