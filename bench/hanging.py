@@ -10,17 +10,15 @@ to the arrival of the POST, for both, and the ratio.
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
-import aiohttp
 from aiohttp import web
+
+from bench.harness import running_server, say
 
 RECIPIENTS = 20
 MESSAGES = 100
@@ -48,24 +46,6 @@ class Recipient:
 
 
 @contextlib.asynccontextmanager
-async def running_server() -> AsyncIterator[str]:
-    """Start `python -m server` on a free port; gives the URL of its `/rpc`."""
-    environment = {**os.environ, "CHAT_HOST": "127.0.0.1", "CHAT_PORT": "0", "CHAT_STORE": "memory:"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "server", stdout=asyncio.subprocess.PIPE, env=environment
-    )
-    assert process.stdout is not None
-    first = (await process.stdout.readline()).decode()
-    drained = asyncio.create_task(process.stdout.read())
-    try:
-        yield f"http://127.0.0.1:{first.rsplit(':', 1)[1].strip()}/rpc"
-    finally:
-        process.terminate()
-        await process.wait()
-        await drained
-
-
-@contextlib.asynccontextmanager
 async def listening(recipient: Recipient) -> AsyncIterator[str]:
     """Serve a recipient on a free port; gives its callback."""
     app = web.Application()
@@ -79,31 +59,22 @@ async def listening(recipient: Recipient) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def call(session: aiohttp.ClientSession, url: str, method: str, token: str = "", **params: Any) -> Any:
-    """Call the server."""
-    request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with session.post(url, json=request, headers=headers) as response:
-        return (await response.json())["result"]
-
-
 async def latencies(hangs: bool) -> list[float]:
     """Run one scenario; gives the latency in milliseconds of each message at each of the nineteen."""
     recipients = [Recipient(hangs=hangs and number == 0) for number in range(RECIPIENTS)]
     async with contextlib.AsyncExitStack() as stack:
-        url = await stack.enter_async_context(running_server())
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        server = await stack.enter_async_context(running_server())
         for number, recipient in enumerate(recipients):
             callback = await stack.enter_async_context(listening(recipient))
-            await call(session, url, "Register", name=f"Recipient {number}", callback=callback)
-        sender = await call(session, url, "Register", name="Sender")
+            await server.call("Register", name=f"Recipient {number}", callback=callback)
+        sender = await server.call("Register", name="Sender")
         sent: dict[str, float] = {}
         start = time.perf_counter()
         for number in range(MESSAGES):
             await asyncio.sleep(max(0.0, start + number / PER_SECOND - time.perf_counter()))
             text = f"{number} {secrets.token_hex(4)}"
             sent[text] = time.perf_counter()
-            await call(session, url, "SendMessage", sender["token"], user_id=sender["id"], text=text)
+            await server.call("SendMessage", sender["token"], user_id=sender["id"], text=text)
         others = recipients[1:]
         async with asyncio.timeout(10):
             while not all(sent.keys() <= recipient.arrived.keys() for recipient in others):  # noqa: ASYNC110 (outside of what is measured)
@@ -123,12 +94,12 @@ async def main() -> None:
     for _ in range(ROUNDS):
         without, with_one = percentiles(await latencies(hangs=False)), percentiles(await latencies(hangs=True))
         ratios.append((with_one[0] / without[0], with_one[1] / without[1]))
-        print(  # noqa: T201
+        say(
             f"all answer: p50 {without[0]:.2f} ms, p99 {without[1]:.2f} ms | "
             f"one hangs: p50 {with_one[0]:.2f} ms, p99 {with_one[1]:.2f} ms"
         )
     p50, p99 = (statistics.median(ratio[index] for ratio in ratios) for index in (0, 1))
-    print(f"median ratio, one hangs / all answer: p50 {p50:.2f}, p99 {p99:.2f}")  # noqa: T201
+    say(f"median ratio, one hangs / all answer: p50 {p50:.2f}, p99 {p99:.2f}")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,9 @@ class Room:
         for member, cursor in await self.log.members():
             self.members.put(member)
             self._standings[member.id] = Standing(cursor, cursor, now)
+        if self.members.present_count:
+            here = "Going on after message %d, with %d still in the room"
+            journal.server.info(here, self.log.newest, self.members.present_count)
         for member in list(self.members.present()):
             await self._ring_again(member)
 
