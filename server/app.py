@@ -21,7 +21,7 @@ from server.clock import Clock, SystemClock
 from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
 from server.housekeeping import keep_house
-from server.message_log.base import MessageLog, StoreUnusable
+from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
 from server.message_log.store_file import back_up
@@ -145,7 +145,10 @@ async def _run_room(
             evict_after=settings.evict_after,
             log_texts=settings.log_texts,
         )
-        await room.open()
+        try:
+            await room.open()
+        except Unreadable as problem:
+            raise StartError(f"cannot read {settings.store}: {problem}") from None
         methods = Methods(room, Registrar(room, settings.join_key))
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})

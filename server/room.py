@@ -66,7 +66,7 @@ class Room:
         return f"<Room {self.members!r} deliveries={len(self.deliveries)} newest={self.log.newest}>"
 
     async def open(self) -> None:
-        """Take over from the log who was here, and go on delivering."""
+        """Take over from the log who was here, and go on delivering. Raises `Unreadable`."""
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
@@ -74,8 +74,8 @@ class Room:
         if self.members.present_count:
             here = "Going on after message %d, with %d still in the room"
             journal.server.info(here, self.log.newest, self.members.present_count)
-        for member in list(self.members.present()):
-            await self._ring_again(member)
+        for member in self.members.present():
+            self._ring_again(member)
 
     async def close(self) -> None:
         """Let every POST in flight finish, and save how far everybody is. Nobody is told "left"."""
@@ -158,7 +158,7 @@ class Room:
                 delivery.show_typing(notification)
 
     async def dismiss_silent(self) -> None:
-        """Make those away who have no callback and have not called for ten minutes."""
+        """Make those away whom nobody rings, for want of a callback, and who have not called for ten minutes."""
         for member in [member for member in self.members.present() if self._is_silent(member)]:
             async with self._turn(member.id):
                 now = self.members.get(member.id)
@@ -195,15 +195,14 @@ class Room:
                 "How far everybody is could not be saved, so some will get messages twice: %s", error
             )
 
-    async def _ring_again(self, member: Member) -> None:
+    def _ring_again(self, member: Member) -> None:
         """Go on delivering to somebody who was here before the server was started again."""
         if member.callback is None:
             return
         try:
             url, caller = parse_callback(member.callback), literal_address(member.caller)
-        except CallbackProblem as problem:  # a version that was here before this one may have let it pass
-            journal.client.warning("%s cannot be rung any more: callback %s", member.id, problem)
-            await self._leave(member.id)
+        except CallbackProblem as problem:  # another version may have let it pass
+            journal.client.warning("%s cannot be rung until it registers again: its callback %s", member.id, problem)
         else:
             self._start_delivery(member, self.callbacks.to(url, caller))
 
@@ -216,7 +215,7 @@ class Room:
 
     def _is_silent(self, member: Member) -> bool:
         heard_at = self._standings[member.id].heard_at
-        return member.callback is None and heard_at < self.clock.monotonic() - SILENT_SECONDS
+        return member.id not in self.deliveries and heard_at < self.clock.monotonic() - SILENT_SECONDS
 
     async def _let_in(self, member: Member, after: int | None) -> int:
         """Store somebody who comes (back), with the notice that the others get, if any; gives the newest `seq`."""

@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from protocol.errors import ContractError, ErrorCode
 from protocol.methods import MAX_BATCH_CALLS, MAX_NESTING
 from server import journal
+from server.message_log.base import LogError
 from server.methods import CallContext, Method
 
 NULL: Final = Raw(b"null")
@@ -157,10 +158,12 @@ def _dispatchable(method: Method) -> Callable[..., Awaitable[Result]]:
             return Success(await method(context, kwargs or args))
         except ContractError as error:
             return _result_of(error)
-        except Exception:
-            # Whatever went wrong inside is for the log alone; the id lets an operator find it there.
+        except Exception as error:
+            # Whatever went wrong inside is for the log alone; the id lets an operator find it there. A store that
+            # cannot be read is no mistake in the code that a traceback would show.
             error_id = secrets.token_hex(4)
-            journal.server.exception("Internal error %s", error_id)
+            known = isinstance(error, LogError)
+            journal.server.error("Internal error %s: %s", error_id, error, exc_info=not known)
             return _result_of(ContractError(ErrorCode.INTERNAL_ERROR, {"error_id": error_id}))
 
     return call

@@ -79,6 +79,7 @@ class StoreFile(NamedTuple):
 
 def open_store(path: Path, new_epoch: str) -> StoreFile:
     """Open a store, making it if there is none. `new_epoch` is for a new log and for a copy. Raises `StoreUnusable`."""
+    path = path.resolve()  # a link and what it leads to are one store, and have one lock
     with contextlib.ExitStack() as undo, _explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
@@ -86,7 +87,8 @@ def open_store(path: Path, new_epoch: str) -> StoreFile:
         if not path.exists():
             _create(path, new_epoch)
         _check_header(path)
-        path.chmod(MODE)
+        with contextlib.suppress(OSError):  # somebody else's file, or a file system without modes
+            path.chmod(MODE)
         writer = _connect(path, "rw")
         undo.callback(writer.close)
         _prepare(writer, path, new_epoch)

@@ -65,8 +65,9 @@ class Process:
 
 @asynccontextmanager
 async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """Start it with these arguments and variables; it is killed at the end if it has not ended."""
+    """Start it with these arguments and variables, its log in memory; it is killed at the end if it has not ended."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
+    inherited["CHAT_STORE"] = "memory:"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "server", *arguments,
         cwd=ROOT, env=inherited | environment,
@@ -82,9 +83,8 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]
 
 @asynccontextmanager
 async def serving(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """The same, listening on a free port of 127.0.0.1, with its log in memory."""
-    where = ("--host", "127.0.0.1", "--port", "0", "--store", "memory:")
-    async with running(*where, *arguments, **environment) as server:
+    """The same, listening on a free port of 127.0.0.1."""
+    async with running("--host", "127.0.0.1", "--port", "0", *arguments, **environment) as server:
         await server.until("Waiting for client connections...")
         yield server
 

@@ -139,14 +139,39 @@ async def test_a_restored_copy_is_another_log_with_the_same_members(
     assert recipient.posts[-1].headers["webhook-id"].startswith(f"{epoch}-")
 
 
-async def test_one_whose_callback_is_no_longer_accepted_leaves_and_the_others_stay(
+async def test_one_whose_callback_is_no_longer_accepted_stays_while_it_calls(
     house: House, recipient: Recipient
 ) -> None:
     async with house.server() as server:
-        await server.register("Bob", recipient, id="bob")
-        alice = await server.register("Alice")
+        bob, alice = await server.register("Bob", recipient, id="bob"), await server.register("Alice")
+        await recipient.has("Alice joined the chat")
     await house.change("UPDATE members SET callback = 'gopher://example' WHERE id = 'bob'")
     async with house.server() as server:
-        alice = at(server, alice)
-        assert [member["name"] for member in (await alice.call("ListMembers"))["members"]] == ["Alice"]
-        assert (await texts(alice))[-1] == "Bob left the chat"
+        await at(server, alice).say("hello?")
+        server.clock.advance(SILENT_SECONDS - 1)
+        assert (await at(server, bob).call("ListMembers"))["member_count"] == 2
+        again = {"name": "Bob", "callback": recipient.callback, "secret": recipient.secret}
+        assert (await server.call("Register", bob.token, **again))["resumed"]
+        await recipient.has("hello?")
+
+
+async def test_one_whose_callback_is_no_longer_accepted_leaves_when_it_does_not_call(
+    house: House, recipient: Recipient
+) -> None:
+    async with house.server() as server:
+        await server.register("Bob", recipient)
+    await house.change("UPDATE members SET callback = 'gopher://example'")
+    async with house.server() as server:
+        await server.register("Carol", recipient)
+        server.clock.advance(SILENT_SECONDS + 1)
+        await recipient.has("Bob left the chat")
+
+
+async def test_what_cannot_be_read_is_an_internal_error_and_told_in_one_line(house: House) -> None:
+    async with house.server() as server:
+        alice = await server.register("Alice")
+    async with house.server() as server:
+        await house.change("ALTER TABLE messages RENAME TO elsewhere")
+        assert (await refusal(at(server, alice).call("GetHistory"))).code == ErrorCode.INTERNAL_ERROR
+        await house.change("ALTER TABLE elsewhere RENAME TO messages")
+        assert await texts(at(server, alice)) == ["Alice joined the chat"]
