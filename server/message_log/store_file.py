@@ -18,7 +18,7 @@ from server.message_log.base import StoreUnusable
 STORE_ID: Final = int.from_bytes(b"RBst")
 BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy: what comes after its last message will be another log
 MAGIC: Final = b"SQLite format 3\0"
-BUSY_SECONDS: Final = 5.0  # how long somebody else's write transaction is waited for
+BUSY_SECONDS: Final = 2.0  # how long the write transaction of another program is waited for
 MODE: Final = 0o600  # secrets are in it
 
 # Migrations, in order: the schema version of a file (`user_version`) is how many of them it has had. What has been
@@ -101,23 +101,17 @@ def back_up(path: Path, target: Path) -> None:
     """Copy a store, whether or not a server runs on it, as it is at one moment. Raises `StoreUnusable`."""
     if not path.exists():
         raise StoreUnusable(f"there is no store at {path}")
-    part = _beside(target, ".part")
     with contextlib.ExitStack() as undo:
         with _explained(path):
             _check_header(path)
             source = undo.enter_context(contextlib.closing(_connect(path, "ro")))
             _check_version(source, path, MIGRATIONS)
-        with _explained(target):
-            _make_file(part)
-            undo.callback(part.unlink, missing_ok=True)
-            copy = undo.enter_context(contextlib.closing(_connect(part, "rw")))
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
-            copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
-            try:
-                target.hardlink_to(part)
-            except FileExistsError:
-                raise StoreUnusable(f"{target} is there already, and is left as it is; give another name") from None
+        with _explained(target), _new_file(target), _new_file(_beside(target, ".part")) as part:
+            with contextlib.closing(_connect(part, "rw")) as copy:
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
+            part.replace(target)
             _sync_directory(target.parent)
 
 
@@ -227,6 +221,20 @@ def _lock(path: Path) -> int:
 
 def _make_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE))
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """Make a file that is not there yet; if the block fails, it is removed again."""
+    try:
+        _make_file(path)
+    except FileExistsError:
+        raise StoreUnusable(f"{path} is there already, and is left as it is; give another name") from None
+    try:
+        yield path
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sync_directory(path: Path) -> None:
