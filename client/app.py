@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,8 @@ from client.headless import Headless, serve_page
 from client.participant import Listener, NewParticipant, Participant
 from client.piped import PipedTerminal
 from client.rpc import ServerRpc
-from client.settings import Face, Settings
+from client.seat_file import SeatFiles
+from client.settings import NO_STATE, Face, Settings
 from client.terminal import Terminal
 from client.web.page import Page
 
@@ -80,10 +82,14 @@ async def serve(settings: Settings, listening: socket.socket) -> int:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(family=family, limit=0)) as session:
         rpc = ServerRpc(session, settings.server)
         endpoint = CallbackEndpoint()
+        seat_files = None if settings.state_dir == NO_STATE else SeatFiles(settings.state_dir, settings.server)
+        if seat_files is not None:
+            seat_files.sweep(time.time())
 
         def new_participant(listener: Listener, join_key: str | None) -> Participant:
             callback = settings.callback or f":{port}"
-            return Participant(rpc, endpoint, callback, listener, join_key=join_key or settings.join_key)
+            key = join_key or settings.join_key
+            return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
 
         app = web.Application()
         endpoint.add_to(app)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ from protocol.signing import SignatureError, verify
 P = TypeVar("P", bound=msgspec.Struct)
 
 CLOSED_SEATS_KEPT: Final = 1024
+PATIENCE_SECONDS: Final = 4.0  # within the 5 s that the server waits for an answer
+MESSAGES_ID: Final = re.compile(r"(.+)-[0-9]+-[0-9]+")  # the webhook-id of messages: <epoch>-<first seq>-<last seq>
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +43,14 @@ _log = logging.getLogger(__name__)
 class Receiver(Protocol):
     """Who sits at a seat."""
 
+    async def follow(self, epoch: str) -> None:
+        """Return when messages of the log `epoch` can be taken."""
+
     def receive(self, message: ChatMessage) -> None:
         """Take a message; they come in the order of arrival, repeats included."""
+
+    def keep(self) -> None:
+        """Remember what was taken; called before it is acknowledged."""
 
     def typing(self, who: ReceiveTypingParams) -> None:
         """Hear that somebody is writing."""
@@ -51,11 +60,14 @@ class CallbackEndpoint:
     """`POST /rpc/{seat}`, signed after Standard Webhooks with the seat's secret.
 
     401 without a good signature, 404 for a seat never seen, 410 for one that was closed (the server then knows at
-    once that nobody sits there), 413 over 1 MiB; else 200 with JSON-RPC, or 204 when only notifications came.
+    once that nobody sits there), 413 over 1 MiB, 503 for messages that cannot be taken yet; else 200 with JSON-RPC, or
+    204 when only notifications came.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, patience: float = PATIENCE_SECONDS) -> None:
+        """`patience` is for how many seconds messages may wait until they can be taken."""
         self._now = now
+        self._patience = patience
         self._seats: dict[str, tuple[bytes, Receiver]] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
 
@@ -86,13 +98,27 @@ class CallbackEndpoint:
         if seat not in self._seats:  # closed while the body came in
             raise web.HTTPGone
         key, receiver = self._seats[seat]
+        headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            verify(key, {name.lower(): value for name, value in request.headers.items()}, body, self._now())
+            webhook_id = verify(key, headers, body, self._now())
         except SignatureError as error:
             _log.warning("refused a call back: %s", error)
             raise web.HTTPUnauthorized from None
+        if (of_messages := MESSAGES_ID.fullmatch(webhook_id)) is not None:
+            await self._until_it_follows(receiver, of_messages[1])
+            if seat not in self._seats:  # closed while it waited
+                raise web.HTTPGone
         reply = answer(body, receiver)
+        receiver.keep()
         return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
+
+    async def _until_it_follows(self, receiver: Receiver, epoch: str) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await receiver.follow(epoch)
+        except TimeoutError:
+            # With a time to try again it is no failure that leads to an eviction.
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"}) from None
 
 
 async def _read(request: web.Request) -> bytes:

@@ -1,14 +1,16 @@
 """The face without a person: a seat that prints what it hears (`docker compose logs client`)."""
 
 import asyncio
+import itertools
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from client.errors import CallRefused, ServerUnreachable
 from client.participant import LONGEST_DELAY, ConnectionState, NewParticipant, backoff
 from client.printable import line_of, printable
+from client.seat_file import by_name
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_NAME_CHARS
@@ -72,19 +74,20 @@ class Headless:
 
     async def _take_seat(self) -> bool:
         """Try until it works, under the first free name; False when the server will never accept the name."""
-        number = 1
+        names = self._names()
+        name = next(names)
         delays = backoff()
         ghost_tries = 0
         while True:
             try:
-                await self._participant.enter(numbered(self._name, number))
+                await self._participant.enter(name)
                 return True
             except (CallRefused, ServerUnreachable) as error:
                 code = error.code if isinstance(error, CallRefused) else None
                 if code is None:
                     ghost_tries = GHOST_TRIES
                 if code == ErrorCode.TAKEN and not ghost_tries:
-                    number += 1
+                    name = next(names)
                     continue
                 ghost_tries -= code == ErrorCode.TAKEN
                 if code == ErrorCode.INVALID_PARAMS:
@@ -92,6 +95,13 @@ class Headless:
                     return False
                 self._complain(f"{error} Trying again until it works.")
                 await self._sleep(max(next(delays), min(error.retry_after or 0.0, LONGEST_DELAY)))
+
+    def _names(self) -> Iterator[str]:
+        """Give the name that the remembered seat has; if that is another's now, the seat will do under any other."""
+        remembered = self._participant.recall(by_name(self._name))
+        if remembered is not None:
+            yield remembered
+        yield from (numbered(self._name, number) for number in itertools.count(1))
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:

@@ -3,27 +3,26 @@
 import asyncio
 import logging
 import random
-import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from client.callback import CallbackEndpoint
 from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable
 from client.rpc import ServerRpc
+from client.seat import Hearer, Seat
+from client.seat_file import Remembered, SeatFile, SeatFiles
 from protocol import methods
 from protocol.errors import ErrorCode
 from protocol.messages import (
-    ChatMessage,
     GetHistoryParams,
     GetHistoryResult,
     ListMembersParams,
     ListMembersResult,
     NoParams,
     PingResult,
-    ReceiveTypingParams,
     RegisterParams,
     RegisterResult,
     RenameParams,
@@ -43,7 +42,6 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 10.0
 JITTER: Final = 0.2
 GOODBYE_SECONDS: Final = 3.0
-SECRET_KEY_BYTES: Final = 32
 
 # What the server answers to one whose seat it does not hold now; registering again mends it.
 SEAT_LOST: Final = frozenset({ErrorCode.AWAY, ErrorCode.UNAUTHORIZED})
@@ -52,7 +50,10 @@ _log = logging.getLogger(__name__)
 
 
 class ConnectionState(StrEnum):
-    """NEW -> ONLINE <-> RECONNECTING; REPLACED (another process has the seat) and LEFT are ends."""
+    """NEW -> ONLINE <-> RECONNECTING; one that resumes begins at RECONNECTING.
+
+    REPLACED (another process has the seat) and LEFT are ends.
+    """
 
     NEW = "new"
     ONLINE = "online"
@@ -61,14 +62,11 @@ class ConnectionState(StrEnum):
     LEFT = "left"
 
 
-class Listener(Protocol):
+SEATED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING})
+
+
+class Listener(Hearer, Protocol):
     """The face that a participant speaks to. Messages come only after the first `on_state(ONLINE)`."""
-
-    def on_message(self, message: ChatMessage) -> None:
-        """Show a message; each is given once, in `seq` order."""
-
-    def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Show that somebody is writing."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Show the state; `detail` is a sentence for a person, or empty."""
@@ -85,40 +83,11 @@ def backoff(draw: Callable[[], float] = random.random) -> Iterator[float]:
         delay = min(2 * delay, LONGEST_DELAY)
 
 
-class _Seat:
-    """Where the server rings one registration, and what was taken there.
-
-    The server may ring before Register's answer is here; what comes so early is held back until the answer says
-    from which `seq` on it counts. Each registration without a token has a seat of its own: one whose answer was lost
-    leaves a seat behind that is closed, by which the server learns that nobody sits there.
-    """
-
-    def __init__(self, listener: Listener) -> None:
-        self.id = secrets.token_urlsafe(16)
-        self.key = secrets.token_bytes(SECRET_KEY_BYTES)
-        self.taken = 0
-        self._listener = listener
-        self._held: list[ChatMessage] | None = []
-
-    def receive(self, message: ChatMessage) -> None:
-        if self._held is not None:
-            self._held.append(message)
-        elif message.seq > self.taken:
-            self._listener.on_message(message)
-            self.taken = message.seq
-
-    def typing(self, who: ReceiveTypingParams) -> None:
-        if self._held is None:
-            self._listener.on_typing(who)
-
-    def begin(self) -> None:
-        held, self._held = self._held or [], None
-        for message in held:
-            self.receive(message)
-
-
 class Participant:
-    """One participant. `callback` is the prefix of what is registered, `":8080"` or `"http://host:port"`."""
+    """One participant. `callback` is the prefix of what is registered, `":8080"` or `"http://host:port"`.
+
+    `seat_files` is where it remembers its seat, if it is to (see `recall`).
+    """
 
     def __init__(
         self,
@@ -128,6 +97,7 @@ class Participant:
         listener: Listener,
         *,
         join_key: str | None = None,
+        seat_files: SeatFiles | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -140,14 +110,17 @@ class Participant:
         self._callback = callback
         self._listener = listener
         self._join_key = join_key
+        self._seat_files = seat_files
         self._sleep = sleep
         self._draw = draw
-        self._seat = _Seat(listener)
         self._asked_id: str | None = None
         self._token: str | None = None
         self._after: int | None = None
         self._detail = ""
+        self._file: SeatFile | None = None
+        self._known: Remembered | None = None  # the seat as it was last, in this process or before it
         self._seat_in_doubt = asyncio.Event()
+        self._seat = self._new_seat()
         self._keeper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -158,18 +131,44 @@ class Participant:
         """The last `seq` that was taken."""
         return self._seat.taken
 
+    def recall(self, key: str) -> str | None:
+        """Look for the seat that is remembered as `key`, and remember there, from now on, the one that is taken.
+
+        Gives the name that the seat had; `enter` and `resume` come back to it, and what was missed arrives. None: there
+        is no such seat. What stands in the way of remembering is told with the next state. See `client.seat_file`.
+        """
+        if self._keeper is not None:
+            raise RuntimeError(f"{self!r} is in already")
+        self.let_go()
+        if self._seat_files is None:
+            return None
+        self._file = self._seat_files.open(key)
+        self._known = known = self._file.remembered
+        if known is None:
+            return None
+        self.id, self.name, self._token = known.id, known.name, known.token
+        self._seat = self._new_seat(known)
+        self._endpoint.open(self._seat.id, self._seat.key, self._seat)
+        return known.name
+
     async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
         """Come in under `name`: one try, after whose success the seat is kept until `leave`.
 
-        Raises `CallRefused` or `ServerUnreachable`; then nothing has changed, and another try may follow.
+        A seat that was recalled is taken again, and called `name` from then on; one that the server does not know any
+        more is forgotten, for a newcomer's. Raises `CallRefused` or `ServerUnreachable`; then nothing has changed, and
+        another try may follow.
         """
         if self._keeper is not None:
             raise RuntimeError(f"{self!r} is in already")
         self._asked_id = id
-        result = await self._come_in(name)
-        self._keeper = asyncio.create_task(self._keep(), name=f"keeper of {self.id}")
-        self._keeper.add_done_callback(_log_failure)
+        result = await self._register(name)
+        self._start(self._keep())
         return result
+
+    def resume(self) -> None:
+        """Come back to the seat that was recalled, as after a break: with as many tries as it takes."""
+        self._tell(ConnectionState.RECONNECTING, "")
+        self._start(self._renew_and_keep())
 
     async def send(self, text: str, client_msg_id: str | None = None) -> int:
         """Say `text` and give its `seq`. A repeat with the same `client_msg_id` is stored only once."""
@@ -191,24 +190,36 @@ class Participant:
     async def rename(self, name: str) -> str:
         """Go by another name; give it as the server writes it."""
         self.name = (await self._call(methods.RENAME, RenameParams(name=name), RenameResult)).name
+        self._keep_taken()
         return self.name
 
     async def set_typing(self) -> None:
         """Let the others know that something is being written."""
         await self._call(methods.SET_TYPING, NoParams(), SetTypingResult)
 
-    async def leave(self) -> None:
-        """Give the seat back, within 3 seconds; if the server is away it will notice by itself."""
-        if self.state in (ConnectionState.NEW, ConnectionState.LEFT):
-            return
+    async def leave(self, *, forget: bool = False) -> None:
+        """Give the seat back, within 3 seconds; if the server is away it will notice by itself.
+
+        The seat stays remembered, unless it is to be forgotten: then nobody will come back to it.
+        """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        if self.state is not ConnectionState.REPLACED:  # else it would put the other process out
+        if self.state in SEATED:  # not when it was replaced: that would put the other process out
             await self._unregister()
-        self._endpoint.close(self._seat.id)
-        self._keeper = self._token = self.registration = None
-        self._tell(ConnectionState.LEFT, "")
+            self._keep_taken()
+        if forget and self._file is not None:
+            self._file.forget()
+        self.let_go()
+        if self.state is not ConnectionState.NEW:
+            self._tell(ConnectionState.LEFT, "")
+
+    def let_go(self) -> None:
+        """Leave what was recalled to others, and tell the server nothing."""
+        self._close(self._seat)
+        if self._file is not None:
+            self._file.close()
+        self._file = self._known = self._keeper = self._token = self._after = self.registration = None
 
     async def _unregister(self) -> None:
         try:
@@ -232,8 +243,33 @@ class Participant:
 
     # Taking a seat.
 
-    async def _take(self, seat: _Seat, name: str) -> RegisterResult:
-        """Register at `seat`, with the token if there is one; when it worked, `seat` is the one that counts."""
+    async def _register(self, name: str) -> RegisterResult:
+        """Come back with the token if there is one, else, or if the server does not know it, as a newcomer."""
+        try:
+            if self._token is not None:
+                seat = self._seat if self._after is None else self._new_seat()
+                return self._settle(await self._take(seat, name))
+        except CallRefused as error:
+            if error.code != ErrorCode.UNAUTHORIZED:
+                raise
+            self._token = self._after = None
+        return await self._come_in(name)
+
+    async def _come_in(self, name: str) -> RegisterResult:
+        """Register as a newcomer, at a seat of its own."""
+        result = await self._take(self._new_seat(), name)
+        if self.registration is not None and self.registration.epoch != result.epoch:
+            # Another log than the one that was followed until now: what others said there before is news as well.
+            self.id, self._token, self._after = result.id, result.token, 0
+            result = await self._take(self._new_seat(), name)
+        return self._settle(result)
+
+    async def _take(self, seat: Seat, name: str) -> RegisterResult:
+        """Register at `seat`, with the token if there is one; when it worked, `seat` is the one that counts.
+
+        Each registration without a token has a seat of its own: one whose answer was lost leaves a seat behind that is
+        closed, by which the server learns that nobody sits there.
+        """
         if seat is not self._seat:
             self._endpoint.open(seat.id, seat.key, seat)
         params = RegisterParams(
@@ -249,34 +285,58 @@ class Participant:
         old = seat  # to be closed
         try:
             result = await self._rpc.call(methods.REGISTER, params, RegisterResult, self._token)
-            if seat is not self._seat:
-                seat.taken = result.cursor
             old, self._seat = self._seat, seat
             return result
         finally:
             if old is not self._seat:
-                self._endpoint.close(old.id)
+                self._close(old)
 
-    async def _come_in(self, name: str) -> RegisterResult:
-        """Register as a newcomer, at a seat of its own."""
-        result = await self._take(_Seat(self._listener), name)
-        if self.registration is not None and self.registration.epoch != result.epoch:
-            # Another log than the one that was followed until now: what others said there before is news as well.
-            # At one more seat, since from the first one later messages may be in already.
-            self._token, self._after = result.token, 0
-            result = await self._take(_Seat(self._listener), name)
-        self._settle(result)
-        return result
-
-    def _settle(self, result: RegisterResult) -> None:
-        detail = _told_at_return(self.registration, result)
+    def _settle(self, result: RegisterResult) -> RegisterResult:
+        """Take the answer to `Register` for what holds now: remember it, tell it, and let messages come in."""
+        told = _told_at_entry(result, self._known, again=self.registration is not None)
+        self._seat.settle(result.epoch, result.cursor)  # what waits there comes after all that is done here
         self.registration = result
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
-        self._tell(ConnectionState.ONLINE, detail)
-        self._seat.begin()
+        trouble = self._remember()
+        self._tell(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
+        return result
+
+    # Remembering it.
+
+    def _new_seat(self, known: Remembered | None = None) -> Seat:
+        epoch, taken = (known.epoch, known.taken) if known else ("", 0)
+        return Seat(self._listener, on_doubt=self._seat_in_doubt.set, keep=self._keep_taken, epoch=epoch, taken=taken)
+
+    def _remember(self) -> str:
+        """Write down whose seat this is and how far it is; gives what went wrong, if it is not known yet."""
+        if self._token is None:
+            return ""
+        self._known = Remembered(
+            id=self.id, name=self.name, token=self._token, epoch=self._seat.epoch, taken=self._seat.taken
+        )
+        if self._file is None:
+            return ""
+        self._file.write(self._known)
+        return self._file.trouble()
+
+    def _keep_taken(self) -> None:
+        if trouble := self._remember():
+            _log.warning(trouble)
+
+    def _close(self, seat: Seat) -> None:
+        self._endpoint.close(seat.id)
+        seat.close()
 
     # Keeping it.
+
+    def _start(self, keeping: Coroutine[Any, Any, None]) -> None:
+        self._keeper = asyncio.create_task(keeping, name=f"keeper of {self.id}")
+        self._keeper.add_done_callback(_log_failure)
+
+    async def _renew_and_keep(self) -> None:
+        await self._renew()
+        await self._keep()
 
     async def _keep(self) -> None:
         while self.state is not ConnectionState.REPLACED:
@@ -289,10 +349,10 @@ class Participant:
                 if error.code in SEAT_LOST:
                     await self._come_back(error)
             else:
-                self._check_callback(ping)
+                await self._heed(ping)
 
     async def _until_next_ping(self) -> None:
-        """Wait 10 s, or until a call has failed in a way that puts the seat in doubt."""
+        """Wait 10 s, or until something has put the seat in doubt: a call that failed, or a POST of another log."""
         waits = {
             asyncio.ensure_future(self._sleep(PING_SECONDS)),
             asyncio.ensure_future(self._seat_in_doubt.wait()),
@@ -304,11 +364,25 @@ class Participant:
                 wait.cancel()
         self._seat_in_doubt.clear()
 
-    def _check_callback(self, ping: PingResult) -> None:
-        if self.registration is not None and ping.callback != self.registration.callback:
-            self._endpoint.close(self._seat.id)
+    async def _heed(self, ping: PingResult) -> None:
+        if self.registration is None:
+            return
+        if ping.epoch != self.registration.epoch:
+            # Before the callback is looked at: a store that was restored may know one of long ago.
+            await self._renew()
+        elif ping.callback != self.registration.callback:
+            self._close(self._seat)
+            if self._file is not None:
+                self._file.close()
             self._token = None  # it is the other's now
             self._tell(ConnectionState.REPLACED, "This seat was taken over by another client that has its token.")
+
+    async def _renew(self) -> None:
+        """Register again: at once, and then as often as it takes."""
+        try:
+            await self._register(self.name)
+        except (CallRefused, ServerUnreachable) as error:
+            await self._come_back(error)
 
     async def _come_back(self, reason: ClientError) -> None:
         for delay in backoff(self._draw):
@@ -316,24 +390,12 @@ class Participant:
             asked = reason.retry_after if isinstance(reason, CallRefused | ServerUnreachable) else None
             await self._sleep(max(delay, min(asked or 0.0, LONGEST_DELAY)))
             try:
-                await self._register_again()
+                await self._register(self.name)
             except (CallRefused, ServerUnreachable) as error:
                 reason = error
             else:
                 break
         self._seat_in_doubt.clear()
-
-    async def _register_again(self) -> None:
-        try:
-            if self._token is not None:
-                seat = self._seat if self._after is None else _Seat(self._listener)
-                self._settle(await self._take(seat, self.name))
-                return
-        except CallRefused as error:
-            if error.code != ErrorCode.UNAUTHORIZED:
-                raise
-            self._token = None
-        await self._come_in(self.name)
 
     def _told_while_away(self, reason: ClientError) -> str:
         if isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN:
@@ -350,13 +412,19 @@ class Participant:
 NewParticipant = Callable[[Listener, str | None], Participant]
 
 
-def _told_at_return(before: RegisterResult | None, now: RegisterResult) -> str:
+def _told_at_entry(now: RegisterResult, before: Remembered | None, *, again: bool) -> str:
+    """Say what a person should know of how the seat is `now`; `again`: this process has had it `before`."""
     if before is None:
         return ""
-    if not now.resumed or now.epoch != before.epoch:
+    if now.token != before.token:
         why = "has begun a new log" if now.epoch != before.epoch else "did not know this seat any more"
-        return f"Connected again, but as a newcomer: the server {why}."
-    return f"Connected again. {now.lost} older messages are gone." if now.lost else "Connected again."
+        return f"{'Connected again, but' if again else 'You are here'} as a newcomer: the server {why}."
+    told = ["Connected again."] if again else []
+    if now.epoch != before.epoch:
+        told.append("The server has another log now: older messages may come again, and the latest may be gone.")
+    if now.lost:
+        told.append(f"{now.lost} older messages are gone.")
+    return " ".join(told)
 
 
 def _log_failure(keeper: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from client.errors import ClientError
 from client.outgoing import send_until_stored
 from client.participant import ConnectionState, NewParticipant
 from client.printable import line_of, printable
+from client.seat_file import by_name
 from client.terminal import EXIT
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
@@ -37,6 +38,7 @@ class PipedTerminal:
             if not name:
                 _complain("A name is needed: --name, CHAT_NAME or the first line.")
                 return 1
+            self._participant.recall(by_name(name))
             await self._participant.enter(name)
             await self._chat()
         except ClientError as error:

@@ -1,9 +1,11 @@
 """The client's settings: one table, from which come the flags, the environment variables, the checks and `--help`."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +17,9 @@ from protocol.methods import MAX_NAME_CHARS
 HELP: Final = """Join a Ringback chat.
 
 Each setting is a flag and an environment variable. The flag wins; an empty variable counts as not set."""
+
+
+NO_STATE: Final = Path("none")
 
 
 class Face(StrEnum):
@@ -80,6 +85,18 @@ def _face(text: str) -> Face:
         return Face(text.lower())
     except ValueError:
         raise ValueError(f"expected one of {', '.join(Face)}") from None
+
+
+def _state_dir(text: str) -> Path:
+    if not text.isprintable():
+        raise ValueError(f"expected a directory, or {NO_STATE}")
+    return Path(text)
+
+
+def user_state_dir() -> Path:
+    """Give the user's own directory (XDG Base Directory Specification); `NO_STATE` for somebody without a home."""
+    bases = (os.environ.get("XDG_STATE_HOME", ""), os.path.expanduser("~/.local/state"))
+    return next((Path(base, "ringback") for base in bases if os.path.isabs(base)), NO_STATE)
 
 
 def _one_line(text: str) -> str:
@@ -170,6 +187,17 @@ class Settings:
             "HOST,…",
             "Host names under which the page may be opened, at any port or as NAME:PORT at that one.",
             "localhost,127.0.0.1,[::1]",
+        ),
+    )
+    state_dir: Path = field(
+        default_factory=user_state_dir,
+        metadata=_row(
+            "CHAT_STATE_DIR",
+            _state_dir,
+            f"DIR|{NO_STATE}",
+            "Directory in which seats are remembered, so that after a restart of this client nothing is missed and"
+            f" nothing is shown twice; {NO_STATE}: each start begins anew.",
+            "$XDG_STATE_HOME/ringback, else ~/.local/state/ringback",
         ),
     )
 

@@ -15,6 +15,7 @@ from client.errors import CallRefused, ClientError
 from client.outgoing import send_until_stored
 from client.participant import ConnectionState, NewParticipant
 from client.printable import line_of, printable
+from client.seat_file import by_name
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
@@ -56,6 +57,7 @@ class Terminal:
             name = self._name or (await self._ask(NAME_PROMPT)).strip()
             if not name:
                 continue
+            self._participant.recall(by_name(name))
             try:
                 await self._participant.enter(name)
                 return

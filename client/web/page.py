@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import WSMsgType, hdrs, web
 
 from client.participant import NewParticipant
+from client.seat_file import by_cookie
 from client.web.calls import answer
 from client.web.errors import PageError, TooMany
 from client.web.frames import MAX_FRAME_BYTES, error_frame
@@ -65,7 +66,11 @@ class Page:
         self._cookie_name = cookie_name
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.suffix in CONTENT_TYPES}
         self._stopping = False
-        self.sessions = Sessions(lambda: Session(new_participant, server), limit=max_sessions, grace=grace, sleep=sleep)
+
+        def new_session(cookie: str) -> Session:
+            return Session(new_participant, server, by_cookie(cookie))
+
+        self.sessions = Sessions(new_session, limit=max_sessions, grace=grace, sleep=sleep)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes; when the application shuts down, every session leaves."""

@@ -43,10 +43,13 @@ def utc_now() -> datetime:
 class Session:
     """A browser's seat and tabs; the listener of its participant."""
 
-    def __init__(self, new_participant: NewParticipant, server: str, now: Callable[[], datetime] = utc_now) -> None:
-        """Start without a seat; `server` is the address that the page shows."""
+    def __init__(
+        self, new_participant: NewParticipant, server: str, key: str, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        """Go back to the seat that is remembered as `key`, or start without one; `server` is what the page shows."""
         self._new_participant = new_participant
         self._server = server
+        self._key = key
         self._now = now
         self._seat: Participant | None = None
         self._detail = ""
@@ -54,6 +57,12 @@ class Session:
         self._entering = asyncio.Lock()
         self._sending = asyncio.Lock()
         self.tabs: set[Tab] = set()
+        candidate = new_participant(self, None)
+        if candidate.recall(key) is not None:
+            self._seat = candidate
+            candidate.resume()
+        else:
+            candidate.let_go()
 
     def __repr__(self) -> str:
         return f"<Session {self.state} tabs={len(self.tabs)}>"
@@ -90,20 +99,22 @@ class Session:
                 here = f"This browser is in the room already, as {self.seated().name}."
                 raise PageError(ErrorCode.INVALID_REQUEST, here)
             self._seat = candidate = self._new_participant(self, join_key or None)
+            candidate.recall(self._key)
             try:
                 entered = await candidate.enter(name)
             except ClientError as error:
                 self._seat = None
+                candidate.let_go()
                 self._join_key_needed = isinstance(error, CallRefused) and error.code == ErrorCode.JOIN_KEY_WRONG
                 raise
             self._join_key_needed = False
             return entered
 
-    async def leave(self) -> None:
-        """Give the seat back, after whatever `Register` is under way."""
+    async def leave(self, *, forget: bool) -> None:
+        """Give the seat back, after whatever `Register` is under way; `forget` it unless the browser may come back."""
         async with self._entering:
             if self._seat is not None and self.is_seated:
-                await self._seat.leave()
+                await self._seat.leave(forget=forget)
 
     async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> int:
         """Send a message and give its `seq`; the other tabs are told of it, `tab` has drawn it already."""

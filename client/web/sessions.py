@@ -22,7 +22,7 @@ class Sessions:
 
     def __init__(
         self,
-        new_session: Callable[[], Session],
+        new_session: Callable[[str], Session],
         *,
         limit: int = MAX_SESSIONS,
         grace: float = GRACE_SECONDS,
@@ -46,7 +46,7 @@ class Sessions:
         if session is None:
             if len(self._by_cookie) >= self._limit:
                 raise TooMany(f"This page holds {self._limit} sessions already: try again later.")
-            session = self._by_cookie[cookie] = self._new_session()
+            session = self._by_cookie[cookie] = self._new_session(cookie)
         elif len(session.tabs) >= MAX_TABS:
             raise TooMany(f"This browser has {MAX_TABS} tabs of this page open: close one.")
         waiting = self._waiting.pop(cookie, None)
@@ -67,7 +67,7 @@ class Sessions:
             del self._by_cookie[cookie]
 
     async def end_all(self) -> None:
-        """Close every tab and leave every seat, within `LEAVE_SECONDS`."""
+        """Close every tab and leave every seat, within `LEAVE_SECONDS`; they stay remembered for the next start."""
         for task in self._waiting.values():
             task.cancel()
         self._waiting.clear()
@@ -84,14 +84,15 @@ class Sessions:
         task = self._waiting.pop(cookie)
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-        await self._leave(session)
+        await self._leave(session, forget=True)
 
     async def _part(self, session: Session) -> None:
         closing = [tab.close(1001, "This page's container has stopped.") for tab in session.tabs]
-        await asyncio.gather(self._leave(session), *closing)
+        # First the tabs: they are to go on where they are, and must not hear that one has left.
+        await asyncio.gather(*closing, self._leave(session, forget=False))
 
-    async def _leave(self, session: Session) -> None:
+    async def _leave(self, session: Session, *, forget: bool) -> None:
         try:
-            await session.leave()
+            await session.leave(forget=forget)
         except Exception:  # one that fails must not keep the others from leaving, and must be seen in the log
             logger.exception("[ERROR] a browser session could not leave the room")

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from client.callback import CallbackEndpoint
 from client.participant import ConnectionState, Listener, Participant
 from client.rpc import ServerRpc
+from client.seat_file import SeatFiles
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import decode_secret, signed_headers
@@ -54,7 +55,10 @@ class Member:
 
 @dataclass
 class FakeServer:
-    """`down`: the HTTP status given instead of an answer. `refuse`: method -> errors to give first."""
+    """`down`: the HTTP status given instead of an answer. `refuse`: method -> errors to give first.
+
+    `cursor` is what `Register` tells, if it is not the newest `seq`; `early` is posted before it answers.
+    """
 
     down: int | None = None
     refuse: dict[str, list[ContractError]] = field(default_factory=dict)
@@ -65,7 +69,9 @@ class FakeServer:
     epoch: str = "first"
     seq: int = 0
     lost: int = 0
+    cursor: int | None = None
     early: list[dict[str, Any]] = field(default_factory=list)
+    early_posts: "list[asyncio.Task[tuple[int, Any]]]" = field(default_factory=list)
     url: str = ""
     before_register: Callable[[], Awaitable[None]] | None = None
 
@@ -74,7 +80,11 @@ class FakeServer:
 
     def forget_everything(self) -> None:
         self.members.clear()
-        self.epoch, self.seq = "second", 0
+        self.restore(0)
+
+    def restore(self, seq: int) -> None:
+        """Be another log that knows the same members, as a restored copy is."""
+        self.epoch, self.seq = "second", seq
 
     async def handle(self, request: web.Request) -> web.Response:
         given = await request.json()
@@ -144,9 +154,10 @@ class FakeServer:
         me.token = me.token or f"token-{self.epoch}-{len(self.calls)}"
         self.members[me.token] = me
         self.seq += not token
-        cursor = self.seq
+        cursor = self.seq if self.cursor is None else self.cursor
+        cursor = params.get("after", cursor)
         for call in self.early:
-            assert (await self.post(me, call))[0] == 200
+            self.early_posts.append(asyncio.create_task(self.post(me, call)))
         return {
             "success": True, "message": f"Successfully registered as {me.id}", "id": me.id, "name": name,
             "token": me.token, "secret": params["secret"], "callback": url, "epoch": self.epoch, "seq": self.seq,
@@ -158,10 +169,13 @@ class FakeServer:
         status, reply = await self.post(me, ring(1, "VerifyCallback", {"challenge": "what"}))
         return status == 200 and reply["result"] == "what"
 
-    async def post(self, me: Member, call: Any) -> tuple[int, Any]:
+    async def post(self, me: Member, call: Any, epoch: str | None = None) -> tuple[int, Any]:
         """Ring `me` and give status and JSON of the answer."""
         body = msgspec.json.encode(call)
-        headers = signed_headers(me.key, "id", int(time.time()), body)
+        calls = call if isinstance(call, list) else [call]
+        of_messages = calls[0]["method"] == "ReceiveMessage"
+        webhook_id = f"{epoch or self.epoch}-{calls[0]['id']}-{calls[-1]['id']}" if of_messages else "challenge"
+        headers = signed_headers(me.key, webhook_id, int(time.time()), body)
         async with aiohttp.ClientSession() as session, session.post(me.callback, data=body, headers=headers) as reply:
             text = await reply.read()
             return reply.status, msgspec.json.decode(text) if reply.status == 200 else None
@@ -239,6 +253,7 @@ class Rig:
     listener: Recorder = field(default_factory=Recorder)
     sleep: ManualSleep = field(default_factory=ManualSleep)
     made: list[Participant] = field(default_factory=list)
+    seat_files: SeatFiles | None = None
 
     def participant(self, listener: Listener | None = None, join_key: str | None = None) -> Participant:
         made = Participant(
@@ -247,11 +262,21 @@ class Rig:
             self.callback,
             listener or self.listener,
             join_key=join_key,
+            seat_files=self.seat_files,
             sleep=self.sleep,
             draw=lambda: 0.5,
         )
         self.made.append(made)
         return made
+
+    async def kill(self, participant: Participant) -> None:
+        """End it as a crash of its process would: nobody is told, and its file is free again."""
+        if participant._keeper is not None:
+            participant._keeper.cancel()
+            await asyncio.wait([participant._keeper])
+        participant.let_go()
+        participant.state = ConnectionState.NEW
+        self.made.remove(participant)
 
 
 @contextlib.asynccontextmanager
@@ -265,9 +290,9 @@ async def running_server() -> AsyncIterator[FakeServer]:
 
 
 @contextlib.asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(patience: float = 4.0) -> AsyncIterator[Rig]:
     """Everything but the participants; those that were made have left at the end."""
-    endpoint = CallbackEndpoint()
+    endpoint = CallbackEndpoint(patience=patience)
     app = web.Application()
     endpoint.add_to(app)
     async with running_server() as fake, TestServer(app) as callbacks, aiohttp.ClientSession() as session:
@@ -275,6 +300,8 @@ async def rig() -> AsyncIterator[Rig]:
         yield made
         for participant in made.made:
             await participant.leave()
+        for post in fake.early_posts:
+            post.cancel()
 
 
 def free_port() -> int:

@@ -6,20 +6,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Nothing of the caller's settings; the terminal is one that answers no questions about itself.
+# Nothing of the caller's settings, and nothing written into its home; the terminal answers no questions about itself.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")} | {
     "PYTHONPATH": str(ROOT),
+    "CHAT_STATE_DIR": "none",
     "TERM": "xterm-256color",
     "LC_ALL": "C.UTF-8",
 }
 
 
 class ServerProcess:
-    """`python -m server`; port 0: any free one."""
+    """`python -m server` with its log in memory; port 0: any free one."""
 
     def __init__(self, port: int = 0) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "server", "--port", str(port)],
+            [sys.executable, "-m", "server", "--port", str(port), "--store", "memory:"],
             cwd=ROOT,
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
@@ -21,10 +22,18 @@ KEY = b"k" * 32
 
 @dataclass
 class Seat:
-    """Notes what it is told; trips over the text "trip"."""
+    """Notes what it is told; trips over the text "trip", and follows only the log `epoch`."""
 
     texts: list[str] = field(default_factory=list)
     typists: list[str] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+
+    async def follow(self, epoch: str) -> None:
+        if epoch != "some-epoch":
+            await asyncio.Event().wait()
+
+    def keep(self) -> None:
+        self.kept.append(len(self.texts))
 
     def receive(self, message: ChatMessage) -> None:
         if message.text == "trip":
@@ -51,8 +60,9 @@ class Caller:
         at: int = NOW,
         headers: dict[str, str] | None = None,
         seat: str = "alice",
+        webhook_id: str = "some-epoch-1-1",
     ) -> tuple[int, bytes]:
-        sent = signed_headers(key, "epoch-1-1", at, body) if headers is None else headers
+        sent = signed_headers(key, webhook_id, at, body) if headers is None else headers
         async with self.client.post(f"/rpc/{seat}", data=io.BytesIO(body), headers=sent) as response:
             return response.status, await response.read()
 
@@ -64,7 +74,7 @@ class Caller:
 
 @pytest.fixture
 async def caller() -> AsyncIterator[Caller]:
-    endpoint, seat = CallbackEndpoint(now=lambda: NOW), Seat()
+    endpoint, seat = CallbackEndpoint(now=lambda: NOW, patience=0.05), Seat()
     endpoint.open("alice", KEY, seat)
     app = web.Application()
     endpoint.add_to(app)
@@ -226,3 +236,40 @@ async def test_what_comes_behind_a_message_that_tripped_is_left_to_come_again(ca
     assert [reply["id"] for reply in replies] == [1, 2]
     assert error_code(replies[1]) == -32603
     assert caller.seat.texts == ["hi"]
+
+
+async def test_what_was_taken_is_kept_once_for_each_post_and_before_its_answer(caller: Caller) -> None:
+    await caller.ring([ring_message(1, "a"), ring_message(2, "b")])
+    await caller.ring([ring_message(3, "c"), ring_message(4, "trip")])
+    assert caller.seat.kept == [2, 3]
+
+
+async def test_messages_of_another_log_are_not_taken_and_are_to_come_again(caller: Caller) -> None:
+    status, _ = await caller.post(msgspec.json.encode(ring_message(7)), webhook_id="another-epoch-7-7")
+    assert (status, caller.seat.texts, caller.seat.kept) == (503, [], [])
+
+
+@pytest.mark.parametrize("webhook_id", ["9f86d081884c7d659a2feaa0c55ad015", "typing-9f86d081884c7d65"])
+async def test_what_is_no_message_is_answered_whatever_log_is_followed(caller: Caller, webhook_id: str) -> None:
+    challenge = msgspec.json.encode(ring(1, "VerifyCallback", {"challenge": "c0ffee"}))
+    assert (await caller.post(challenge, webhook_id=webhook_id))[0] == 200
+
+
+async def test_a_seat_that_is_closed_while_messages_wait_is_gone(caller: Caller) -> None:
+    caller.seat.follow = hang = Hang()  # type: ignore[method-assign,assignment]
+    posting = asyncio.create_task(caller.post(msgspec.json.encode(ring_message(7)), webhook_id="another-epoch-7-7"))
+    await hang.begun.wait()
+    caller.endpoint.close("alice")
+    hang.over.set()
+    assert ((await posting)[0], caller.seat.texts) == (410, [])
+
+
+class Hang:
+    """Follows when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _epoch: str) -> None:
+        self.begun.set()
+        await self.over.wait()

@@ -1,10 +1,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from client.headless import Headless, numbered, serve_page
+from client.seat_file import Remembered, SeatFiles, by_name
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Member, Rig, rig, ring_message
 
@@ -121,6 +123,71 @@ async def test_stopping_it_gives_its_seat_back(room: Rig, start: Start) -> None:
     running.cancel()
     await asyncio.wait([running])
     assert room.server.methods() == ["Register", "Unregister"]
+
+
+@pytest.fixture
+def remembering(room: Rig, tmp_path: Path) -> None:
+    room.seat_files = SeatFiles(tmp_path, room.server.url)
+
+
+async def stopped(running: "asyncio.Task[int]") -> None:
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.usefixtures("remembering")
+async def test_after_a_restart_it_has_its_seat_again_and_prints_what_it_missed(
+    room: Rig, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = start("Head")
+    await room.sleep.begun()
+    await room.server.post(room.server.only_member, ring_message(2, "two"))
+    await stopped(running)
+    start("Head")
+    await room.sleep.begun()
+    await room.server.post(room.server.only_member, [ring_message(2, "two"), ring_message(3, "three")])
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("Bob: ")] == ["Bob: two", "Bob: three"]
+
+
+@pytest.mark.usefixtures("remembering")
+async def test_after_a_restart_it_has_its_number_again_though_the_name_is_free(room: Rig, start: Start) -> None:
+    room.server.members["theirs"] = other = Member("theirs", "Head", "theirs", "", b"")
+    running = start("Head")
+    await room.sleep.begun()
+    await stopped(running)
+    other.away = True
+    start("Head")
+    await room.sleep.begun()
+    names = [params["name"] for method, params in room.server.calls if method == "Register"]
+    assert (names, len(room.server.members)) == (["Head", "Head-2", "Head-2"], 2)
+
+
+@pytest.mark.usefixtures("remembering")
+async def test_a_name_that_was_taken_meanwhile_costs_the_name_and_not_the_seat(room: Rig, start: Start) -> None:
+    running = start("Head")
+    await room.sleep.begun()
+    mine = room.server.only_member
+    await stopped(running)
+    room.server.members["theirs"] = Member("theirs", "Head", "theirs", "", b"")
+    start("Head")
+    await room.sleep.begun()
+    assert room.server.members[mine.token] is mine
+    assert (len(room.server.members), room.server.calls[-1][1]["name"]) == (2, "Head-2")
+
+
+@pytest.mark.usefixtures("remembering")
+async def test_a_seat_that_is_not_remembered_is_told(
+    room: Rig, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = SeatFiles(tmp_path, room.server.url).open(by_name("Head"))
+    held.write(Remembered(id="head-0", name="Head", token="another's", epoch="first", taken=7))
+    start("Head")
+    await room.sleep.begun()
+    held.close()
+    *_, joined, told = capsys.readouterr().out.splitlines()
+    assert joined.startswith("[CLIENT] Joined as Head (ID: head-1)")
+    assert told.endswith("is in use by another client, so this seat is not remembered.")
 
 
 async def test_the_page_alone_takes_no_seat(capsys: pytest.CaptureFixture[str]) -> None:

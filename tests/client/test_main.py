@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,48 @@ def test_headless_takes_a_seat_serves_its_page_and_leaves_at_sigterm(server: Ser
         client.send_signal(signal.SIGTERM)
         assert client.wait(timeout=10) == 0
     server.wait_for("[LEAVE] User Head")
+
+
+def test_after_kill_9_it_has_its_seat_again_and_prints_what_it_missed_once(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    arguments = ("--server", server.url, "--client-port", "0", "--name", "Kay", "--state-dir", str(tmp_path))
+    with start(*arguments) as client:
+        printed = until(client, "Joined as Kay")
+        say(server, "Lea", "while Kay listens")
+        printed += until(client, "Lea: while Kay listens")
+        client.kill()
+    say(server, "Lea", "while Kay is dead")
+    with start(*arguments) as client:
+        printed += until(client, "Lea: while Kay is dead")
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(timeout=10) == 0
+    assert len([line for line in printed if "while Kay" in line]) == 2
+
+
+def until(client: "subprocess.Popen[str]", words: str) -> list[str]:
+    """Read the lines up to the one that has these words."""
+    assert client.stdout is not None
+    lines: list[str] = []
+    while not lines or words not in lines[-1]:
+        lines.append(client.stdout.readline())
+        assert lines[-1], f"ended without {words!r}: {lines}"
+    return lines
+
+
+def say(server: ServerProcess, name: str, text: str) -> None:
+    """Come, say something, and go."""
+    arguments = ["--server", server.url, "--face", "terminal", "--name", name]
+    done = subprocess.run(
+        [sys.executable, "-m", "client", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        input=f"{text}\n",
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 def test_the_page_alone_takes_no_seat_and_ends_at_ctrl_c(server: ServerProcess) -> None:

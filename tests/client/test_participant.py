@@ -40,6 +40,7 @@ async def test_messages_that_overtake_the_answer_to_register_are_shown_after_it(
     room.server.early = [ring_message(2, "early"), ring_message(3, "too"), ring_message(2, "early")]
     me = room.participant()
     await me.enter("Alice")
+    await asyncio.gather(*room.server.early_posts)
     assert room.listener.all == [ONLINE, "early", "too"]
     assert me.taken == 3
 
@@ -180,6 +181,7 @@ async def test_a_server_with_a_new_log_gets_a_newcomer_that_counts_from_the_star
     assert (await room.listener.told())[0] is RECONNECTING
     await room.sleep.let_pass()
     state, detail = await room.listener.told()
+    await asyncio.gather(*room.server.early_posts)
     assert (state, me.taken) == (ONLINE, 2)
     assert "newcomer" in detail
     assert "new log" in detail

@@ -2,10 +2,12 @@ import asyncio
 import os
 import select
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from client.piped import LONGEST_LINE_BYTES, PipedTerminal, read_lines
+from client.seat_file import SeatFiles
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Rig, rig, ring_message
 
@@ -106,6 +108,15 @@ async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
             stdin.write(b"x" * 1_000)
     assert len(await first) > LONGEST_LINE_BYTES
     await lines.aclose()
+
+
+async def test_run_again_it_is_the_same_participant(room: Rig, stdin: Pipe, tmp_path: Path) -> None:
+    room.seat_files = SeatFiles(tmp_path, room.server.url)
+    stdin.end()
+    for _ in range(2):
+        assert await chat(room, stdin) == 0
+    assert room.server.methods() == ["Register", "Unregister"] * 2
+    assert len(room.server.members) == 1
 
 
 async def test_another_process_with_its_seat_ends_it(

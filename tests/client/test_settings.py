@@ -1,10 +1,11 @@
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from client.__main__ import choose_face
-from client.settings import Face, Settings, command
+from client.settings import NO_STATE, Face, Settings, command, user_state_dir
 
 
 def load(*flags: str, **variables: str) -> tuple[Settings | None, Result]:
@@ -64,6 +65,7 @@ def test_an_empty_variable_counts_as_not_set(row: object) -> None:
         ("CHAT_CALLBACK", ":http"),
         ("CHAT_PAGE_HOSTS", "http://localhost"),
         ("CHAT_PAGE_HOSTS", " , "),
+        ("CHAT_STATE_DIR", "a\nb"),
     ],
 )
 def test_a_bad_value_is_refused_with_a_message_that_names_the_setting(variable: str, value: str) -> None:
@@ -82,6 +84,22 @@ def test_a_bad_join_key_is_not_repeated() -> None:
 def test_callback_and_page_hosts_take_their_forms() -> None:
     settings, _ = load("--callback", ":8085", "--page-hosts", "Chat.Example, [::1]:8081")
     assert settings == Settings(callback=":8085", page_hosts=("chat.example", "[::1]:8081"))
+
+
+def test_seats_are_remembered_in_the_users_own_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    for base, directory in (
+        ("/states", "/states"),
+        ("", "/home/alice/.local/state"),
+        ("x", "/home/alice/.local/state"),
+    ):
+        monkeypatch.setenv("XDG_STATE_HOME", base)
+        assert user_state_dir() == Path(directory, "ringback")
+
+
+def test_remembering_can_be_switched_off() -> None:
+    settings, _ = load("--state-dir", "none", CHAT_STATE_DIR="/state")
+    assert settings == Settings(state_dir=NO_STATE)
 
 
 def test_help_tells_each_setting_with_its_variable_and_its_default() -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,28 @@ def test_what_is_being_typed_is_not_torn(opens: Opens) -> None:
     dora.enters("ght")
     dora.sees_last("You: half a thought", "You:")
     eve.sees_last("Dora: half a thought", "You:")
+
+
+def test_whoever_comes_again_under_the_same_name_reads_what_was_missed(opens: Opens, tmp_path: Path) -> None:
+    here = opens("--name", "Rita")
+    here.sees("You:")
+    away = opens("--state-dir", str(tmp_path))
+    for _ in range(2):
+        away.gets("Enter your name: ")
+        away.enters("Sue")
+        away.gets("You: ")
+        here.enters("while she is here")
+        away.sees("Rita: while she is here")
+        away.enters("exit")
+        assert away.ends() == 0
+        here.sees_last("[SYSTEM] Sue left the chat", "You:")
+        here.enters("while she is away")
+        here.sees_last("You: while she is away", "You:")
+        away = opens("--state-dir", str(tmp_path))
+    away.gets("Enter your name: ")
+    away.enters("sue")
+    away.sees("Rita: while she is away")
+    assert "Rita: while she is here" not in away.written
 
 
 def test_a_name_in_use_is_asked_for_again(opens: Opens) -> None:

@@ -1,6 +1,7 @@
 """A participant without a server: what it is asked is written down, what it answers is set beforehand."""
 
 import asyncio
+from collections.abc import Callable
 
 from client.participant import ConnectionState, Listener, Participant
 from protocol.messages import (
@@ -41,6 +42,23 @@ class FakeParticipant(Participant):
         self.gate.set()
         self.sent: list[tuple[str, str | None]] = []
         self.left = asyncio.Event()
+        self.forgotten = False
+        self.recalled = ""
+        self.remembered: str | None = None
+        self.on_use: Callable[[], None] = lambda: None
+
+    def recall(self, key: str) -> str | None:
+        self.recalled = key
+        return self.remembered
+
+    def resume(self) -> None:
+        assert self.remembered is not None
+        self.on_use()
+        self.id, self.name = f"{self.remembered.lower()}-1", self.remembered
+        self.change(ConnectionState.RECONNECTING)
+
+    def let_go(self) -> None:
+        self.recalled = ""
 
     async def _answer(self) -> None:
         await self.gate.wait()
@@ -52,6 +70,7 @@ class FakeParticipant(Participant):
         self.listener.on_state(state, detail)
 
     async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
+        self.on_use()
         await self._answer()
         self.id, self.name = f"{name.lower()}-1", name
         self.change(ConnectionState.ONLINE)
@@ -93,27 +112,36 @@ class FakeParticipant(Participant):
     async def set_typing(self) -> None:
         self.listener.on_typing(ReceiveTypingParams(sender_id=self.id, sender_name=self.name, room="lobby"))
 
-    async def leave(self) -> None:
+    async def leave(self, *, forget: bool = False) -> None:
+        self.forgotten = forget
         self.change(ConnectionState.LEFT)
         self.left.set()
 
 
 class Participants:
-    """Makes them, and remembers those made; `refusal` and `gate` are given to each new one."""
+    """Makes them, and knows those made; `refusal`, `gate` and the name that is `remembered` are given to each new one.
+
+    Each session makes one to look whether its seat is remembered; `made` has only those that took a seat, or tried to.
+    """
 
     def __init__(self) -> None:
         self.made: list[FakeParticipant] = []
         self.refusal: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.remembered: str | None = None
         self.asked_for = asyncio.Event()
 
     def __call__(self, listener: Listener, join_key: str | None) -> FakeParticipant:
         made = FakeParticipant(listener, join_key)
         made.refusal = self.refusal
         made.gate = self.gate or made.gate
+        made.remembered = self.remembered
+        made.on_use = lambda: self._used(made)
+        return made
+
+    def _used(self, made: FakeParticipant) -> None:
         self.made.append(made)
         self.asked_for.set()
-        return made
 
     @property
     def last(self) -> FakeParticipant:

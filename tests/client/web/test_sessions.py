@@ -5,6 +5,7 @@ import json
 
 from aiohttp import WSMsgType, web
 
+from client.errors import CallRefused
 from client.participant import ConnectionState
 from client.web.page import Page
 from client.web.session import Session
@@ -93,7 +94,7 @@ async def test_a_browser_that_comes_back_too_late_begins_anew(
 
 
 async def test_a_session_without_a_seat_ends_with_its_last_tab(participants: Participants) -> None:
-    sessions = Sessions(lambda: Session(participants, "http://chat.example:9999"))
+    sessions = Sessions(lambda cookie: Session(participants, "http://chat.example:9999", cookie))
     tab = Tab(web.WebSocketResponse(), lambda: None)
     sessions.open("cookie", tab)
     sessions.close("cookie", tab)
@@ -171,3 +172,59 @@ async def test_a_tab_too_many_is_turned_away_in_words(browser: Browser) -> None:
     closed = await (await browser.tab()).socket.receive()
     assert (closed.type, closed.data) == (WSMsgType.CLOSE, 1013)
     assert closed.extra == "This browser has 32 tabs of this page open: close one."
+
+
+async def test_a_browser_whose_seat_is_remembered_has_it_again_without_a_question(
+    browser: Browser, participants: Participants
+) -> None:
+    participants.remembered = "Alice"
+    tab = await browser.tab()
+    session = (await tab.notice())[1]
+    assert (session["state"], session["id"], session["name"]) == ("reconnecting", "alice-1", "Alice")
+    participants.last.change(ConnectionState.ONLINE)
+    assert (await tab.notice())[1]["state"] == "online"
+    assert "in the room already, as Alice" in (await tab.ask("Register", name="Eve"))["error"]["message"]
+
+
+async def test_a_seat_is_remembered_by_the_cookie_and_never_by_the_name(
+    new_browser: NewBrowser, participants: Participants
+) -> None:
+    keys = []
+    for _ in range(2):
+        await (await (await new_browser()).tab()).joined("Alice")
+        keys.append(participants.last.recalled)
+    assert len(set(keys)) == 2
+    assert not [key for key in keys if "alice" in key.lower()]
+
+
+async def test_leaving_forgets_the_seat(browser: Browser, participants: Participants) -> None:
+    tab = await (await browser.tab()).joined()
+    await tab.ask("Unregister")
+    assert participants.last.forgotten
+
+
+async def test_a_browser_that_stays_away_has_its_seat_forgotten(
+    browser: Browser, participants: Participants, clock: Clock
+) -> None:
+    tab = await (await browser.tab()).joined()
+    await tab.socket.close()
+    await clock.fell_asleep()
+    clock.let_time_pass()
+    await asyncio.wait_for(participants.last.left.wait(), 5)
+    assert participants.last.forgotten
+
+
+async def test_a_stop_forgets_no_seat_and_tells_no_tab_that_one_has_left(
+    browser: Browser, running: web.AppRunner, participants: Participants
+) -> None:
+    tab = await (await browser.tab()).joined()
+    stopping = asyncio.create_task(running.cleanup())
+    assert (await tab.socket.receive()).type is WSMsgType.CLOSE
+    await stopping
+    assert (participants.last.state, participants.last.forgotten) == (ConnectionState.LEFT, False)
+
+
+async def test_a_refused_name_leaves_nothing_held(browser: Browser, participants: Participants) -> None:
+    participants.refusal = CallRefused(-32003, "Taken", {"field": "name"})
+    await (await browser.tab()).ask("Register", name="Bob")
+    assert participants.last.recalled == ""

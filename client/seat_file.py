@@ -1,0 +1,195 @@
+"""What a seat must remember through a restart of the client: one small file, which one process holds at a time.
+
+All of it is short work on a local disk, done in the event loop: a file of some 300 bytes is written once for each POST
+of the server, and never forced to the disk. A client that is killed loses nothing by that, and after a power cut the
+server's own cursor, or at worst a newcomer's seat, takes its place.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+try:
+    import fcntl
+except ImportError:  # a platform without it
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT: Final = 1
+MODE: Final = 0o600
+MAX_BYTES: Final = 64 * 1024
+KEPT_SECONDS: Final = 30 * 86_400  # as long as the server, unless told otherwise, keeps those who are away
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sits there, by which token, and the last `seq` that was taken of the log `epoch`."""
+
+    id: str
+    name: str
+    token: str
+    epoch: str
+    taken: int
+
+
+class _Content(msgspec.Struct, kw_only=True):
+    format: int
+    server: str
+    seat: Remembered
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def by_name(name: str) -> str:
+    """Give the key of the seat that somebody takes who goes by `name`; names that the server takes for one are one."""
+    return f"name {unicodedata.normalize('NFKC', name).casefold()}"
+
+
+def by_cookie(cookie: str) -> str:
+    """Give the key of a browser's seat. Not its name: whoever types that must not come by the seat's token."""
+    return f"browser {hashlib.sha256(cookie.encode()).hexdigest()}"
+
+
+class SeatFile:
+    """One seat's file, held (flock) until `close`. What goes wrong raises nothing: see `trouble`."""
+
+    def __init__(self, path: Path, server: str) -> None:
+        """Hold the file and read it, if there is one."""
+        self.remembered: Remembered | None = None
+        self._trouble = ""
+        self._is_failing = False
+        self._path = path
+        self._server = server
+        self._fd: int | None = None
+        self._is_closed = False
+        try:
+            self._fd = _hold(path, os.O_RDWR)
+            self._read(self._fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._give_up(error)
+
+    def trouble(self) -> str:
+        """Give a sentence for a person on what went wrong, once; empty when there is nothing new."""
+        trouble, self._trouble = self._trouble, ""
+        return trouble
+
+    def write(self, seat: Remembered) -> None:
+        """Replace what was remembered, in one step; when that fails, the next one is another try."""
+        if self._is_closed:
+            return
+        body = msgspec.json.encode(_Content(format=FORMAT, server=self._server, seat=seat))
+        try:
+            if self._fd is None:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._fd = _hold(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            fresh = _write_held(self._path.with_suffix(".new"), self._path, body)
+        except FileExistsError as error:  # somebody was quicker
+            self._give_up(error)
+        except OSError as error:
+            if not self._is_failing:
+                self._trouble = f"{self._path} cannot be written ({error.strerror}), so this seat is not remembered."
+            self._is_failing = True
+        else:
+            os.close(self._fd)
+            self._fd, self.remembered, self._is_failing = fresh, seat, False
+
+    def forget(self) -> None:
+        """Remove the file: nobody will come back to this seat."""
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._is_closed = True
+
+    def _read(self, fd: int) -> None:
+        body = os.read(fd, MAX_BYTES)
+        if not body:  # killed before the first `write` had ended
+            return
+        try:
+            if msgspec.json.decode(body, type=_Format).format > FORMAT:
+                self._give_up(None, "was written by a newer version of this client")
+                return
+            content = msgspec.json.decode(body, type=_Content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._trouble = f"{self._path} is damaged, so you come in as somebody new."
+        else:
+            self.remembered = content.seat if content.server == self._server else None
+
+    def _give_up(self, error: OSError | None, why: str = "") -> None:
+        """Leave the file alone: it is another's, or not to be had."""
+        if isinstance(error, BlockingIOError | FileExistsError):
+            why = "is in use by another client"
+        elif error is not None:
+            why = f"cannot be used ({error.strerror})"
+        self.close()
+        self._trouble = f"{self._path} {why}, so this seat is not remembered."
+
+
+class SeatFiles:
+    """The directory of the seats at one server."""
+
+    def __init__(self, directory: Path, server: str) -> None:
+        self._directory = directory
+        self._server = server
+
+    def open(self, key: str) -> SeatFile:
+        """Give the file of the seat `key` (see `by_name`, `by_cookie`); it is made with the first `write`."""
+        readable = re.sub(r"[^a-z0-9]+", "-", key)[:24].strip("-")
+        digest = hashlib.sha256(f"{self._server}\n{key}".encode(errors="surrogatepass")).hexdigest()[:24]
+        return SeatFile(self._directory / f"{readable}-{digest}.json", self._server)
+
+    def sweep(self, now: float) -> None:
+        """Remove what nobody holds and nobody has written for 30 days (`now` in Unix seconds)."""
+        for path in self._directory.glob("*.json"):
+            with contextlib.suppress(OSError):  # not ours to remove, or gone already
+                if path.stat().st_mtime < now - KEPT_SECONDS:
+                    fd = _hold(path, os.O_RDWR)
+                    path.unlink()
+                    os.close(fd)
+
+
+def _hold(path: Path, flags: int) -> int:
+    """Open a file that nobody else holds. Raises `BlockingIOError` when somebody does, and any other `OSError`."""
+    fd = os.open(path, flags, MODE)
+    try:
+        _lock(fd)
+        if os.fstat(fd).st_ino != path.stat().st_ino:  # replaced meanwhile, so that somebody has it
+            raise BlockingIOError
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _write_held(temporary: Path, path: Path, body: bytes) -> int:
+    """Put a new file, held already, in the place of `path`, whose holder is the only one who may call this."""
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, MODE)
+    try:
+        _lock(fd)
+        if os.write(fd, body) != len(body):  # the disk is all but full
+            raise OSError(0, "not all of it could be written")
+        temporary.replace(path)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _lock(fd: int) -> None:
+    if fcntl is None:
+        raise OSError(0, "this platform has no file locks")
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,203 @@
+import os
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from client.seat_file import KEPT_SECONDS, Remembered, SeatFiles, by_cookie, by_name
+
+ALICE = by_name("Alice")
+SERVER = "http://chat.example:9999"
+
+
+def seat(taken: int = 7) -> Remembered:
+    return Remembered(id="alice-1", name="Alice", token="the-token", epoch="e1", taken=taken)
+
+
+@pytest.fixture
+def seats(tmp_path: Path) -> SeatFiles:
+    return SeatFiles(tmp_path / "ringback", SERVER)
+
+
+def only_file(tmp_path: Path) -> Path:
+    (file,) = (tmp_path / "ringback").iterdir()
+    return file
+
+
+def remember(seats: SeatFiles, key: str = ALICE, taken: int = 7) -> None:
+    file = seats.open(key)
+    file.write(seat(taken))
+    file.close()
+
+
+def remembered(seats: SeatFiles, key: str = ALICE) -> Remembered | None:
+    file = seats.open(key)
+    file.close()
+    assert file.trouble() == ""
+    return file.remembered
+
+
+def test_what_was_written_is_read_again(seats: SeatFiles) -> None:
+    assert remembered(seats) is None
+    remember(seats, taken=1)
+    remember(seats, taken=2)
+    assert remembered(seats) == seat(2)
+
+
+def test_nothing_is_made_before_there_is_something_to_remember(seats: SeatFiles, tmp_path: Path) -> None:
+    seats.open(ALICE).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_owner_may_read_it(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    assert stat.S_IMODE(only_file(tmp_path).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "ringback").stat().st_mode) == 0o700
+
+
+def test_every_name_and_server_has_a_file_of_its_own(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    assert remembered(seats, by_name("Bob")) is None
+    assert remembered(seats, by_cookie("Alice")) is None
+    assert remembered(SeatFiles(tmp_path / "ringback", "http://other.example:9999")) is None
+
+
+@pytest.mark.parametrize("name", ["ALICE", "alice", "Ａlice"])
+def test_what_the_server_takes_for_one_name_is_one_seat(seats: SeatFiles, name: str) -> None:
+    remember(seats)
+    assert remembered(seats, by_name(name)) == seat()
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", ".", "x" * 500, "日本", "\ud800", "a\x00b", ""])
+def test_no_name_leads_out_of_the_directory(seats: SeatFiles, tmp_path: Path, name: str) -> None:
+    remember(seats, by_name(name))
+    assert len(only_file(tmp_path).name) < 64
+
+
+def test_the_cookie_of_a_browser_is_not_in_its_files_name(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats, by_cookie("secretcookie"))
+    assert "secret" not in only_file(tmp_path).name
+
+
+def test_a_seat_that_is_held_is_nobody_elses(seats: SeatFiles) -> None:
+    first = seats.open(ALICE)
+    first.write(seat(1))
+    second = seats.open(ALICE)
+    assert second.remembered is None
+    assert "is in use by another client" in second.trouble()
+    second.write(seat(99))
+    first.write(seat(2))
+    first.close()
+    assert remembered(seats) == seat(2)
+
+
+def test_of_two_newcomers_the_first_to_write_has_the_file(seats: SeatFiles) -> None:
+    first, second = seats.open(ALICE), seats.open(ALICE)
+    first.write(seat(1))
+    first.close()
+    second.write(seat(99))
+    assert "is in use by another client" in second.trouble()
+    assert remembered(seats) == seat(1)
+
+
+def test_after_it_is_closed_nothing_is_written(seats: SeatFiles) -> None:
+    file = seats.open(ALICE)
+    file.write(seat(1))
+    file.close()
+    file.write(seat(2))
+    assert remembered(seats) == seat(1)
+
+
+def test_a_seat_that_is_forgotten_leaves_nothing_behind(seats: SeatFiles, tmp_path: Path) -> None:
+    file = seats.open(ALICE)
+    file.write(seat())
+    file.forget()
+    assert list((tmp_path / "ringback").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xff", b"[]", b'{"format": 1}', b"[" * 10_000, b"\x00" * 300])
+def test_a_damaged_file_is_told_and_replaced(seats: SeatFiles, tmp_path: Path, content: bytes) -> None:
+    remember(seats)
+    only_file(tmp_path).write_bytes(content)
+    file = seats.open(ALICE)
+    assert file.remembered is None
+    assert "is damaged, so you come in as somebody new" in file.trouble()
+    file.write(seat(9))
+    file.close()
+    assert remembered(seats) == seat(9)
+
+
+def test_an_empty_file_is_as_none(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    only_file(tmp_path).write_bytes(b"")
+    assert remembered(seats) is None
+
+
+def test_what_a_newer_version_wrote_is_left_alone(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    newer = msgspec.json.encode({"format": 2, "all": "else"})
+    only_file(tmp_path).write_bytes(newer)
+    file = seats.open(ALICE)
+    assert "a newer version" in file.trouble()
+    file.write(seat())
+    file.close()
+    assert only_file(tmp_path).read_bytes() == newer
+
+
+def test_a_file_that_is_none_is_told_and_left_alone(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    file = only_file(tmp_path)
+    file.unlink()
+    file.mkdir()
+    opened = seats.open(ALICE)
+    assert "cannot be used (Is a directory)" in opened.trouble()
+    opened.write(seat())
+    opened.forget()
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_bytes(b"")
+    file = SeatFiles(tmp_path / "in the way" / "ringback", SERVER).open(ALICE)
+    assert "cannot be used (Not a directory)" in file.trouble()
+
+
+def test_a_disk_that_fails_is_told_once_and_tried_again(seats: SeatFiles, tmp_path: Path) -> None:
+    file = seats.open(ALICE)
+    file.write(seat(1))
+    directory = tmp_path / "ringback"
+    aside = directory.rename(tmp_path / "aside")
+    file.write(seat(2))
+    assert "cannot be written (No such file or directory)" in file.trouble()
+    file.write(seat(3))
+    assert file.trouble() == ""
+    aside.rename(directory)
+    file.write(seat(4))
+    file.close()
+    assert remembered(seats) == seat(4)
+
+
+def test_a_write_that_was_broken_off_leaves_what_was_there(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats, taken=1)
+    only_file(tmp_path).with_suffix(".new").write_bytes(b'{"format": 1, "ser')
+    file = seats.open(ALICE)
+    assert (file.remembered, file.trouble()) == (seat(1), "")
+    file.write(seat(2))
+    file.close()
+    assert remembered(seats) == seat(2)
+
+
+def test_what_is_older_than_the_server_keeps_is_swept_out_unless_it_is_held(seats: SeatFiles, tmp_path: Path) -> None:
+    for name in ("old", "held", "young"):
+        remember(seats, by_name(name))
+    held = seats.open(by_name("held"))
+    for file in (tmp_path / "ringback").iterdir():
+        at = 0 if "young" in file.name else -2
+        os.utime(file, (at, at))
+    seats.sweep(now=KEPT_SECONDS - 1)
+    assert {file.name.split("-")[1] for file in (tmp_path / "ringback").iterdir()} == {"held", "young"}
+    held.close()
+
+
+def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
+    SeatFiles(tmp_path / "none", SERVER).sweep(0)
