@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -19,16 +20,16 @@ from tests.processes import Program, start_page, start_server
 class Stack:
     """One server and one page, each a process that a test may end and start again at its address."""
 
-    def __init__(self) -> None:
+    def __init__(self, server_options: Sequence[str] = (), client_options: Sequence[str] = ()) -> None:
         self.programs: list[Program] = []
-        self.server_options: tuple[str, ...] = ()
+        self.server_options = server_options
+        self.client_options = client_options
         self.server_address = ""
         self.page_address = ""
         self._server: Program | None = None
         self._client: Program | None = None
 
-    async def start(self, *server_options: str) -> None:
-        self.server_options = server_options
+    async def start(self) -> None:
         await self.start_server()
         await self.start_client()
 
@@ -37,7 +38,9 @@ class Stack:
         self.programs.append(self._server)
 
     async def start_client(self) -> None:
-        self._client, self.page_address = await start_page(self.server_address, port=_port(self.page_address))
+        self._client, self.page_address = await start_page(
+            self.server_address, *self.client_options, port=_port(self.page_address)
+        )
         self.programs.append(self._client)
 
     async def stop_server(self) -> None:
@@ -45,10 +48,20 @@ class Stack:
             server, self._server = self._server, None
             await server.stop()
 
+    async def kill_server(self) -> None:
+        if self._server is not None:
+            server, self._server = self._server, None
+            await server.kill()
+
     async def stop_client(self) -> None:
         if self._client is not None:
             client, self._client = self._client, None
             await client.stop()
+
+    async def kill_client(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.kill()
 
 
 def _port(address: str) -> int:
@@ -65,6 +78,9 @@ class Person:
         self.status = tab.locator("#status")
         self.banner = tab.locator("#banner")
         self.name = tab.get_by_label("Your name")
+        self.own = tab.locator("#messages .own .text")  # what is said
+        self.waiting = tab.locator("#unsent .waiting .text")
+        self.refused = tab.locator("#unsent .failed .text")
 
     async def join(self, name: str) -> "Person":
         await self.asks_to_join(name)
@@ -104,7 +120,12 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stack() -> AsyncIterator[Stack]:
-    stack = Stack()
+    async with running(Stack()) as stack:
+        yield stack
+
+
+@asynccontextmanager
+async def running(stack: Stack) -> AsyncIterator[Stack]:
     await stack.start()
     yield stack
     await stack.stop_client()

@@ -1,16 +1,12 @@
 """The page in Chromium, before a real client and a real server."""
 
-import asyncio
-import sys
-
-import pexpect
 import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import NewPerson, Stack
 from tests.e2e.script import Script
+from tests.e2e.terminal import Terminal
 from tests.e2e.wire import Wire
-from tests.processes import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -24,31 +20,20 @@ async def test_two_browsers_a_terminal_and_a_script_are_in_one_room(
 ) -> None:
     alice = await (await new_person()).join("Alice")
     bob = await (await new_person()).join("Bob")
-    terminal = await asyncio.to_thread(_terminal, stack.server_address, "Charlie")
+    terminal = await Terminal(stack.server_address).join("Charlie")
     await script.join("Curl")
     await alice.say("from a page")
     await bob.sees("from a page")
-    await asyncio.to_thread(terminal.expect_exact, "Alice: from a page", 15)
-    terminal.sendline("from a terminal")
+    await terminal.sees("Alice: from a page")
+    await terminal.say("from a terminal")
     await script.say("from a script")
     for person in (alice, bob):
         await person.sees("from a terminal")
         await person.sees("from a script")
     await alice.sees_people("Alice", "Bob", "Charlie", "Curl")
-    terminal.sendline("exit")
-    await asyncio.to_thread(terminal.expect, pexpect.EOF, 15)
+    await terminal.leave()
     await bob.sees("Charlie left the chat")
     await bob.sees_people("Bob", "Alice", "Curl")
-    await asyncio.to_thread(terminal.close)
-
-
-def _terminal(server: str, name: str) -> "pexpect.spawn[str]":
-    arguments = ["-m", "client", "--face", "terminal", "--server", server]
-    terminal = pexpect.spawn(sys.executable, arguments, cwd=ROOT, encoding="utf-8", timeout=15)
-    terminal.expect_exact("Enter your name: ")
-    terminal.sendline(name)
-    terminal.expect_exact(f"Welcome, {name}!")
-    return terminal
 
 
 async def test_one_reads_on_entering_what_was_said_before(new_person: NewPerson, script: Script) -> None:
@@ -65,7 +50,7 @@ async def test_an_own_message_is_marked_and_keeps_its_lines(new_person: NewPerso
     await alice.tab.keyboard.press("Shift+Enter")
     await alice.tab.keyboard.type("two")
     await alice.tab.keyboard.press("Enter")
-    own = alice.log.locator(".own:not(.pending)")
+    own = alice.tab.locator("#messages .own")
     await expect(own).to_have_count(1)
     assert await own.locator(".text").inner_text() == "one\ntwo"
     await expect(own.locator(".who")).to_have_text("You")
@@ -124,7 +109,7 @@ async def test_a_reload_keeps_the_seat_and_shows_everything_again(new_person: Ne
     await bob.sees("still here")
     await alice.tab.reload()
     await alice.sees("still here")
-    await expect(alice.log.locator(".own .text")).to_have_text(["still here"])
+    await expect(alice.own).to_have_text(["still here"])
     assert "Alice left the chat" not in await bob.texts()
 
 
@@ -138,7 +123,7 @@ async def test_tabs_of_one_browser_are_one_person(new_person: NewPerson) -> None
     await bob.say("hello, one person")
     for tab in (alice, second):
         await tab.sees("hello, one person")
-        await expect(tab.log.locator(".own:not(.pending) .text")).to_have_text(["from one tab", "from the other"])
+        await expect(tab.own).to_have_text(["from one tab", "from the other"])
     await bob.sees_people("Bob", "Alice")
 
 
@@ -154,40 +139,35 @@ async def test_leave_goes_back_to_the_name_and_one_may_come_again(new_person: Ne
     await bob.sees_people("Bob", "Alice")
 
 
-async def test_when_the_server_is_away_the_page_says_so_keeps_the_draft_and_comes_back(
-    stack: Stack, new_person: NewPerson
-) -> None:
+async def test_a_new_log_is_told_and_gets_what_was_written_meanwhile(stack: Stack, new_person: NewPerson) -> None:
     alice = await (await new_person()).join("Alice")
     await alice.say("before")
     await alice.sees("before")
-    await stack.stop_server()
+    await stack.stop_server()  # its log was in memory
     second = await new_person(beside=alice)  # asks for the history, by which the container notices
     for tab in (alice, second):
         await expect(tab.status).to_have_text("Reconnecting…")
         await expect(tab.banner).to_contain_text("cannot be reached")
-    await alice.say("kept for later")
-    await expect(alice.tab.locator("#draft-error")).to_contain_text("Your text stays here")
-    await expect(alice.draft).to_have_value("kept for later")
+    await alice.say("meanwhile")
+    await expect(alice.waiting).to_have_text(["meanwhile"])
     await stack.start_server()
-    await expect(alice.status).to_have_text("Online")
     await expect(alice.log).to_contain_text("The server has begun a new log.")
-    await alice.tab.keyboard.press("Enter")
-    await expect(alice.log.locator(".own:not(.pending) .text")).to_have_text(["kept for later"])
-    await (await (await new_person()).join("Bob")).sees("kept for later")
+    await expect(alice.own).to_have_text(["meanwhile"])
+    await (await (await new_person()).join("Bob")).sees("meanwhile")
 
 
-async def test_a_message_that_got_lost_is_marked_and_sent_again_once(new_person: NewPerson, script: Script) -> None:
+async def test_a_message_that_got_lost_is_sent_again_by_itself(new_person: NewPerson, script: Script) -> None:
     wire = Wire(swallow_up="SendMessage")
     alice = await (await new_person(wire=wire)).join("Alice")
     await alice.say("lost")
     await expect(alice.log.locator(".pending")).to_contain_text("lost")
+    wire.is_open.clear()
     await wire.cut()
-    await expect(alice.log.locator(".failed")).to_contain_text("Not sent")
+    await expect(alice.waiting).to_have_text(["lost"])
     wire.swallow_up = ""
-    await expect(alice.status).to_have_text("Online")
-    await alice.tab.get_by_role("button", name="Try again").click()
-    await expect(alice.log.locator(".own:not(.failed, .pending) .text")).to_have_text(["lost"])
-    await expect(alice.log.locator(".failed")).to_have_count(0)
+    wire.is_open.set()
+    await expect(alice.own).to_have_text(["lost"])
+    await expect(alice.waiting).to_have_count(0)
     assert (await (await script.join("Curl")).texts()).count("lost") == 1
 
 
@@ -201,19 +181,92 @@ async def test_a_message_whose_answer_got_lost_is_confirmed_by_the_history(
     bob = await (await new_person()).join("Bob")
     await bob.sees("arrived")
     await wire.cut()
-    await expect(alice.log.locator(".own:not(.failed, .pending) .text")).to_have_text(["arrived"])
-    await expect(alice.log.locator(".failed, .pending")).to_have_count(0)
+    await expect(alice.own).to_have_text(["arrived"])
+    await expect(alice.tab.locator("#unsent .message")).to_have_count(0)
     assert (await (await script.join("Curl")).texts()).count("arrived") == 1
+    assert wire.calls("SendMessage") == 1
 
 
-async def test_a_text_that_was_not_sent_can_be_taken_back_and_edited(new_person: NewPerson) -> None:
+async def test_a_message_whose_answer_never_comes_is_sent_again_and_said_once(new_person: NewPerson) -> None:
+    wire = Wire(swallow_down="Message sent successfully")
+    alice = await (await new_person(wire=wire)).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    await alice.tab.clock.install()
+    await alice.say("arrived")
+    await alice.say("next")
+    await bob.sees("arrived")
+    wire.swallow_down = ""
+    await alice.tab.clock.fast_forward(25_000)  # as long as a call is waited for
+    await expect(alice.own).to_have_text(["arrived", "next"])
+    await bob.sees("next")
+    assert await alice.texts() == await bob.texts()
+
+
+async def test_what_the_server_refuses_is_marked_and_holds_up_nothing(new_person: NewPerson) -> None:
+    wire = Wire()
+    wire.refuse["not this one"] = {"code": -32602, "message": "The server does not accept the text: not this one."}
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.say("not this one")
+    await alice.say("but this one")
+    await expect(alice.own).to_have_text(["but this one"])
+    await expect(alice.refused).to_have_text(["not this one"])
+    await expect(alice.log.locator(".trouble")).to_contain_text("does not accept the text")
+    wire.refuse.clear()
+    await alice.tab.get_by_role("button", name="Try again").click()
+    await expect(alice.own).to_have_text(["but this one", "not this one"])
+    await expect(alice.refused).to_have_count(0)
+
+
+async def test_what_cannot_be_stored_now_waits_before_what_was_written_after_it(new_person: NewPerson) -> None:
+    wire = Wire()
+    wire.refuse["first"] = {"code": -32010, "message": "The server could not store it. Try again later."}
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.say("first")
+    await alice.say("second")
+    await expect(alice.waiting).to_have_text(["first", "second"])
+    await expect(alice.log).to_contain_text("the server cannot store it now")
+    wire.refuse.clear()
+    await expect(alice.own).to_have_text(["first", "second"])
+
+
+async def test_a_rate_limit_is_waited_out(new_person: NewPerson) -> None:
+    wire = Wire()
+    wire.refuse["SendMessage"] = {"code": -32006, "message": "Too much.", "data": {"retry_after_ms": 30_000}}
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.tab.clock.install()
+    await alice.say("hasty")
+    await expect(alice.waiting).to_have_text(["hasty"])
+    await alice.say("hastier")
+    await alice.tab.clock.fast_forward(25_000)
+    await expect(alice.waiting).to_have_text(["hasty", "hastier"])
+    assert wire.calls("SendMessage") == 1
+    wire.refuse.clear()
+    await alice.tab.clock.fast_forward(5_000)
+    await expect(alice.own).to_have_text(["hasty", "hastier"])
+
+
+async def test_half_a_character_holds_up_nothing(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.draft.evaluate("draft => { draft.value = 'half: ' + String.fromCharCode(0xd83d); }")
+    await alice.draft.press("Enter")
+    await alice.say("whole")
+    await expect(alice.own).to_have_text(["half: \ufffd", "whole"])
+
+
+async def test_a_text_that_waits_can_be_taken_back_and_edited(new_person: NewPerson, script: Script) -> None:
     wire = Wire(swallow_up="SendMessage")
     alice = await (await new_person(wire=wire)).join("Alice")
     await alice.say("with a tpyo")
+    wire.is_open.clear()
     await wire.cut()
     await alice.tab.get_by_role("button", name="Edit").click()
     await expect(alice.draft).to_have_value("with a tpyo")
-    await expect(alice.log.locator(".failed")).to_have_count(0)
+    await expect(alice.waiting).to_have_count(0)
+    await alice.say("with a typo")
+    wire.swallow_up = ""
+    wire.is_open.set()
+    await expect(alice.own).to_have_text(["with a typo"])
+    assert "with a tpyo" not in await (await script.join("Curl")).texts()
 
 
 async def test_after_a_broken_connection_nothing_is_missing_and_nothing_twice(
@@ -283,13 +336,31 @@ async def test_one_who_reads_further_up_is_not_moved_and_told_of_what_is_new(
     await expect(alice.log.get_by_text("the newest")).to_be_in_viewport()
 
 
+async def test_one_who_reads_further_up_is_not_moved_when_what_waited_is_sent(
+    new_person: NewPerson, script: Script
+) -> None:
+    await script.join("Curl")
+    for number in range(60):
+        await script.say(f"number {number}")
+    wire = Wire()
+    wire.refuse["SendMessage"] = {"code": -32010, "message": "Not stored"}
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.sees("number 59")
+    await alice.say("waits")
+    await expect(alice.waiting).to_be_in_viewport()
+    await alice.log.evaluate("log => { log.scrollTop = 200; }")
+    wire.refuse.clear()
+    await expect(alice.own).to_have_text(["waits"])
+    assert await alice.log.evaluate("log => log.scrollTop") == 200
+
+
 async def test_a_text_too_long_is_told_before_it_is_sent(new_person: NewPerson) -> None:
     alice = await (await new_person()).join("Alice")
     await alice.say("ü" * 4100)
     await expect(alice.tab.locator("#draft-error")).to_contain_text("Too long by 4")
     await expect(alice.draft).to_have_value("ü" * 4100)
     await alice.say("😀" * 4096)  # two UTF-16 units each, one character
-    await expect(alice.log.locator(".own:not(.pending)")).to_have_count(1)
+    await expect(alice.own).to_have_count(1)
 
 
 @pytest.mark.parametrize("width", [320, 390])
@@ -298,7 +369,7 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(new_person: N
     assert await alice.tab.evaluate(PAGE_WIDTH) <= width
     await alice.join("A name of thirty two characters.")
     await alice.say("x" * 300)
-    await expect(alice.log.locator(".own:not(.pending)")).to_have_count(1)
+    await expect(alice.own).to_have_count(1)
     assert await alice.tab.evaluate(PAGE_WIDTH) <= width
     assert await alice.log.evaluate("log => log.scrollWidth - log.clientWidth") <= 0
     people = alice.tab.get_by_role("button", name="1 person")

@@ -1,16 +1,24 @@
 """What lies between page and container, for a test to break."""
 
 import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from playwright.async_api import Page, WebSocketRoute
 
 
 class Wire:
-    """Passes frames on, but those that hold the words to be swallowed; `cut` breaks it, `is_open` lets it be mended."""
+    """Passes frames on, but those that hold the words to be swallowed; `cut` breaks it, `is_open` lets it be mended.
+
+    `refuse`: words -> the JSON-RPC error that answers the page's calls which hold them, in the container's stead.
+    """
 
     def __init__(self, swallow_up: str = "", swallow_down: str = "") -> None:
         self.swallow_up = swallow_up
         self.swallow_down = swallow_down
+        self.refuse: dict[str, Mapping[str, Any]] = {}
+        self._calls: list[str] = []
         self.is_open = asyncio.Event()
         self.is_open.set()
         self._routes: list[WebSocketRoute] = []
@@ -21,12 +29,24 @@ class Wire:
     async def cut(self) -> None:
         await self._routes[-1].close(code=1001, reason="")
 
+    def calls(self, method: str) -> int:
+        """Tell how often the page has called a method, whatever became of it."""
+        return sum(f'"method":"{method}"' in call for call in self._calls)
+
     async def _connect(self, page: WebSocketRoute) -> None:
         await self.is_open.wait()
         self._routes.append(page)
         container = page.connect_to_server()
-        page.on_message(lambda frame: _pass(frame, container, self.swallow_up))
+        page.on_message(lambda frame: self._up(frame, page, container))
         container.on_message(lambda frame: _pass(frame, page, self.swallow_down))
+
+    def _up(self, frame: str | bytes, page: WebSocketRoute, container: WebSocketRoute) -> None:
+        self._calls.append(str(frame))
+        for words, error in self.refuse.items():
+            if words in str(frame):
+                page.send(json.dumps({"jsonrpc": "2.0", "id": json.loads(frame)["id"], "error": error}))
+                return
+        _pass(frame, container, self.swallow_up)
 
 
 def _pass(frame: str | bytes, to: WebSocketRoute, swallowed: str) -> None:

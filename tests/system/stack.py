@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,15 +62,20 @@ class Log:
 
 
 class Seat:
-    """A participant that only sends, as a script with curl would."""
+    """A participant that only sends and reads, as a script with curl would."""
 
-    def __init__(self, address: str, name: str) -> None:
+    def __init__(self, address: Callable[[], str], name: str) -> None:
+        """`address` gives the host and port at which the server is reached now."""
         self._address = address
         self._registration = self._call("Register", {"name": name})
 
     def send(self, text: str) -> None:
         """Say something to everybody else."""
         self._call("SendMessage", {"user_id": self._registration["id"], "text": text})
+
+    def texts(self) -> list[str]:
+        """Read the newest 50 texts."""
+        return [message["text"] for message in self._call("GetHistory", {})["messages"]]
 
     def close(self) -> None:
         """Leave."""
@@ -81,7 +86,7 @@ class Seat:
         if method != "Register":
             headers["Authorization"] = f"Bearer {self._registration['token']}"
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        request = urllib.request.Request(f"http://{self._address}/rpc", body, headers)
+        request = urllib.request.Request(f"http://{self._address()}/rpc", body, headers)
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)["result"]
 
@@ -104,9 +109,21 @@ class Stack:
 
     def up(self) -> None:
         """Build, start, and wait until each client has taken its seat."""
-        self._run("up", "--build", "--detach", "--scale", f"client={len(CLIENTS)}")
+        self.start("--build")
         with self.log("client", since=self.begun) as log:
             log.await_from_each(self.clients, r"\[CLIENT\] Joined as .*")
+
+    def start(self, *options: str) -> None:
+        """Start what does not run, and wait until the server is ready."""
+        self._run("up", *options, "--detach", "--scale", f"client={len(CLIENTS)}")
+
+    def restart(self, service: str) -> None:
+        """Stop and start the containers of a service."""
+        self._run("restart", service)
+
+    def kill_server(self) -> None:
+        """End the server as a crash would."""
+        self._run("kill", "--signal", "KILL", "server")
 
     def down(self) -> None:
         """Leave nothing behind."""
@@ -131,6 +148,10 @@ class Stack:
         """Give the name under which a client container sits in the room."""
         return f"client-{self._docker('inspect', '--format', '{{.Config.Hostname}}', f'{self._project}-{container}')}"
 
+    def printed(self, container: str) -> list[str]:
+        """Give the lines that a container has printed until now, from its first start on."""
+        return self._docker("logs", f"{self._project}-{container}").splitlines()
+
     def page(self, index: int) -> str:
         """Give the address of a client's page."""
         return f"http://{self._run('port', '--index', str(index), 'client', '8080')}/"
@@ -146,7 +167,7 @@ class Stack:
     @contextmanager
     def seat(self, name: str) -> Iterator[Seat]:
         """Sit in the room for a while."""
-        with closing(Seat(self._run("port", "server", "9999"), name)) as seat:
+        with closing(Seat(lambda: self._run("port", "server", "9999"), name)) as seat:
             yield seat
 
     @contextmanager

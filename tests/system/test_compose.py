@@ -1,5 +1,6 @@
 import re
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pexpect
 import pytest
@@ -54,6 +55,46 @@ def test_the_others_see_a_killed_client_leave(own_stack: Stack) -> None:
         own_stack.kill(killed)
         curl.send("Is everybody here?")  # it is not heard there; without it the server would ask after 15 s
         log.await_from_each(others, rf"\[SYSTEM\] {name} left the chat \(unreachable\)")
+
+
+def test_a_killed_server_loses_nothing_and_everybody_carries_on(own_stack: Stack) -> None:
+    with own_stack.log("client") as log, own_stack.seat("Curl") as curl, own_stack.terminal() as terminal:
+        terminal.expect_exact("Enter your name: ")
+        terminal.sendline("Dora")
+        terminal.expect("Welcome, Dora!")
+        curl.send("Before the crash")
+        log.await_from_each(own_stack.clients, "Curl: Before the crash")
+        own_stack.kill_server()
+        terminal.sendline("During the crash, one")
+        terminal.expect("cannot be reached")
+        terminal.sendline("During the crash, two")
+        own_stack.start()
+        terminal.expect_exact("Connected again.")
+        log.await_from_each(own_stack.clients, "Dora: During the crash, two")
+        curl.send("After the crash")  # with the token that it has
+        log.await_from_each(own_stack.clients, "Curl: After the crash")
+    said = ["Curl: Before the crash", "Dora: During the crash, one", "Dora: During the crash, two"]
+    for client in own_stack.clients:
+        printed = own_stack.printed(client)
+        assert [line for line in printed if "the crash" in line] == [*said, "Curl: After the crash"]
+        assert printed.count("[SYSTEM] Curl joined the chat") == 1
+
+
+def test_restarted_clients_miss_nothing_and_show_nothing_twice(own_stack: Stack) -> None:
+    said: list[str] = []
+    with own_stack.seat("Curl") as curl, ThreadPoolExecutor() as pool:
+        restarting = pool.submit(own_stack.restart, "client")
+        while wait([restarting], timeout=0.2).not_done:
+            said.append(f"Number {len(said)}")
+            curl.send(said[-1])
+        restarting.result()
+        with own_stack.log("client") as log:  # not before: it would end with the containers
+            curl.send("Is everybody back?")
+            log.await_from_each(own_stack.clients, r"Curl: Is everybody back\?")
+    for client in own_stack.clients:
+        printed = own_stack.printed(client)
+        assert [line for line in printed if "Number" in line] == [f"Curl: {text}" for text in said]
+        assert len({line for line in printed if "Joined as" in line}) == 1  # the same name and id
 
 
 def test_stop_ends_every_container_with_exit_code_0_after_the_clients_have_left(own_stack: Stack) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.system.stack import Seat
+
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "run.py"
 
 
@@ -21,10 +23,11 @@ def ports() -> tuple[int, int]:
 
 
 @contextmanager
-def run(ports: tuple[int, int]) -> Iterator["pexpect.spawn[str]"]:
+def run(ports: tuple[int, int], store: str = "memory:") -> Iterator["pexpect.spawn[str]"]:
     """Do what `make run` does, in a terminal."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
-    environment = mine | {"CHAT_PORT": str(ports[0]), "CHAT_CLIENT_PORT": str(ports[1])}
+    addresses = {"CHAT_PORT": str(ports[0]), "CHAT_CLIENT_PORT": str(ports[1])}
+    environment = mine | addresses | {"CHAT_STORE": store, "CHAT_STATE_DIR": "none"}
     running = pexpect.spawn(sys.executable, [str(SCRIPT)], env=environment, encoding="utf-8", timeout=30)
     try:
         yield running
@@ -44,6 +47,17 @@ def test_the_address_that_is_printed_is_that_of_the_page(ports: tuple[int, int])
         running.expect(rf"Chat in a browser: (http://localhost:{ports[1]})")
         with urllib.request.urlopen(str(running.match[1]), timeout=10) as response:
             assert response.status == 200
+
+
+def test_what_was_said_is_there_after_a_restart(ports: tuple[int, int], tmp_path: Path) -> None:
+    server, store = f"127.0.0.1:{ports[0]}", f"sqlite:{tmp_path}/chat.db"
+    with run(ports, store) as running:
+        running.expect("Chat server: ")
+        curl = Seat(lambda: server, "Curl")
+        curl.send("Remember me!")
+    with run(ports, store) as running:
+        running.expect("Chat server: ")
+        assert "Remember me!" in curl.texts()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)

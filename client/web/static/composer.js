@@ -1,9 +1,10 @@
-// The box to write in. A draft leaves it only when it is on its way.
+// The box to write in. What it lets go is sent, be it later.
 
 import { byId } from "./dom.js";
 
 const MAX_CHARS = 4096;
 const TELL_FROM = 3800; // characters: from here on the count is shown
+const MAX_UNSENT = 100;
 
 export function showComposer(store, onSend) {
   const [form, draft, error, hint] = ["composer", "draft", "draft-error", "draft-hint"].map(byId);
@@ -22,10 +23,6 @@ export function showComposer(store, onSend) {
     grow();
   });
 
-  store.addEventListener("standing", () => {
-    if (store.connected && store.session.state === "online") error.textContent = "";
-  });
-
   draft.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return; // isComposing: Enter picks a word (IME)
     event.preventDefault();
@@ -35,7 +32,7 @@ export function showComposer(store, onSend) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     draft.focus();
-    const text = draft.value.replace(/^\n+|\s+$/g, "");
+    const text = wellFormed(draft.value).replace(/^\n+|\s+$/g, "");
     if (!text) return;
     error.textContent = problem(store, count(text));
     if (error.textContent) return;
@@ -55,7 +52,11 @@ export function showComposer(store, onSend) {
 
 function problem(store, chars) {
   if (chars > MAX_CHARS) return `Too long by ${chars - MAX_CHARS}: a message has at most ${MAX_CHARS} characters.`;
-  if (!store.connected) return "Not sent: this page cannot reach its container. Your text stays here.";
-  if (store.session.state !== "online") return "Not sent: the chat server is away. Your text stays here.";
+  if (store.unsent.size >= MAX_UNSENT) return `Not sent: ${MAX_UNSENT} messages wait already. Your text stays here.`;
   return "";
+}
+
+// Half a surrogate pair is no text that anybody takes: it would wait for ever, and all that follows behind it.
+function wellFormed(text) {
+  return new TextDecoder().decode(new TextEncoder().encode(text));
 }

@@ -40,7 +40,7 @@ export function showJoin(store, rpc) {
     if (session.name) lastName = session.name;
     if (!name.value && lastName) name.value = lastName;
     byId("join-server").textContent = session.server ? `Chat server: ${session.server}` : "";
-    say(byId("join-note"), store.downWords || partingWords(session, lastName));
+    say(byId("join-note"), store.downWords || partingWords(store, lastName));
   });
 }
 
@@ -49,9 +49,12 @@ function joinWords(refused, key) {
   return key ? "That is not the join key." : "This chat asks for a join key.";
 }
 
-function partingWords(session, lastName) {
-  if (session.state === "left") return "You have left the room.";
-  if (session.state === "replaced") return session.detail;
-  if (lastName) return "Your seat is gone: this page was closed or asleep for too long, or its container was started anew.";
-  return "";
+function partingWords({ session, dropped, nextToSend }, lastName) {
+  const words = [];
+  if (session.state === "left") words.push("You have left the room.");
+  else if (session.state === "replaced") words.push(session.detail);
+  else if (lastName) words.push("Your seat is gone: this page was closed or asleep for too long, or its container was started anew.");
+  if (session.state === "left" && dropped) words.push(`What still waited to be sent is dropped (${dropped}).`);
+  if (nextToSend) words.push("What you wrote meanwhile is sent when you are back.");
+  return words.join(" ");
 }

@@ -55,10 +55,14 @@ export function showMessages(store, { onAgain, onEdit, onEarlier }) {
     toTheEnd();
   });
 
-  store.addEventListener("unsent", () => {
-    unsent.replaceChildren(...[...store.unsent.values()].map((message) => drawUnsent(message, onAgain, onEdit)));
-    toTheEnd();
-  });
+  const drawAllUnsent = () => {
+    const isMore = store.unsent.size > unsent.childElementCount;
+    const words = store.isOnline ? store.heldUp : "Waiting for the server";
+    unsent.replaceChildren(...[...store.unsent.values()].map((message) => drawUnsent(message, words, onAgain, onEdit)));
+    if (isMore || pinned) toTheEnd();
+  };
+  store.addEventListener("unsent", drawAllUnsent);
+  store.addEventListener("standing", drawAllUnsent);
 
   // While the history comes in, a screen reader keeps quiet.
   store.addEventListener("busy", ({ detail: isBusy }) => log.setAttribute("aria-busy", String(isBusy)));
@@ -93,17 +97,20 @@ function drawMessage(message, isMine) {
   return node;
 }
 
-function drawUnsent({ client_msg_id, text, reason }, onAgain, onEdit) {
-  const node = element("div", `message own ${reason ? "failed" : "pending"}`);
-  const head = element("div", "head", reason ? "Not sent" : "Sending…");
+// With a reason it was refused; else it waits, if there are words why, or is on its way.
+function drawUnsent({ client_msg_id, text, reason }, waiting, onAgain, onEdit) {
+  const node = element("div", `message own ${reason ? "failed" : waiting ? "waiting" : "pending"}`);
+  const head = element("div", "head", reason ? "Not sent" : waiting || "Sending…");
   const body = element("div", "text", text);
   body.dir = "auto";
-  node.append(head, body);
+  const edit = button("plain", "Edit", () => onEdit(client_msg_id));
+  node.append(head);
   if (reason) {
     const trouble = element("div", "trouble", reason);
-    trouble.append(button("plain", "Try again", () => onAgain(client_msg_id)));
-    trouble.append(button("plain", "Edit", () => onEdit(client_msg_id)));
-    node.append(trouble);
+    trouble.append(button("plain", "Try again", () => onAgain(client_msg_id)), edit);
+    node.append(body, trouble);
+  } else {
+    node.append(...(waiting ? [edit, body] : [body]));
   }
   return node;
 }

@@ -6,8 +6,11 @@ const CONNECT_TIMEOUT = 8000;
 const CALL_TIMEOUT = 25_000; // above what the container waits for its server
 
 export const UNREACHABLE = -32000; // the container cannot reach the chat server
+export const UNAUTHORIZED = -32001;
 export const AWAY = -32002;
+export const RATE_LIMITED = -32006;
 export const JOIN_KEY_WRONG = -32008;
+export const NOT_STORED = -32010;
 export const NO_ANSWER = 0; // of this page's own: whether the call was carried out is not known
 
 export class RpcError extends Error {

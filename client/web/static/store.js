@@ -8,7 +8,9 @@ export class Store extends EventTarget {
   downWords = ""; // why not, in words
   session = { state: "new", detail: "", id: null, name: null, server: "", join_key_needed: false };
   messages = []; // by seq
-  unsent = new Map(); // client_msg_id -> {client_msg_id, text, reason, since}; reason is "" while it is on its way
+  unsent = new Map(); // client_msg_id -> {client_msg_id, text, reason}, as typed; reason: why it was refused
+  heldUp = ""; // why what is not refused has to wait, in words
+  dropped = 0; // how many were still unsent when this browser left the room
   members = new Map(); // id -> name
   memberCount = 0;
   epoch = null;
@@ -16,8 +18,22 @@ export class Store extends EventTarget {
   known = null; // every message up to this seq has been taken; null before the first history
   #caughtUp = false;
   #newestPushed = 0;
+  #inDoubt = Infinity; // above this seq there may be a message of one's own whose answer got lost
   #membersSeq = 0;
   #ownIds = new Set(); // a seat lost and taken anew has another id
+
+  get isOnline() {
+    return this.connected && this.session.state === "online";
+  }
+
+  // The history comes first: what is stored already, its answer lost, is found there and need not be sent again.
+  get canSend() {
+    return this.isOnline && this.#caughtUp;
+  }
+
+  get nextToSend() {
+    return [...this.unsent.values()].find(({ reason }) => !reason);
+  }
 
   setConnected(connected, reason) {
     this.connected = connected;
@@ -32,7 +48,7 @@ export class Store extends EventTarget {
     this.#caughtUp = false; // a new seat begins at the newest message: what lies between comes with the history
     if (session.id) this.#ownIds.add(session.id);
     if (seatBefore && !session.id) this.clear("");
-    if (session.state === "left") this.unsent.clear();
+    if (session.state === "left") this.#dropUnsent();
     this.#emit("standing");
   }
 
@@ -55,22 +71,22 @@ export class Store extends EventTarget {
     while (at > 0 && this.messages[at - 1].seq > message.seq) at -= 1;
     if (at > 0 && this.messages[at - 1].seq === message.seq) return false;
     this.messages.splice(at, 0, message);
-    if (this.isMine(message) && this.unsent.delete(message.client_msg_id)) {
-      this.#emit("unsent", message.client_msg_id);
-    }
+    if (this.unsent.delete(message.client_msg_id)) this.#emit("unsent");
     this.#emit("message", { message, next: this.messages[at + 1] });
     return true;
   }
 
-  // From where on the history is to be read again: a message whose answer got lost stands above what it followed.
+  // From where on the history is to be read again.
   get behind() {
-    if (this.known === null) return null;
-    return Math.min(this.known, ...[...this.unsent.values()].map(({ since }) => since));
+    return this.known === null ? null : Math.min(this.known, this.#inDoubt);
   }
 
+  // Whatever was stored up to seq has been added.
   caughtUp(seq) {
     this.known = Math.max(seq, this.#newestPushed);
+    this.#inDoubt = Math.max(this.#inDoubt, seq);
     this.#caughtUp = true;
+    this.#emit("caughtup");
   }
 
   setBusy(isBusy) {
@@ -100,16 +116,31 @@ export class Store extends EventTarget {
   }
 
   setUnsent(client_msg_id, text, reason) {
-    const since = this.unsent.get(client_msg_id)?.since ?? this.known ?? 0;
-    this.unsent.set(client_msg_id, { client_msg_id, text, reason, since });
-    this.#emit("unsent", client_msg_id);
+    this.unsent.set(client_msg_id, { client_msg_id, text, reason });
+    this.#emit("unsent");
+  }
+
+  setInDoubt(isInDoubt) {
+    this.#inDoubt = isInDoubt ? Math.min(this.#inDoubt, this.known) : Infinity;
+  }
+
+  setHeldUp(words) {
+    if (words === this.heldUp) return;
+    this.heldUp = words;
+    this.#emit("unsent");
+  }
+
+  #dropUnsent() {
+    this.dropped = this.unsent.size;
+    this.unsent.clear();
+    this.#emit("unsent");
   }
 
   // Give up an unsent message, and give its text.
   takeBack(client_msg_id) {
     const { text } = this.unsent.get(client_msg_id);
     this.unsent.delete(client_msg_id);
-    this.#emit("unsent", client_msg_id);
+    this.#emit("unsent");
     return text;
   }
 

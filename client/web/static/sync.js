@@ -45,7 +45,7 @@ export class Sync {
   // Without a connection or a seat there is nothing to try: coming back begins anew by itself.
   #tryLater() {
     setTimeout(() => {
-      if (this.#store.connected && this.#store.session.state === "online") this.run();
+      if (this.#store.isOnline) this.run();
     }, RETRY);
   }
 
