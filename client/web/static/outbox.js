@@ -53,9 +53,12 @@ export class Outbox {
   async #run() {
     if (this.#isSending) return;
     this.#isSending = true;
-    let next;
-    while (!this.#retry && this.#store.canSend && (next = this.#store.nextToSend)) await this.#try(next);
-    this.#isSending = false;
+    try {
+      let next;
+      while (!this.#retry && this.#store.canSend && (next = this.#store.nextToSend)) await this.#try(next);
+    } finally {
+      this.#isSending = false;
+    }
   }
 
   // Every try has the same client_msg_id: if an earlier one did arrive, the message is not said twice.
