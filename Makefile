@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
 
-.PHONY: help install run test check lock clean
+.PHONY: help install run test crash check lock clean
 
 help: ## Tell what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ run: $(VENV)/run ## Start a server and a client with its web page; Ctrl-C stops 
 
 test: $(VENV)/dev ## Run the tests; ARGS="-k name" picks some
 	$(BIN)/pytest $(ARGS)
+
+crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing is lost; ROUNDS=200 SEED=7
+	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/dev ## Lint, check the format and the types
 	$(BIN)/ruff check .
