@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from server.message_log.base import StoreUnusable
 from server.message_log.store_file import MIGRATIONS, StoreFile, back_up, migrate, open_store
+
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -199,6 +203,49 @@ def test_what_cannot_be_used_is_refused_and_left_as_it_is(
 def test_where_no_file_can_be_made_it_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert refusal(tmp_path / "file" / "chat.db").endswith("/file: File exists")
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can look into, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def refusal_for_anybody(path: Path) -> str:
+    """Try to open as a user without special rights; gives the sentence."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.getuid() == 0:
+            os.setuid(NOBODY)
+        try:
+            make(path)
+        except StoreUnusable as problem:
+            os.write(writing, str(problem).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading, "rb") as said:
+        return said.read().decode()
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000])
+def test_a_file_that_may_not_be_written_is_said(public: Path, mode: int) -> None:
+    path = public / "chat.db"
+    make(path)
+    if os.getuid() == 0:
+        for one in (public, path, path.with_name("chat.db-lock")):
+            os.chown(one, NOBODY, NOBODY)
+    path.with_name("chat.db-lock").chmod(mode)
+    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied"
+
+
+def test_a_directory_that_may_not_be_written_is_said(public: Path) -> None:
+    public.chmod(0o555)
+    path = public / "chat.db"
+    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied"
 
 
 def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
