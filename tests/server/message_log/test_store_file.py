@@ -12,7 +12,6 @@ import pytest
 from server.message_log.base import StoreUnusable
 from server.message_log.store_file import MIGRATIONS, StoreFile, back_up, migrate, open_store
 
-
 NOBODY = 65534
 
 
