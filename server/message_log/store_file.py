@@ -143,7 +143,8 @@ def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str) -> None:
     if logs != 1:
         raise StoreUnusable(_damaged(path, "it does not say which log it is"))
     db.execute("PRAGMA journal_mode = WAL")
-    db.executescript("BEGIN IMMEDIATE; ROLLBACK")  # fails where nothing can be written
+    # Fails where nothing may be written. (Where there is no room it does not: reading goes on.)
+    db.executescript("BEGIN IMMEDIATE; UPDATE log SET oldest = oldest; ROLLBACK")
 
 
 def _create(path: Path, epoch: str) -> None:

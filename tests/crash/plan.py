@@ -83,7 +83,7 @@ def _round(draw: random.Random) -> Round:
     return Round(
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         kill_at=kill_at,
-        aim=draw.choice(list(Aim)),
+        aim=draw.choice((Aim.ANY, Aim.ANSWER, Aim.RUSH, Aim.RUSH)),
         rush=draw.uniform(0.0, 0.03),
         terminate_at=draw.uniform(*SHORT_ROUND) if draw.random() < TERMINATIONS else None,
         start_kills=tuple(draw.uniform(0.0, 0.6) for _ in range(draw.choice((0, 0, 0, 0, 0, 1, 2)))),

@@ -241,6 +241,16 @@ def test_a_file_that_may_not_be_written_is_said(public: Path, mode: int) -> None
     assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a file that is somebody else's")
+def test_a_file_of_somebody_else_that_may_only_be_read_is_said(public: Path) -> None:
+    path = public / "chat.db"
+    make(path)
+    path.chmod(0o444)
+    for one in (public, path.with_name("chat.db-lock")):
+        os.chown(one, NOBODY, NOBODY)
+    assert refusal_for_anybody(path) == f"cannot use {path}: attempt to write a readonly database"
+
+
 def test_a_directory_that_may_not_be_written_is_said(public: Path) -> None:
     public.chmod(0o555)
     path = public / "chat.db"
