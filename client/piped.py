@@ -75,13 +75,16 @@ class PipedTerminal:
         _complain(sentence)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it."""
+        """Show it. Raises `BrokenPipeError` when nobody reads any more: then it was not taken, and comes next time."""
+        if self._over.is_set():
+            raise BrokenPipeError
         try:
             sys.stdout.write(line_of(message) + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:  # as of `… | head`: nobody reads on
+        except BrokenPipeError:  # as of `… | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
             self._over.set()
+            raise
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Say nothing: it is no line of the chat."""

@@ -99,7 +99,7 @@ class SeatFile:
             self._is_failing = True
         else:
             os.close(self._fd)
-            self._fd, self.remembered, self._is_failing = fresh, seat, False
+            self._fd, self._is_failing = fresh, False
 
     def forget(self) -> None:
         """Remove the file: nobody will come back to this seat."""
@@ -154,12 +154,17 @@ class SeatFiles:
 
     def sweep(self, now: float) -> None:
         """Remove what nobody holds and nobody has written for 30 days (`now` in Unix seconds)."""
-        for path in self._directory.glob("*.json"):
-            with contextlib.suppress(OSError):  # not ours to remove, or gone already
-                if path.stat().st_mtime < now - KEPT_SECONDS:
-                    fd = _hold(path, os.O_RDWR)
-                    path.unlink()
-                    os.close(fd)
+        with contextlib.suppress(OSError):  # a directory that cannot be read is told of when a seat is to be remembered
+            for path in self._directory.glob("*.json"):
+                _remove_old(path, now - KEPT_SECONDS)
+
+
+def _remove_old(path: Path, then: float) -> None:
+    with contextlib.suppress(OSError):  # not ours to remove, or gone already
+        if path.stat().st_mtime < then:
+            fd = _hold(path, os.O_RDWR)
+            path.unlink()
+            os.close(fd)
 
 
 def _hold(path: Path, flags: int) -> int:

@@ -32,7 +32,6 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clo
     never = asyncio.Event()
     problem = ""
     while True:
-        await clock.wait(never, clock.monotonic() + seconds)
         try:
             await work()
             problem = ""
@@ -43,3 +42,4 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clo
         except Exception:
             # A mistake of ours in one round must not end all rounds, nor go by unseen.
             journal.server.exception("Housekeeping stumbled")
+        await clock.wait(never, clock.monotonic() + seconds)

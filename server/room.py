@@ -45,7 +45,11 @@ class Standing:
 
 
 class Room:
-    """One room over one log. Methods that change a member take turns for that member."""
+    """One room over one log. Methods that change a member take turns for that member.
+
+    That calls of the log return in the order in which they took effect is relied on here: what the log has last is what
+    the members and their standings are set to last.
+    """
 
     def __init__(
         self, log: MessageLog, callbacks: Callbacks, clock: Clock, *, evict_after: float, log_texts: bool = True
@@ -61,6 +65,7 @@ class Room:
         self._standings: dict[str, Standing] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reachability = Reachability()
+        self._trouble = ""  # why nothing could be stored last; empty when it could
 
     def __repr__(self) -> str:
         return f"<Room {self.members!r} deliveries={len(self.deliveries)} newest={self.log.newest}>"
@@ -78,14 +83,16 @@ class Room:
             self._ring_again(member)
 
     async def close(self) -> None:
-        """Let every POST in flight finish, and save how far everybody is. Nobody is told "left"."""
+        """Let every POST in flight finish. Nobody is told "left"."""
         await asyncio.gather(*(delivery.finish() for delivery in self.deliveries.values()))
-        await self._save_last_cursors()
 
     async def abandon(self) -> None:
-        """Drop what is in flight, when there was no time to finish, and save how far everybody is."""
+        """Drop what is still in flight, and save how far everybody is."""
         await asyncio.gather(*(delivery.cut() for delivery in self.deliveries.values()))
-        await self._save_last_cursors()
+        try:
+            await self.save_cursors()
+        except LogError as error:
+            journal.server.warning("Not saved how far everybody is, so that some will get messages twice: %s", error)
 
     def cursor_of(self, member_id: str) -> int:
         """Give the last `seq` that a member has acknowledged."""
@@ -187,14 +194,6 @@ class Room:
             self.members.forget(member_id)
             self._standings.pop(member_id, None)
 
-    async def _save_last_cursors(self) -> None:
-        try:
-            await self.save_cursors()
-        except LogError as error:
-            journal.server.warning(
-                "How far everybody is could not be saved, so some will get messages twice: %s", error
-            )
-
     def _ring_again(self, member: Member) -> None:
         """Go on delivering to somebody who was here before the server was started again."""
         if member.callback is None:
@@ -280,29 +279,31 @@ class Room:
         return appended.entry.seq
 
     async def _store(self, member: Member, cursor: int | None) -> None:
-        with _contract_errors():
+        with self._contract_errors():
             await self.log.put_member(member, cursor)
         self.members.put(member)
 
     async def _append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
-        with _contract_errors():
+        with self._contract_errors():
             return await self.log.append(draft, member, cursor)
 
-
-@contextmanager
-def _contract_errors() -> Iterator[None]:
-    """Tell a caller what the log refused, in the words of the contract."""
-    try:
-        yield
-    except Taken as taken:
-        raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
-    except MessageIdReused:
-        raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
-    except SenderAway:
-        raise ContractError(ErrorCode.AWAY) from None
-    except NotStored as error:
-        journal.server.error("Not stored: %s", error)
-        raise ContractError(ErrorCode.NOT_STORED) from None
+    @contextmanager
+    def _contract_errors(self) -> Iterator[None]:
+        """Tell a caller what the log refused, in the words of the contract."""
+        try:
+            yield
+            self._trouble = ""
+        except Taken as taken:
+            raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
+        except MessageIdReused:
+            raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
+        except SenderAway:
+            raise ContractError(ErrorCode.AWAY) from None
+        except NotStored as error:
+            if self._trouble != str(error):  # a full disk is told once, not for every call
+                self._trouble = str(error)
+                journal.server.error("Not stored: %s", error)
+            raise ContractError(ErrorCode.NOT_STORED) from None
 
 
 def _where(member: Member) -> str:

@@ -100,7 +100,8 @@ class Store(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read it."""
-        is_file = str(value).startswith(SQLITE_STORE) and value != SQLITE_STORE and "\0" not in value
+        file = str(value).removeprefix(SQLITE_STORE)
+        is_file = file != value and Path(file).name and "\0" not in file
         if value != MEMORY_STORE and not is_file:
             self.fail(f"{value!r} is not a store; give {SQLITE_STORE}FILE, or {MEMORY_STORE}", param, ctx)
         return str(value)

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from client.errors import CallRefused, ClientError
-from client.participant import ConnectionState, NewParticipant, Participant
+from client.participant import SEATED, ConnectionState, NewParticipant, Participant
 from client.web.errors import PageError
 from client.web.frames import notification_frame
 from client.web.tab import Tab
@@ -21,7 +21,6 @@ from protocol.messages import ChatMessage, ReceiveMessageParams, ReceiveTypingPa
 from protocol.methods import LOBBY, RECEIVE_MESSAGE, RECEIVE_TYPING
 
 SESSION: Final = "Session"
-SEATED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING})
 
 
 class SessionParams(Struct, frozen=True, kw_only=True):

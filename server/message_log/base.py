@@ -37,7 +37,10 @@ class SenderAway(LogError):
 
 
 class NotStored(LogError):
-    """The engine could not store it (`str()` says why, for the server's own log). Nothing was stored."""
+    """The engine could not store it (`str()` says why, for the server's own log). Nothing was stored.
+
+    Only if the disk itself failed, and the server was killed right after, it may turn out to be stored nevertheless.
+    """
 
 
 class Unreadable(LogError):

@@ -99,10 +99,14 @@ def _attempt(job: Job, db: sqlite3.Connection) -> Any:
 
 def _report(group: list[Job], outcomes: list[Any]) -> None:
     for job, outcome in zip(group, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            if not job.outcome.done():
-                job.outcome.set_exception(outcome)
+        if not isinstance(outcome, Exception):
+            try:
+                job.stored(outcome)
+            except Exception as error:  # it must not cost the others of the group what they wait for
+                outcome = error
+        if job.outcome.done():  # it was cancelled
             continue
-        job.stored(outcome)
-        if not job.outcome.done():  # else it was cancelled
+        if isinstance(outcome, Exception):
+            job.outcome.set_exception(outcome)
+        else:
             job.outcome.set_result(outcome)

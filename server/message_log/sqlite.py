@@ -25,14 +25,16 @@ RECENT_BYTES: Final = 8 * 1024 * 1024
 class SqliteLog(MessageLog):
     """A log in a file; `open` makes it."""
 
-    def __init__(self, file: StoreFile, standing: statements.Standing) -> None:
-        """Take over an open file that stands like this."""
-        super().__init__(*standing)
+    def __init__(self, file: StoreFile, extent: statements.Extent, recent: Sequence[Entry] = ()) -> None:
+        """Take over an open file that reaches so far, and of which these are the newest entries."""
+        super().__init__(*extent)
         self._file = file
         self._writer = GroupCommit(file.writer)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="message log reader")
-        self._recent = EntryRun(self.newest + 1)
+        self._recent = EntryRun(self.newest + 1 - len(recent))
         self._recent_bytes = 0
+        for entry in recent:
+            self._keep(entry)
 
     @classmethod
     async def open(cls, path: Path, new_epoch: str) -> "SqliteLog":
@@ -48,7 +50,7 @@ class SqliteLog(MessageLog):
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
         """Store a member."""
-        await self._writer.store(lambda db: statements.put_member(db, member, cursor, member.changed_at))
+        await self._writer.store(lambda db: statements.put_member(db, member, cursor))
 
     async def members(self) -> Sequence[tuple[Member, int]]:
         """List all members with their cursors."""
@@ -97,13 +99,15 @@ class SqliteLog(MessageLog):
             raise Unreadable(str(error)) from None
 
     def _note(self, appended: Appended) -> None:
-        if appended.repeated:
-            return
-        self._recent.append(appended.entry)
-        self._recent_bytes += len(appended.entry.request)
+        if not appended.repeated:
+            self._keep(appended.entry)
+            self._grow_to(appended.entry.seq)
+
+    def _keep(self, entry: Entry) -> None:
+        self._recent.append(entry)
+        self._recent_bytes += len(entry.request)
         if len(self._recent) > 2 * RECENT_ENTRIES or self._recent_bytes > 2 * RECENT_BYTES:
             self._trim()
-        self._grow_to(appended.entry.seq)
 
     def _trim(self) -> None:
         """Drop what is too much. There may be twice as much, so that not each new entry costs a walk through all."""
@@ -120,10 +124,12 @@ class SqliteLog(MessageLog):
         self._recent_bytes -= sum(len(entry.request) for entry in self._recent.drop_to(forgotten.oldest))
 
 
-def _open(path: Path, new_epoch: str) -> tuple[StoreFile, statements.Standing]:
+def _open(path: Path, new_epoch: str) -> tuple[StoreFile, statements.Extent, list[Entry]]:
     file = open_store(path, new_epoch)
     try:
-        return file, statements.read_standing(file.reader)
+        extent = statements.read_extent(file.reader)
+        # After a restart everybody may be a little behind: the same entries for all of them, not a copy for each.
+        return file, extent, statements.read_before(file.reader, extent.newest + 1, RECENT_ENTRIES)
     except sqlite3.Error as error:
         file.close()
         raise StoreUnusable(f"{path} cannot be read: {error}") from None

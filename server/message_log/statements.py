@@ -32,8 +32,8 @@ PUT_MEMBER: Final = (
 )
 
 
-class Standing(NamedTuple):
-    """Where a stored log stands."""
+class Extent(NamedTuple):
+    """Which log it is, and from where to where it reaches."""
 
     epoch: str
     newest: int
@@ -47,10 +47,10 @@ class Forgotten(NamedTuple):
     more: bool
 
 
-def read_standing(db: sqlite3.Connection) -> Standing:
+def read_extent(db: sqlite3.Connection) -> Extent:
     """Give epoch, newest and oldest `seq`."""
     [epoch, oldest] = db.execute("SELECT epoch, oldest FROM log").fetchone()
-    return Standing(epoch, _newest(db), oldest)
+    return Extent(epoch, _newest(db), oldest)
 
 
 def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: int | None) -> Appended:
@@ -67,9 +67,9 @@ def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: 
     return Appended(make_entry(draft, seq), repeated=False)
 
 
-def put_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float) -> None:
+def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
     """Store a member; a new one begins at the newest `seq` if no cursor is given."""
-    _store_member(db, member, cursor, now, _newest(db))
+    _store_member(db, member, cursor, member.changed_at, _newest(db))
 
 
 def read_members(db: sqlite3.Connection) -> list[tuple[Member, int]]:

@@ -79,9 +79,11 @@ class StoreFile(NamedTuple):
 
 def open_store(path: Path, new_epoch: str) -> StoreFile:
     """Open a store, making it if there is none. `new_epoch` is for a new log and for a copy. Raises `StoreUnusable`."""
-    path = path.resolve()  # a link and what it leads to are one store, and have one lock
+    path = _real(path)
     with contextlib.ExitStack() as undo, _explained(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+            _sync_directory(path.parent.parent)
         lock = _lock(path)
         undo.callback(os.close, lock)
         if not path.exists():
@@ -99,14 +101,20 @@ def open_store(path: Path, new_epoch: str) -> StoreFile:
 
 def back_up(path: Path, target: Path) -> None:
     """Copy a store, whether or not a server runs on it, as it is at one moment. Raises `StoreUnusable`."""
-    if not path.exists():
-        raise StoreUnusable(f"there is no store at {path}")
+    path, part = _real(path), _beside(target, ".part")
     with contextlib.ExitStack() as undo:
         with _explained(path):
+            if not path.exists():
+                raise StoreUnusable(f"there is no store at {path}")
             _check_header(path)
             source = undo.enter_context(contextlib.closing(_connect(path, "ro")))
             _check_version(source, path, MIGRATIONS)
-        with _explained(target), _new_file(target), _new_file(_beside(target, ".part")) as part:
+        with _explained(target):
+            if target.exists():
+                raise StoreUnusable(f"{target} is there already, and is left as it is; give another name")
+            part.unlink(missing_ok=True)  # of a copy that was cut off
+            _make_file(part)
+            undo.callback(part.unlink, missing_ok=True)
             with contextlib.closing(_connect(part, "rw")) as copy:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")
@@ -142,16 +150,17 @@ def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str) -> None:
     [(logs,)] = db.execute("SELECT count(*) FROM log")
     if logs != 1:
         raise StoreUnusable(_damaged(path, "it does not say which log it is"))
-    db.execute("PRAGMA journal_mode = WAL")
+    [(mode,)] = db.execute("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise StoreUnusable(f"cannot use {path}: SQLite cannot write ahead (WAL) there; give a file on a local disk")
     # Fails where nothing may be written. (Where there is no room it does not: reading goes on.)
     db.executescript("BEGIN IMMEDIATE; UPDATE log SET oldest = oldest; ROLLBACK")
 
 
 def _create(path: Path, epoch: str) -> None:
     """Make a new log in one step: a file that is not whole is never seen under its name."""
-    for suffix in ("-wal", "-journal"):
-        if (leftover := _beside(path, suffix)).exists():
-            raise StoreUnusable(f"{path} is gone, but {leftover.name}, which belongs to it, is not; move that away too")
+    for leftover in _leftovers(path):
+        raise StoreUnusable(f"{path} is gone, but {leftover.name}, which belongs to it, is not; move that away too")
     new = _beside(path, "-new")
     new.unlink(missing_ok=True)
     _make_file(new)
@@ -167,15 +176,16 @@ def _create(path: Path, epoch: str) -> None:
 def _check_header(path: Path) -> None:
     """Refuse what is not a store before SQLite touches it, and a copy into which another store's WAL would be mixed."""
     elsewhere = "give another CHAT_STORE, or move it away to begin a new log"
-    size, wal = path.stat().st_size, _beside(path, "-wal")
+    size, leftovers = path.stat().st_size, _leftovers(path)
     if size == 0:
         raise StoreUnusable(f"{path} is empty, which a store never is; put a backup in its place, or {elsewhere}")
     header = _read_header(path)
     if header is None or header.application_id not in (STORE_ID, BACKUP_ID):
         raise StoreUnusable(f"{path} is not a store of Ringback; {elsewhere}")
-    if header.application_id == BACKUP_ID and wal.exists():
-        raise StoreUnusable(f"{path} is a backup, but {wal.name} beside it is of the store before; remove {wal.name}")
-    if size < header.size and not wal.exists():  # with a WAL, what is missing may be in there
+    if header.application_id == BACKUP_ID and leftovers:
+        name = leftovers[0].name
+        raise StoreUnusable(f"{path} is a backup, but {name} beside it is of the store before; remove {name}")
+    if size < header.size and not leftovers:  # with a WAL, what is missing may be in there
         raise StoreUnusable(_damaged(path, f"{size} bytes, and there should be {header.size}"))
 
 
@@ -224,20 +234,6 @@ def _make_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE))
 
 
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
-    """Make a file that is not there yet; if the block fails, it is removed again."""
-    try:
-        _make_file(path)
-    except FileExistsError:
-        raise StoreUnusable(f"{path} is there already, and is left as it is; give another name") from None
-    try:
-        yield path
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def _sync_directory(path: Path) -> None:
     """Make a new name in a directory outlive the power."""
     directory = os.open(path, os.O_RDONLY)
@@ -247,8 +243,18 @@ def _sync_directory(path: Path) -> None:
         os.close(directory)
 
 
+def _real(path: Path) -> Path:
+    """Follow links: one and what it leads to are one store, with one lock and one WAL."""
+    return Path(os.path.realpath(path))
+
+
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """Give what SQLite would take for the unfinished part of this database."""
+    return [file for suffix in ("-wal", "-journal") if (file := _beside(path, suffix)).exists()]
 
 
 @contextlib.contextmanager

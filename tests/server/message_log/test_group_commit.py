@@ -152,6 +152,20 @@ async def test_nothing_of_what_is_to_happen_then_happens_when_it_is_not_stored(w
     assert seen == []
 
 
+async def test_a_mistake_in_what_is_to_happen_then_is_heard_by_the_one_and_costs_the_others_nothing(
+    writer: GroupCommit,
+) -> None:
+    def stumble_then(_result: int) -> None:
+        raise ZeroDivisionError
+
+    async with busy(writer):
+        both = asyncio.gather(
+            writer.store(insert(1), stumble_then), writer.store(insert(2)), return_exceptions=True
+        )  # fmt: skip
+    assert isinstance((await both)[0], ZeroDivisionError)
+    assert (await both)[1] == 2
+
+
 async def test_one_who_stops_waiting_disturbs_nobody_and_what_it_asked_for_is_stored(writer: GroupCommit) -> None:
     seen: list[int] = []
     async with busy(writer):

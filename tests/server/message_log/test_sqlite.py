@@ -14,7 +14,7 @@ from server.core.entry import Draft, Entry
 from server.core.members import Member
 from server.message_log.base import MessageLog, NotStored, StoreUnusable, Unreadable
 from server.message_log.sqlite import RECENT_BYTES, RECENT_ENTRIES, SqliteLog
-from server.message_log.statements import FORGOTTEN_AT_ONCE, read_standing
+from server.message_log.statements import FORGOTTEN_AT_ONCE, read_extent
 from server.message_log.store_file import open_store
 
 NOW = 1_800_000_000.0
@@ -148,6 +148,13 @@ async def test_memory_holds_a_bounded_part_of_the_log(log: SqliteLog, count: int
     assert sum(len(entry.request) for entry in kept) <= 2 * RECENT_BYTES
 
 
+async def test_after_a_restart_the_newest_are_in_memory_again(path: Path) -> None:
+    async with opened(path) as log:
+        await fill(log, RECENT_ENTRIES + 10)
+    async with opened(path) as log:
+        assert f"recent=<EntryRun 11..{RECENT_ENTRIES + 10}>" in repr(log)
+
+
 async def test_reading_does_not_wait_for_storing(path: Path, log: SqliteLog) -> None:
     entries = await fill(log, 3 * RECENT_ENTRIES)
     with contextlib.closing(await asyncio.to_thread(sqlite3.connect, path, check_same_thread=False)) as other:
@@ -199,7 +206,7 @@ async def opened_with(path: Path, pragma: str) -> AsyncIterator[tuple[SqliteLog,
         await asyncio.to_thread(file.writer.execute, f"PRAGMA {pragma}")
 
     await tell(pragma)
-    log = SqliteLog(file, await asyncio.to_thread(read_standing, file.reader))
+    log = SqliteLog(file, await asyncio.to_thread(read_extent, file.reader))
     try:
         yield log, tell
     finally:

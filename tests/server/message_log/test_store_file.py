@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from server.message_log.base import StoreUnusable
 from server.message_log.store_file import MIGRATIONS, StoreFile, back_up, migrate, open_store
 
 NOBODY = 65534
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -92,6 +95,15 @@ def test_a_second_server_is_kept_away_until_the_first_has_closed(path: Path) -> 
     make(path)
 
 
+def test_a_link_and_what_it_leads_to_are_one_store(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with opened(link):
+        assert "is in use by another server" in refusal(path)
+        back_up(link, tmp_path / "copy.db")
+    assert path.exists()
+
+
 def test_one_that_could_not_be_opened_is_not_kept_locked(path: Path) -> None:
     path.write_bytes(b"")
     refusal(path)
@@ -164,10 +176,19 @@ def gone_but_for_its_wal(path: Path) -> None:
 
 
 def a_copy_with_the_wal_of_another(path: Path) -> None:
+    a_copy(path)
+    path.with_name("chat.db-wal").write_bytes(b"what was said last")
+
+
+def a_copy_with_the_journal_of_another(path: Path) -> None:
+    a_copy(path)
+    path.with_name("chat.db-journal").write_bytes(b"what was to be undone")
+
+
+def a_copy(path: Path) -> None:
     original = path.with_name("original.db")
     make(original)
     back_up(original, path)
-    path.with_name("chat.db-wal").write_bytes(b"what was said last")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +207,7 @@ def a_copy_with_the_wal_of_another(path: Path) -> None:
         (overwritten, "is damaged"),
         (gone_but_for_its_wal, "is gone, but chat.db-wal, which belongs to it, is not"),
         (a_copy_with_the_wal_of_another, "is a backup, but chat.db-wal beside it is of the store before"),
+        (a_copy_with_the_journal_of_another, "is a backup, but chat.db-journal beside it is of the store before"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_left_as_it_is(
@@ -201,7 +223,7 @@ def test_what_cannot_be_used_is_refused_and_left_as_it_is(
 
 def test_where_no_file_can_be_made_it_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert refusal(tmp_path / "file" / "chat.db").endswith("/file: File exists")
+    assert refusal(tmp_path / "file" / "chat.db").endswith("Not a directory")
 
 
 @pytest.fixture
@@ -212,22 +234,19 @@ def public() -> Iterator[Path]:
         yield Path(directory)
 
 
+def run_elsewhere(script: str, path: Path) -> str:
+    """Run a script in a process of its own, for the `path`; gives what it printed."""
+    begin = "import os, signal, sys; from pathlib import Path; from server.message_log.store_file import open_store\n"
+    command = [sys.executable, "-c", begin + script, str(path)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def refusal_for_anybody(path: Path) -> str:
     """Try to open as a user without special rights; gives the sentence."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        if os.getuid() == 0:
-            os.setuid(NOBODY)
-        try:
-            make(path)
-        except StoreUnusable as problem:
-            os.write(writing, str(problem).encode())
-        os._exit(0)
-    os.close(writing)
-    os.waitpid(child, 0)
-    with open(reading, "rb") as said:
-        return said.read().decode()
+    become = f"os.setuid({NOBODY})\n" if os.getuid() == 0 else ""
+    return run_elsewhere(
+        f"{become}try: open_store(Path(sys.argv[1]), 'first')\nexcept Exception as problem: print(problem)", path
+    )
 
 
 @pytest.mark.parametrize("mode", [0o444, 0o000])
@@ -258,12 +277,11 @@ def test_a_directory_that_may_not_be_written_is_said(public: Path) -> None:
 
 
 def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
-    child = os.fork()
-    if child == 0:  # dies without closing anything
-        file = open_store(path, "first")
-        file.writer.execute("UPDATE log SET oldest = 42")
-        os._exit(0)
-    os.waitpid(child, 0)
+    run_elsewhere(
+        "file = open_store(Path(sys.argv[1]), 'first'); file.writer.execute('UPDATE log SET oldest = 42')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        path,
+    )
     assert path.with_name("chat.db-wal").stat().st_size
     with opened(path) as file:
         assert file.reader.execute("SELECT oldest FROM log").fetchone() == (42,)
@@ -341,6 +359,13 @@ def test_what_is_there_already_is_not_written_over(path: Path, copy: Path) -> No
     assert not list(copy.parent.glob("*.part"))
 
 
+def test_what_is_left_of_a_copy_that_was_cut_off_is_no_obstacle(path: Path, copy: Path) -> None:
+    make(path)
+    copy.with_name("copy.db.part").write_bytes(b"half of it")
+    back_up(path, copy)
+    assert sorted(name.name for name in copy.parent.glob("copy*")) == ["copy.db"]
+
+
 def test_a_store_that_is_not_there_is_not_made_by_copying(path: Path, copy: Path) -> None:
     with pytest.raises(StoreUnusable, match="there is no store at"):
         back_up(path, copy)
@@ -349,7 +374,7 @@ def test_a_store_that_is_not_there_is_not_made_by_copying(path: Path, copy: Path
 
 def test_where_a_copy_cannot_be_put_it_says_why(path: Path, tmp_path: Path) -> None:
     make(path)
-    with pytest.raises(StoreUnusable, match=r"cannot use .*copy\.db: No such file or directory"):
+    with pytest.raises(StoreUnusable, match=r"cannot use .*copy\.db: .*No such file or directory"):
         back_up(path, tmp_path / "nowhere" / "copy.db")
 
 
