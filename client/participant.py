@@ -299,7 +299,7 @@ class Participant:
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
         trouble = self._remember()
-        self._tell(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
+        self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
         return result
 
     # Remembering it.
@@ -404,8 +404,11 @@ class Participant:
 
     def _tell(self, state: ConnectionState, detail: str) -> None:
         if (state, detail) != (self.state, self._detail):
-            self.state, self._detail = state, detail
-            self._listener.on_state(state, detail)
+            self._say(state, detail)
+
+    def _say(self, state: ConnectionState, detail: str) -> None:
+        self.state, self._detail = state, detail
+        self._listener.on_state(state, detail)
 
 
 # Makes the participant of a face; the join key is one that a person typed, None for that of the settings.

@@ -290,6 +290,17 @@ async def test_when_nobody_writes_a_ping_shows_the_other_log(room: Rig) -> None:
     assert me.taken == 30
 
 
+async def test_each_log_that_is_another_is_told(room: Rig) -> None:
+    me = await seated(room)
+    room.server.restore(seq=30)
+    await room.sleep.let_pass()
+    told = await room.listener.told()
+    room.server.epoch, room.server.seq = "third", 20
+    await room.sleep.let_pass()
+    assert await room.listener.told() == told
+    assert me.taken == 20
+
+
 async def test_a_callback_of_long_ago_in_a_restored_store_is_no_takeover(room: Rig) -> None:
     await seated(room)
     room.server.restore(seq=30)
