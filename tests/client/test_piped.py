@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import select
 from collections.abc import AsyncIterator, Iterator
@@ -108,6 +109,18 @@ async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
             stdin.write(b"x" * 1_000)
     assert len(await first) > LONGEST_LINE_BYTES
     await lines.aclose()
+
+
+async def test_what_nobody_reads_is_not_taken_and_ends_it(room: Rig, stdin: Pipe) -> None:
+    stdout = Pipe()
+    os.close(stdout.reading)
+    with open(stdout.writing, "w") as out, contextlib.redirect_stdout(out):
+        chatting = asyncio.create_task(chat(room, stdin))
+        await room.sleep.begun()
+        answers = [await room.server.post(room.server.only_member, ring_message(2))]
+        assert await chatting == 0
+    assert [(status, "error" in answer) for status, answer in answers] == [(200, True)]
+    assert room.server.methods()[-1] == "Unregister"
 
 
 async def test_run_again_it_is_the_same_participant(room: Rig, stdin: Pipe, tmp_path: Path) -> None:
