@@ -114,7 +114,7 @@ async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
 async def test_what_nobody_reads_is_not_taken_and_ends_it(room: Rig, stdin: Pipe) -> None:
     stdout = Pipe()
     os.close(stdout.reading)
-    with open(stdout.writing, "w") as out, contextlib.redirect_stdout(out):
+    with os.fdopen(stdout.writing, "w") as out, contextlib.redirect_stdout(out):
         chatting = asyncio.create_task(chat(room, stdin))
         await room.sleep.begun()
         answers = [await room.server.post(room.server.only_member, ring_message(2))]
