@@ -1,14 +1,14 @@
 """The core through random lives of a room, against the contract as a page of bookkeeping; the clock is a number.
 
-`Room` is the shell in small: it does what `server/room.py` and `server/delivery.py` do, in the same order. A request in
-flight may stay so as long as it likes, whatever else happens meanwhile.
+`Room` is the shell in small: it does what `server/room.py` and `server/delivery.py` do, in the same order, and knows
+each next step before the core says it. A request in flight may stay so while anything else happens.
 """
 
 from collections import Counter
 from itertools import cycle
 from typing import Any
 
-from hypothesis import settings, stateful
+from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from msgspec import structs
@@ -25,7 +25,6 @@ HOUR = 3600.0
 REFUSED = -32000
 SCHEDULE = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 MIDDLE = 0.5  # the spread that leaves the schedule as it is
-PAGE = 4  # entries, fewer than the core would take, so that there are many pages
 REST: dict[str, Any] = {"secret": b"", "caller": "", "callback": None, "accepts": frozenset()}
 
 # Spellings in one line are the same name.
@@ -33,14 +32,14 @@ SAME = ("Ann ANN Ａｎｎ", "Straße STRASSE", "Åsa a\u030aSA", "Bob", "Eve", 
 NAMES = {spelling: line for line in SAME for spelling in line.split()}
 NAME, MAX_BATCH, PICK = st.sampled_from([*NAMES]), st.sampled_from([1, 2, 3, 256]), st.integers(0, 9)
 # Two halves fill a POST to the byte, or are one byte too many.
-SIZE = st.sampled_from([None, None, None, 300_000, MAX_PUSH_BYTES // 2 - 2, MAX_PUSH_BYTES // 2 - 1])
+SIZE = st.sampled_from([None, None, MAX_PUSH_BYTES // 2 - 2, MAX_PUSH_BYTES // 2 - 1])
 # All times are quarters of a second, so that no sum is rounded.
-SECONDS = st.sampled_from([0.0, 0.25, 1.0, 5.0, 10.0, 14.75, 15.0, 30.0, 600.0, 3570.0])
+SECONDS = st.sampled_from([0.0, 0.25, 5.0, 10.0, 14.75, 15.0, 30.0, 600.0, 600.0, 3570.0])
 RETRY_AFTER = st.sampled_from([None, None, 0.0, 20.0, 100.0, float("inf")])
 HOW = st.sampled_from(["takes", "refuses", "fails", "takes", "refuses", "fails", "hangs", "later", "later", "leaves"])
 Outcome = tuple[str, int, float | None]
 TAKEN = st.sampled_from([0, 1, 2, 99])
-ASKED = st.lists(st.tuples(RETRY_AFTER, st.booleans()), max_size=3)
+ASKED = st.lists(st.tuples(RETRY_AFTER, st.sampled_from(["waits", "calls", "recovers"])), max_size=3)
 OUTCOMES = st.lists(st.tuples(HOW, TAKEN, RETRY_AFTER), min_size=1, max_size=4)
 
 
@@ -147,7 +146,8 @@ class Room(stateful.RuleBasedStateMachine):
         while isinstance(step := person.outbox.step(len(self.log), self.now), Fetch):
             assert step.after > page_after, "it reads on and on"
             page_after, begin = step.after, max(step.after, self.oldest - 1)
-            person.outbox.loaded(self.log[begin : begin + min(step.limit, PAGE)], len(self.log))
+            page = min(step.limit, 4 * person.member.max_batch)  # short ones, so that there are many
+            person.outbox.loaded(self.log[begin : begin + page], len(self.log))
         person.flight = not isinstance(step, Wait)
         if self.now < person.next_try:
             assert step == Wait(person.next_try, idle=False)
@@ -226,7 +226,7 @@ class Room(stateful.RuleBasedStateMachine):
         self.suspect_if_all_fail()
         self.reachability.failed(person.member_id)
         overdue = person.outbox.failed(self.now, MIDDLE, retry_after)
-        # One whose time was up, but who was spared with the whole network, may still be excused for what it asked then.
+        # Who asked for time when its own was up, and was spared with the whole network, may go before that or not.
         assert overdue is (person.failing_for >= EVICT_AFTER) or (not overdue and person.counted > self.now)
         assert person.outbox.is_unreachable is (person.failures >= 3)
         if overdue and not self.suspect:
@@ -257,13 +257,14 @@ class Room(stateful.RuleBasedStateMachine):
         name = name or person.name
         if self.holder(name) not in (None, person):
             return
+        person.name = name
         if person.present:
             self.cut(person)
         else:
             self.append(person)
         if after is not None:
             person.begin_after(min(after, len(self.log)))
-        person.name, person.present = name, True
+        person.present = True
         who: dict[str, Any] = {"id": person.member_id, "token_hash": person.token, "name": normalize_name(name)}
         person.member = Member(max_batch=max_batch, present=True, changed_at=self.now, **who, **REST)
         self.members.put(person.member)
@@ -286,14 +287,16 @@ class Room(stateful.RuleBasedStateMachine):
 
     @precondition(lambda self: self.present())
     @rule(pick=PICK, asked=ASKED, how=st.sampled_from(["fails", "refuses"]), taken=TAKEN)
-    def goes_wrong_for_long(self, pick: int, asked: list[tuple[float | None, bool]], how: str, taken: int) -> None:
-        """It asks for time again and again, well in between or not; then it is dead, or refuses whatever comes."""
+    def goes_wrong_for_long(self, pick: int, asked: list[tuple[float | None, str]], how: str, taken: int) -> None:
+        """It asks for time again and again, and uses it or not; then it is dead, or refuses whatever comes."""
         person = self.present()[pick % len(self.present())]
-        for retry_after, lives in asked:
-            self.call(person, ping=True)
+        for other in self.present():
+            self.append(other)
+        for retry_after, then in asked:
             self.exchange(person, "fails", taken, retry_after)
-            if lives:
+            if then != "waits":
                 self.call(person, ping=True)
+            if then == "recovers":
                 self.exchange(person, "takes", taken)
         for _ in range(12):
             if person.present and not self.suspect:
@@ -354,5 +357,6 @@ class Room(stateful.RuleBasedStateMachine):
 
 
 def test_whatever_happens_everybody_gets_what_it_is_owed() -> None:
-    many = settings(report_multiple_bugs=False, max_examples=200, stateful_step_count=25)
-    stateful.run_state_machine_as_test(Room, settings=many)
+    # One mistake at a time, or to make the examples small takes minutes; and none because the machine was busy.
+    calm = settings(report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
+    stateful.run_state_machine_as_test(Room, settings=settings(calm, max_examples=250, stateful_step_count=25))
