@@ -21,7 +21,8 @@ from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
 from client.headless import Headless, serve_page
-from client.participant import Listener, NewParticipant, Participant
+from client.listener import Listener
+from client.participant import NewParticipant, Participant
 from client.piped import PipedTerminal
 from client.rpc import ServerRpc
 from client.seat_file import SeatFiles

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from client.backoff import LONGEST_DELAY, backoff
 from client.errors import CallRefused, ServerUnreachable
-from client.participant import LONGEST_DELAY, ConnectionState, NewParticipant, backoff
+from client.listener import ConnectionState
+from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
 from protocol.errors import ErrorCode

@@ -5,8 +5,10 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from client.backoff import backoff
 from client.errors import CallRefused, ServerUnreachable
-from client.participant import SEAT_LOST, ConnectionState, Participant, backoff
+from client.listener import ConnectionState
+from client.participant import SEAT_LOST, Participant
 from protocol.errors import ErrorCode
 
 # Refusals of the moment; the participant's keeper mends a lost seat meanwhile.

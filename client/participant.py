@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from client.backoff import LONGEST_DELAY, backoff
 from client.callback import CallbackEndpoint
 from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable
+from client.listener import SEATED, ConnectionState, Listener
 from client.rpc import ServerRpc
-from client.seat import Hearer, Seat
+from client.seat import Seat
 from client.seat_file import Remembered, SeatFile, SeatFiles
 from protocol import methods
 from protocol.errors import ErrorCode
@@ -38,49 +39,12 @@ from protocol.signing import encode_secret
 T = TypeVar("T")
 
 PING_SECONDS: Final = 10.0
-FIRST_DELAY: Final = 0.5
-LONGEST_DELAY: Final = 10.0
-JITTER: Final = 0.2
 GOODBYE_SECONDS: Final = 3.0
 
 # What the server answers to one whose seat it does not hold now; registering again mends it.
 SEAT_LOST: Final = frozenset({ErrorCode.AWAY, ErrorCode.UNAUTHORIZED})
 
 _log = logging.getLogger(__name__)
-
-
-class ConnectionState(StrEnum):
-    """NEW -> ONLINE <-> RECONNECTING; one that resumes begins at RECONNECTING.
-
-    REPLACED (another process has the seat) and LEFT are ends.
-    """
-
-    NEW = "new"
-    ONLINE = "online"
-    RECONNECTING = "reconnecting"
-    REPLACED = "replaced"
-    LEFT = "left"
-
-
-SEATED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING})
-
-
-class Listener(Hearer, Protocol):
-    """The face that a participant speaks to. Messages come only after the first `on_state(ONLINE)`."""
-
-    def on_state(self, state: ConnectionState, detail: str) -> None:
-        """Show the state; `detail` is a sentence for a person, or empty."""
-
-
-def backoff(draw: Callable[[], float] = random.random) -> Iterator[float]:
-    """Give the seconds to wait before each try: 0.5 doubling to 10, each up to 20 % shorter or longer.
-
-    `draw` gives numbers from 0 to 1.
-    """
-    delay = FIRST_DELAY
-    while True:
-        yield delay * (1 - JITTER + 2 * JITTER * draw())
-        delay = min(2 * delay, LONGEST_DELAY)
 
 
 class Participant:

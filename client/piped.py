@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from client.errors import ClientError
+from client.listener import ConnectionState
 from client.outgoing import send_until_stored
-from client.participant import ConnectionState, NewParticipant
+from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
 from client.terminal import EXIT

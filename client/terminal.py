@@ -12,8 +12,9 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from client.errors import CallRefused, ClientError
+from client.listener import ConnectionState
 from client.outgoing import send_until_stored
-from client.participant import ConnectionState, NewParticipant
+from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
 from protocol.errors import ErrorCode

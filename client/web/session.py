@@ -12,7 +12,8 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from client.errors import CallRefused, ClientError
-from client.participant import SEATED, ConnectionState, NewParticipant, Participant
+from client.listener import SEATED, ConnectionState
+from client.participant import NewParticipant, Participant
 from client.web.errors import PageError
 from client.web.frames import notification_frame
 from client.web.tab import Tab

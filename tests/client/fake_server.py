@@ -14,7 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from client.callback import CallbackEndpoint
-from client.participant import ConnectionState, Listener, Participant
+from client.listener import ConnectionState, Listener
+from client.participant import Participant
 from client.rpc import ServerRpc
 from client.seat_file import SeatFiles
 from protocol.errors import ContractError, ErrorCode

@@ -1,11 +1,10 @@
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 
 import pytest
 
 from client.errors import CallRefused, SeatMissing, ServerUnreachable
-from client.participant import ConnectionState, backoff
+from client.listener import ConnectionState
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Member, Rig, rig, ring, ring_message
 
@@ -303,8 +302,3 @@ async def test_an_entry_that_is_broken_off_leaves_no_open_seat(room: Rig) -> Non
     ((_, params),) = room.server.calls
     left_behind = Member("", "Alice", "", f"http://127.0.0.1{params['callback']}", b"k")
     assert (await room.server.post(left_behind, ring_message(2)))[0] == 410
-
-
-def test_backoff_doubles_and_is_spread_by_a_fifth() -> None:
-    assert list(itertools.islice(backoff(lambda: 0.0), 3)) == pytest.approx([0.4, 0.8, 1.6])
-    assert list(itertools.islice(backoff(lambda: 1.0), 6)) == pytest.approx([0.6, 1.2, 2.4, 4.8, 9.6, 12.0])

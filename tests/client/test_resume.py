@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from client.errors import CallRefused, ServerUnreachable
-from client.participant import ConnectionState, Participant
+from client.listener import ConnectionState
+from client.participant import Participant
 from client.seat_file import Remembered, SeatFiles, by_name
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage

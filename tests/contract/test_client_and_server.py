@@ -10,7 +10,8 @@ from aiohttp import web
 
 from client.callback import CallbackEndpoint
 from client.errors import CallRefused
-from client.participant import PING_SECONDS, ConnectionState, Participant
+from client.listener import ConnectionState
+from client.participant import PING_SECONDS, Participant
 from client.rpc import ServerRpc
 from client.seat_file import SeatFiles, by_name
 from protocol.messages import ChatMessage, ReceiveTypingParams

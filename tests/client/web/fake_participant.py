@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from client.participant import ConnectionState, Listener, Participant
+from client.listener import ConnectionState, Listener
+from client.participant import Participant
 from protocol.messages import (
     ChatMessage,
     GetHistoryResult,

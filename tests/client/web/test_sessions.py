@@ -6,7 +6,7 @@ import json
 from aiohttp import WSMsgType, web
 
 from client.errors import CallRefused
-from client.participant import ConnectionState
+from client.listener import ConnectionState
 from client.web.page import Page
 from client.web.session import Session
 from client.web.sessions import Sessions

@@ -276,12 +276,12 @@ class Room(stateful.RuleBasedStateMachine):
     def life_goes_on(
         self, pick: int, texts: list[int | None], ping: bool, seconds: float, outcomes: list[Outcome]
     ) -> None:
-        """Somebody calls, and after so many seconds everybody is rung who is to be."""
+        """After so many seconds somebody calls, and then everybody is rung who is to be."""
         person = self.present()[pick % len(self.present())]
+        self.now += seconds
         self.call(person, ping)
         for size in texts:
             self.append(person, size)
-        self.now += seconds
         for person, outcome in zip(self.present(), cycle(outcomes), strict=False):
             self.go_on(person, *outcome)
 
