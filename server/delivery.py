@@ -122,6 +122,7 @@ class Delivery:
 
     async def _run(self) -> None:
         gone: bool | None = None
+        trouble = ""
         while not self._stopping:
             try:
                 if gone is None:
@@ -129,8 +130,11 @@ class Delivery:
                 if gone is not None:
                     await self._farewell(self, gone)
                     return
+                trouble = ""
             except (LogError, ContractError) as error:
-                journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, error)
+                if trouble != str(error):  # it is told once, not for every try
+                    trouble = str(error)
+                    journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, trouble)
                 await self._pause()
             except Exception:
                 # A mistake of ours must not end one recipient's delivery for good, nor go by unseen.
