@@ -69,7 +69,7 @@ class Outbox:
         self._max_batch = max_batch
         self._evict_after = evict_after
         self._waiting: tuple[Entry, ...] = ()
-        self._refusals = 0
+        self._refusals = (0, 0)  # the `seq` that was refused last, and how often
         self._next_try = now
         self._failing_since: float | None = None
         self._excused_until = now
@@ -135,7 +135,6 @@ class Outbox:
         self._alive(now)
         if taken:
             self.cursor = self._waiting[taken - 1].seq
-            self._refusals = 0
         if refusal is None:
             self._waiting = ()
             self._to(DeliveryEvent.ANSWER)
@@ -143,12 +142,13 @@ class Outbox:
         refused = self._waiting[taken]
         # What was taken is behind; the refused one goes again with the very bytes it had only if it was the first.
         self._waiting = self._waiting if taken == 0 else ()
-        self._refusals += 1
-        if self._refusals < REFUSALS_BEFORE_PASSING:
-            self._back_off(now + retry_delay(self._refusals, spread))
+        seq, times = self._refusals
+        times = times + 1 if refused.seq == seq else 1
+        self._refusals = (refused.seq, times)
+        if times < REFUSALS_BEFORE_PASSING:
+            self._back_off(now + retry_delay(times, spread))
             return None
         self.cursor = refused.seq
-        self._refusals = 0
         self._waiting = ()
         self._to(DeliveryEvent.ANSWER)
         return refused

@@ -1,6 +1,6 @@
 """One recipient's delivery against every line of the contract, with a clock that is a number."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -252,6 +252,17 @@ def test_each_message_has_its_own_five_tries() -> None:
     offered(outbox, log, 40)
     assert outbox.answered(1, REFUSED, 40, MIDDLE) is None, "this is the first refusal of another message"
     assert waits_until(outbox, log, 40) == pytest.approx(40.25)
+
+
+def test_the_message_after_one_that_was_forgotten_while_it_was_refused_has_its_own_five_tries() -> None:
+    outbox, log = outbox_at(max_batch=3), log_of("aaa")
+    offered(outbox, log)
+    outbox.answered(1, REFUSED, 0, MIDDLE)
+    assert outbox.step(3, 10) == Fetch(1, 32)
+    outbox.loaded(log[2:], 3)
+    outbox.step(3, 10)
+    outbox.answered(0, REFUSED, 10, MIDDLE)
+    assert waits_until(outbox, log, 10) == pytest.approx(10.25)
 
 
 def test_the_message_after_one_that_was_passed_over_has_its_own_five_tries() -> None:
@@ -562,91 +573,3 @@ def test_an_outbox_tells_its_state_in_one_line() -> None:
     outbox = outbox_at(cursor=41)
     fail(outbox, [], 15)
     assert repr(outbox) == "<Outbox me backing off cursor=41 failures=1>"
-
-
-# Whatever the recipient does
-
-
-class Page:
-    """The contract of what is offered, on a page: a recipient, its outbox, and what must come next."""
-
-    def __init__(self, senders: str, max_batch: int) -> None:
-        self.outbox = outbox_at(max_batch=max_batch)
-        self.log = log_of(senders)
-        self.max_batch = max_batch
-        self.now = 0.0
-        self.done = 0  # the last seq that was taken or passed over
-        self.refusals = 0  # of the first that waits, in a row
-        self.failed: list[int] | None = None  # the batch that is to come again as it was
-
-    def say(self, sender: str) -> None:
-        self.log.append(entry(len(self.log) + 1, ME if sender == "m" else sender))
-
-    def ping(self) -> None:
-        self.outbox.retry_now(self.now)
-
-    def offer(self) -> list[int]:
-        """Let time pass until there is an offer, and check it; nothing when there is none."""
-        step = next_step(self.outbox, self.log, self.now)
-        if isinstance(step, Wait):
-            self.now = step.until
-            step = next_step(self.outbox, self.log, self.now)
-        if isinstance(step, Probe):
-            self.outbox.probed(self.now)
-        if not isinstance(step, Post):
-            return []
-        seqs = [entry.seq for entry in step.entries]
-        waiting = [entry.seq for entry in self.log if entry.seq > self.done and entry.message.sender_id != ME]
-        assert seqs == waiting[: len(seqs)]
-        assert 1 <= len(seqs) <= self.max_batch
-        assert self.failed in (None, seqs)
-        return seqs
-
-    def take(self, count: int) -> None:
-        if seqs := self.offer():
-            taken = min(count, len(seqs))
-            assert self.outbox.answered(taken, None, self.now, MIDDLE) is None
-            self.done, self.refusals, self.failed = seqs[taken - 1], 0, None
-
-    def refuse(self, count: int) -> None:
-        """Take so many, and refuse the next one."""
-        if not (seqs := self.offer()):
-            return
-        taken = min(count, len(seqs) - 1)
-        passed = self.outbox.answered(taken, REFUSED, self.now, MIDDLE)
-        if taken:
-            self.done, self.refusals, self.failed = seqs[taken - 1], 0, None
-        else:
-            self.failed = seqs
-        self.refusals += 1
-        assert (passed is not None) is (self.refusals == 5)
-        if passed is not None:
-            assert passed.seq == seqs[taken]
-            self.done, self.refusals, self.failed = passed.seq, 0, None
-
-    def fail(self, retry_after: float | None) -> None:
-        if seqs := self.offer():
-            self.outbox.failed(self.now, MIDDLE, retry_after)
-            self.failed = seqs
-
-
-DEEDS = st.one_of(
-    st.sampled_from("abm").map(lambda sender: lambda page: page.say(sender)),
-    st.integers(1, 5).map(lambda count: lambda page: page.take(count)),
-    st.integers(0, 5).map(lambda count: lambda page: page.refuse(count)),
-    (st.none() | st.floats(0, 100)).map(lambda asked: lambda page: page.fail(asked)),
-    st.just(Page.ping),
-)
-
-
-@given(st.text("abm", max_size=12), st.integers(1, 4), st.lists(DEEDS, max_size=60))
-def test_what_is_offered_neither_skips_nor_goes_back_whatever_the_recipient_does(
-    senders: str, max_batch: int, deeds: list[Callable[[Page], None]]
-) -> None:
-    page = Page(senders, max_batch)
-    for deed in deeds:
-        deed(page)
-        assert page.outbox.cursor >= page.done
-    while page.outbox.cursor < len(page.log):
-        page.take(max_batch)
-    assert page.offer() == []
