@@ -78,6 +78,11 @@ class Browser:
         self._tabs.append(FakeTab(await self.http.ws_connect("/ws", headers={"Origin": self.origin} | headers)))
         return self._tabs[-1]
 
+    async def close(self) -> None:
+        for tab in self._tabs:
+            await tab.socket.close()
+        await self.http.close()
+
 
 NewBrowser = Callable[[], Awaitable[Browser]]
 
@@ -128,7 +133,7 @@ async def new_browser(running: web.AppRunner) -> AsyncIterator[NewBrowser]:
 
     yield make
     for browser in browsers:
-        await browser.http.close()
+        await browser.close()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ async def test_after_a_restart_a_browser_has_its_seat_and_what_it_missed(tmp_pat
             await room.server.post(room.server.only_member, [ring_message(2, "two"), ring_message(3, "three")])
             assert (await tab.notice())[1]["message"]["text"] == "three"
         assert room.server.methods()[:3] == ["Register", "Unregister", "Register"]
-        await browser.http.close()
+        await browser.close()
 
 
 async def test_another_browser_that_takes_the_name_does_not_get_the_seat(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_another_browser_that_takes_the_name_does_not_get_the_seat(tmp_pat
             await (await other.tab()).joined("Alice")
         assert len(room.server.members) == 2
         for one in (browser, other):
-            await one.http.close()
+            await one.close()
 
 
 async def test_a_browser_whose_file_is_damaged_begins_anew_and_is_remembered_from_then_on(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ async def test_a_browser_whose_file_is_damaged_begins_anew_and_is_remembered_fro
             await (await browser.tab()).joined("Alice")
         async with container(room, port):
             assert (await state(await browser.tab(), "reconnecting"))["name"] == "Alice"
-        await browser.http.close()
+        await browser.close()
 
 
 def damage(directory: Path) -> None:

@@ -311,7 +311,7 @@ class Room(stateful.RuleBasedStateMachine):
             self.go_on(person, "later" if person is spared else "fails")
         self.go_on(spared, "leaves")
 
-    @rule(kept=st.integers(0, 8))
+    @rule(kept=st.sampled_from([0, 1, 3, 8]))
     def what_is_old_is_dropped(self, kept: int) -> None:
         self.oldest = max(self.oldest, len(self.log) + 1 - kept)
         long_away = [member for member in self.members if not member.present and member.changed_at < self.now - 1000]
@@ -359,4 +359,4 @@ class Room(stateful.RuleBasedStateMachine):
 def test_whatever_happens_everybody_gets_what_it_is_owed() -> None:
     # One mistake at a time, or to make the examples small takes minutes; and none because the machine was busy.
     calm = settings(report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
-    stateful.run_state_machine_as_test(Room, settings=settings(calm, max_examples=250, stateful_step_count=25))
+    stateful.run_state_machine_as_test(Room, settings=settings(calm, max_examples=300, stateful_step_count=25))

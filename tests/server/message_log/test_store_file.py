@@ -236,7 +236,9 @@ def public() -> Iterator[Path]:
 
 def run_elsewhere(script: str, path: Path) -> str:
     """Run a script in a process of its own, for the `path`; gives what it printed."""
-    begin = "import os, signal, sys; from pathlib import Path; from server.message_log.store_file import open_store\n"
+    # urllib is imported late by pathlib, and who is nobody by then may not be allowed to read it.
+    begin = "import os, signal, sys, urllib.parse\nfrom pathlib import Path\n"
+    begin += "from server.message_log.store_file import open_store\n"
     command = [sys.executable, "-c", begin + script, str(path)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
