@@ -6,7 +6,18 @@ import pytest
 from aiohttp import ClientSession, web
 
 from protocol.signing import encode_secret
-from tests.fakes import Json, Recipient, RpcError, RunningServer, answer_status, hang, local_settings, refusal, take
+from tests.fakes import (
+    PATIENCE_SECONDS,
+    Json,
+    Recipient,
+    RpcError,
+    RunningServer,
+    answer_status,
+    hang,
+    local_settings,
+    refusal,
+    take,
+)
 
 
 async def test_a_newcomer_is_told_all_it_needs(server: RunningServer, recipient: Recipient) -> None:
@@ -291,8 +302,9 @@ async def test_one_who_comes_back_too_late_for_some_is_told_how_many_and_gets_th
         await bob.call("Unregister", id=bob.id)
         await alice.say("kept")
         server.clock.advance(305)
-        while (await alice.call("GetHistory"))["oldest"] == 1:
-            pass  # until housekeeping has had its turn
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await alice.call("GetHistory"))["oldest"] == 1:
+                pass  # until housekeeping has had its turn
         seat = {"name": "Bob", "callback": recipient.callback, "secret": recipient.secret}
         back = await server.call("Register", bob.token, **seat)
         assert (back["cursor"], back["lost"]) == (2, 2)
