@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
 
-.PHONY: help install run test crash check lock clean
+.PHONY: help install run test crash bench check lock clean
 
 help: ## Tell what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ test: $(VENV)/dev ## Run the tests; ARGS="-k name" picks some
 crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing is lost; ROUNDS=200 SEED=7
 	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
 
+bench: $(VENV)/bench ## Measure the speed against rivals in the same run; ARGS="1 2 --rounds 1" picks rows
+	$(BIN)/python -m bench $(ARGS)
+
 check: $(VENV)/dev ## Lint, check the format and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,7 +32,7 @@ check: $(VENV)/dev ## Lint, check the format and the types
 
 lock: $(VENV)/dev ## Lock the requirements anew; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) requirements/dev.in -o requirements/dev.txt
-	for part in build server client; do \
+	for part in build server client bench; do \
 		$(LOCK) $(ARGS) -c requirements/dev.txt requirements/$$part.in -o requirements/$$part.txt || exit; \
 	done
 
@@ -43,6 +46,10 @@ $(VENV)/run: requirements/build.txt requirements/server.txt requirements/client.
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP_INSTALL) -r requirements/build.txt
 	$(PIP_INSTALL) --no-build-isolation -r requirements/server.txt -r requirements/client.txt
+	@touch $@
+
+$(VENV)/bench: $(VENV)/run requirements/bench.txt
+	$(PIP_INSTALL) -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements/dev.txt

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -32,8 +33,9 @@ class SystemResolver:
     not keep the process from ending.
     """
 
-    def __init__(self) -> None:
-        """Begin with no thread; each look-up has one."""
+    def __init__(self, look_up: Callable[[str], list[IPAddress]] | None = None) -> None:
+        """Begin with no thread; each look-up has one, on which `look_up` gives the addresses, none if there is none."""
+        self._look_up = look_up or _look_up
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
     async def resolve(self, host: str) -> list[IPAddress]:
@@ -57,7 +59,7 @@ class SystemResolver:
         found.add_done_callback(lambda _: self._slots.release())
 
         def look_up() -> None:
-            addresses = _look_up(host)
+            addresses = self._look_up(host)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(found.set_result, addresses)
 

@@ -1,0 +1,40 @@
+"""A POST of one message as the server makes it, for those that are measured against it: always the same bytes."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from bench.senders import WORDS
+from protocol.messages import ChatMessage, ReceiveMessageParams
+from protocol.methods import CONTENT_TYPE, LOBBY, RECEIVE_MESSAGE, RECIPIENT_HEADER
+from protocol.signing import signed_headers
+
+SEQ: Final = 123_456
+
+
+def sample_body(text: str = f"{'0' * 20} {WORDS}", seq: int = SEQ) -> bytes:
+    """Give the body."""
+    message = ChatMessage(
+        seq=seq,
+        room=LOBBY,
+        sender_id="sender-0-00000000",
+        sender_name="Sender 0",
+        text=text,
+        is_system=False,
+        event=None,
+        sent_at="2026-01-31T12:00:00.000Z",
+    )
+    params = ReceiveMessageParams(message)
+    return msgspec.json.encode({"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": params, "id": seq})
+
+
+def sample_headers(body: bytes) -> Mapping[str, str]:
+    """Give the headers beside Host and Content-Length, with a signature of the right length."""
+    return {
+        "User-Agent": "ringback",
+        "Content-Type": CONTENT_TYPE,
+        "Accept-Encoding": "identity",
+        RECIPIENT_HEADER: "recipient-0-00000000",
+        **signed_headers(bytes(32), f"0123456789abcdef-{SEQ}-{SEQ}", 1_769_860_800, body),
+    }

@@ -1,0 +1,60 @@
+"""A server for which names under `.test` are this machine: at once when first looked up, from then on after 3 s."""
+
+import asyncio
+import signal
+import time
+from ipaddress import ip_address
+from threading import Lock
+from typing import Final
+
+from bench.control import run
+from server import journal
+from server.__main__ import back_up
+from server.app import Server, Surroundings, listen
+from server.core.address_policy import IPAddress
+from server.resolver import SystemResolver
+from server.settings import Settings, command
+
+SLOW_SECONDS: Final = 3.0
+LOOPBACK: Final = ip_address("127.0.0.1")
+
+
+class SlowNames:
+    """The name server."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._lock = Lock()
+
+    def look_up(self, host: str) -> list[IPAddress]:
+        """Give the address; called on any thread, which may wait."""
+        if not host.endswith(".test"):
+            return []
+        with self._lock:
+            is_known = host in self._known
+            self._known.add(host)
+        if is_known:
+            time.sleep(SLOW_SECONDS)
+        return [LOOPBACK]
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM, as `python -m server` does."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    around = Surroundings(resolver=SystemResolver(look_up=SlowNames().look_up))
+    server = Server(settings, listen(settings.host, settings.port), around)
+    await server.start()
+    journal.server.info("Real-time RPC chat server running on %s:%d", server.host, server.port)
+    await stop.wait()
+    await server.stop()
+
+
+def start(settings: Settings) -> None:
+    """Start as `python -m server` does."""
+    journal.configure(settings.log_format, settings.log_level)
+    run(serve(settings))
+
+
+if __name__ == "__main__":
+    command(start, back_up)(prog_name="python -m bench.slow_names")
