@@ -3,13 +3,14 @@
 A logger's name is its tag; [WARN] and [ERROR] take the tag's place from those levels on.
 """
 
+import asyncio
 import io
 import json
 import logging
 import sys
 import textwrap
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
@@ -61,15 +62,47 @@ class BadHttpFilter(logging.Filter):
         return False
 
 
+class TurnHandler(logging.StreamHandler[io.TextIOBase]):
+    """Writes what is told within one turn of the event loop in one go."""
+
+    def __init__(self, stream: Any) -> None:
+        """Begin with nothing told."""
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line until the loop has gone on; where there is none, write it."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:
+            self.handleError(record)  # as every handler has it: a line that cannot be told costs nothing but itself
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what there is."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self.stream.write("\n".join([*lines, ""]))
+        super().flush()
+
+
 def configure(log_format: str, level: str) -> None:
     """Send the lines to standard output as `text` or `json`."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the locale cannot write must not cost the line.
         sys.stdout.reconfigure(errors="backslashreplace")
-    handler = logging.StreamHandler(sys.stdout)
+    handler = TurnHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ringback").setLevel(LEVELS[level])
+    # No line tells where in the code it was written, by which thread or process: it need not be found out
+    # (https://docs.python.org/3/howto/logging.html#optimization).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("aiohttp.server").addFilter(BadHttpFilter())
 
 
@@ -105,4 +138,6 @@ def _harmless(value: object) -> object:
 
 
 def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text)

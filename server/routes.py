@@ -107,6 +107,8 @@ class RpcEndpoint:
         return web.Response(body=answer, content_type=CONTENT_TYPE)
 
     async def _read(self, request: web.Request) -> bytes:
+        if request.content.is_eof():  # it came together with its head, as almost always
+            return await request.read()
         async with asyncio.timeout(self._read_seconds) as reading:
             self._reading.add(reading)
             try:

@@ -9,8 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from server.message_log.base import LogError, NotStored
 
@@ -19,8 +18,7 @@ T = TypeVar("T")
 LARGEST_GROUP: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What is to be done within a transaction, who waits for it, and what is to happen first when it is stored."""
 
     work: Callable[[sqlite3.Connection], Any]

@@ -23,7 +23,11 @@ MEMBER_COLUMNS: Final = (
 )  # fmt: skip
 STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_key")
 
-INSERT_ENTRY: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
+INSERT_ENTRY: Final = (
+    f"INSERT INTO messages ({ENTRY_COLUMNS}) SELECT {NEWEST} + 1, ?1, ?2, ?3, ?4, ?5, ?6"
+    f" WHERE ?7 OR NOT EXISTS (SELECT 1 FROM members WHERE id = ?1 AND NOT present) RETURNING seq"
+)
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
 SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
 PUT_MEMBER: Final = (
@@ -57,14 +61,13 @@ def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: 
     """Store a message, with the member that its notice tells of; see `MessageLog.append`."""
     if (earlier := _find(db, draft)) is not None:
         return Appended(earlier, repeated=True)
-    seq = _newest(db) + 1
-    if member is None:
-        _check_present(db, draft.sender_id)
-    else:
-        _store_member(db, member, cursor, draft.at, seq)
-    row = (seq, draft.sender_id, draft.sender_name, draft.text, draft.event, draft.client_msg_id, draft.at)
-    db.execute(INSERT_ENTRY, row)
-    return Appended(make_entry(draft, seq), repeated=False)
+    if member is not None:
+        _store_member(db, member, cursor, draft.at, _newest(db) + 1)
+    row = (draft.sender_id, draft.sender_name, draft.text, draft.event, draft.client_msg_id, draft.at)
+    stored = db.execute(INSERT_ENTRY, (*row, member is not None)).fetchone()
+    if stored is None:
+        raise SenderAway(f"{draft.sender_id} is away")
+    return Appended(make_entry(draft, stored[0]), repeated=False)
 
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
@@ -129,8 +132,7 @@ def _give_back_room(db: sqlite3.Connection) -> None:
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    newest = "SELECT coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
-    return int(db.execute(newest).fetchone()[0])
+    return int(db.execute(f"SELECT {NEWEST}").fetchone()[0])
 
 
 def _find(db: sqlite3.Connection, draft: Draft) -> Entry | None:
@@ -143,11 +145,6 @@ def _find(db: sqlite3.Connection, draft: Draft) -> Entry | None:
             raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
         return entry
     return None
-
-
-def _check_present(db: sqlite3.Connection, sender_id: str) -> None:
-    if db.execute("SELECT 1 FROM members WHERE id = ? AND NOT present", (sender_id,)).fetchone():
-        raise SenderAway(f"{sender_id} is away")
 
 
 def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float, begin: int) -> None:
