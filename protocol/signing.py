@@ -46,10 +46,36 @@ def decode_secret(secret: str) -> bytes:
     return key
 
 
+def signed_content(webhook_id: str, timestamp: int, body: bytes) -> bytes:
+    """Give what is signed for one attempt at `timestamp` (Unix seconds); it is the same for every key."""
+    return b"%b.%d.%b" % (webhook_id.encode(), timestamp, body)
+
+
+class Signer:
+    """Signs with one key, again and again: HMAC (RFC 2104) whose key is worked into the two digests once.
+
+    `hmac.digest` gives the same, but looks its algorithm up each time, which costs more than the digest of a message.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """Keep what the key makes of the digests, not the key. It has at most 64 bytes, a block of SHA-256."""
+        block = key.ljust(hashlib.sha256().block_size, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def sign(self, content: bytes) -> bytes:
+        """Give the value of `webhook-signature` for what `signed_content` gives."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return b"v1," + binascii.b2a_base64(outer.digest(), newline=False)
+
+
 def sign(key: bytes, webhook_id: str, timestamp: int, body: bytes) -> str:
     """Give the value of `webhook-signature` for one attempt at `timestamp` (Unix seconds)."""
-    digest = hmac.digest(key, b"%b.%d.%b" % (webhook_id.encode(), timestamp, body), hashlib.sha256)
-    return "v1," + base64.b64encode(digest).decode()
+    return Signer(key).sign(signed_content(webhook_id, timestamp, body)).decode()
 
 
 def signed_headers(key: bytes, webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:

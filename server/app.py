@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -16,7 +17,8 @@ from aiohttp import hdrs, web
 from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
 from server import journal
 from server.broadcaster import broadcast
-from server.callbacks import Callbacks, callback_session
+from server.callbacks.callback import Callbacks
+from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
 from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
@@ -46,6 +48,7 @@ class Surroundings:
 
     clock: Clock = field(default_factory=SystemClock)
     resolver: Resolver = field(default_factory=SystemResolver)
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     exchange_seconds: float = EXCHANGE_SECONDS
     read_seconds: float = REQUEST_READ_SECONDS
     drain_seconds: float = DRAIN_SECONDS
@@ -135,12 +138,11 @@ async def _run_room(
     app: web.Application, settings: Settings, policy: AddressPolicy, around: Surroundings
 ) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(callback_session())
         log = await open_log(settings.store)
         stack.push_async_callback(log.close)
         room = Room(
             log,
-            Callbacks(session, around.resolver, policy, around.exchange_seconds),
+            Callbacks(Dialler(around.resolver, policy, around.tls), around.exchange_seconds),
             around.clock,
             evict_after=settings.evict_after,
             log_texts=settings.log_texts,
@@ -152,7 +154,7 @@ async def _run_room(
         methods = Methods(room, Registrar(room, settings.join_key))
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
-        await stack.enter_async_context(_in_background(broadcast(log, room.deliveries), "broadcaster"))
+        await stack.enter_async_context(_in_background(broadcast(log, room.fanout.idle), "broadcaster"))
         house = keep_house(room, around.clock, settings.retention_days)
         await stack.enter_async_context(_in_background(house, "housekeeping"))
         stack.push_async_callback(room.abandon)

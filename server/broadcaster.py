@@ -1,17 +1,23 @@
 """The background task that follows the log and wakes every delivery that is idle."""
 
-from collections.abc import Mapping
+import asyncio
+from typing import Final
 
 from server.delivery import Delivery
 from server.message_log.base import MessageLog
 
+AT_ONCE: Final = 256  # then others have their turn: each of them takes some tens of microseconds
 
-async def broadcast(log: MessageLog, deliveries: Mapping[str, Delivery]) -> None:
+
+async def broadcast(log: MessageLog, idle: set[Delivery]) -> None:
     """Run until cancelled. Who is busy or backing off finds what is new by itself, when its turn comes."""
     seen = log.newest
     while True:
         await log.wait_beyond(seen)
         seen = log.newest
-        for delivery in deliveries.values():
-            if delivery.is_idle:
-                delivery.wake()
+        woken = tuple(idle)
+        idle.clear()
+        for number, delivery in enumerate(woken, 1):
+            delivery.wake()
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)

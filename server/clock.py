@@ -2,7 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+
+class Alarm(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """Have it not come."""
 
 
 class Clock(Protocol):
@@ -17,17 +25,15 @@ class Clock(Protocol):
     async def wait(self, event: asyncio.Event, until: float) -> None:
         """Return when the event is set, or at `until` on the monotonic clock."""
 
+    def call_at(self, when: float, callback: Callable[[], None]) -> Alarm:
+        """Call at `when` on the monotonic clock, or as soon as can be."""
+
 
 class SystemClock:
     """The clock of this machine."""
 
-    def unix(self) -> float:
-        """Read the wall clock."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Read the monotonic clock."""
-        return time.monotonic()
+    unix = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
     async def wait(self, event: asyncio.Event, until: float) -> None:
         """Wait for the event, but no longer than `until`."""
@@ -36,3 +42,7 @@ class SystemClock:
                 await event.wait()
         except TimeoutError:
             pass
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Alarm:
+        """Call from the running loop."""
+        return asyncio.get_running_loop().call_later(max(0.0, when - self.monotonic()), callback)

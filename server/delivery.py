@@ -1,85 +1,85 @@
-"""One recipient's delivery: asks its outbox what to do, does it, and reports what came of it."""
+"""One recipient's delivery: asks its outbox what to do, does it, and reports what came of it.
+
+Nothing here waits for a recipient: the delivery is told when an answer is there, when an alarm goes off, and when there
+is something new. A task exists only while something has to be awaited that is not in the way of each message: a page of
+the log that is no longer in memory, and a farewell.
+"""
 
 import asyncio
+import functools
 import random
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
 from protocol.errors import ContractError
-from protocol.messages import VerifyCallbackParams
-from protocol.methods import RECIPIENT_HEADER, VERIFY_CALLBACK
-from protocol.signing import signed_headers
+from protocol.signing import Signer
 from server import journal
-from server.callbacks import Callback, CallbackError
-from server.clock import Clock
+from server.callbacks.callback import Callback, Done
+from server.callbacks.dialling import CallbackError
+from server.clock import Alarm, Clock
 from server.core.delivery_state import DeliveryState, Reachability
-from server.core.entry import Entry
 from server.core.members import Member
 from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
-from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_reply
+from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_reply, takes_all
+from server.core.webhook import Batches, Webhook, make_challenge
 from server.message_log.base import LogError, MessageLog
 
 PAUSE_AFTER_TROUBLE_SECONDS: Final = 1.0
+NEVER: Final = float("inf")
 
 Farewell = Callable[["Delivery", bool], Awaitable[None]]
 
 
-def new_challenge() -> str:
-    """Make a challenge of 128 random bits."""
-    return secrets.token_hex(16)
-
-
-async def post_challenge(callback: Callback, member_id: str, secret: bytes, clock: Clock) -> tuple[Reply, str]:
-    """Ring `VerifyCallback` once; gives the answer and the challenge. Raises `AddressNotAllowed`, `CallbackError`."""
-    challenge = new_challenge()
-    request = {
-        "jsonrpc": "2.0",
-        "method": VERIFY_CALLBACK,
-        "params": VerifyCallbackParams(challenge),
-        "id": challenge,
-    }
-    body = msgspec.json.encode(request)
-    return await callback.post(body, callback_headers(secret, member_id, challenge, body, clock)), challenge
-
-
-def callback_headers(secret: bytes, member_id: str, webhook_id: str, body: bytes, clock: Clock) -> dict[str, str]:
-    """Give the headers of one attempt: the signature, and for whom it is."""
-    return {**signed_headers(secret, webhook_id, int(clock.unix()), body), RECIPIENT_HEADER: member_id}
+def new_challenge() -> Webhook:
+    """Make a `VerifyCallback` with 128 random bits."""
+    return make_challenge(secrets.token_hex(16))
 
 
 def _spread() -> float:
     return random.random()  # noqa: S311 (spreads retries; guards nothing)
 
 
-class Delivery:
-    """Follows the log for one recipient, in a task of its own. One POST is in flight at most."""
+@dataclass(slots=True)
+class Fanout:
+    """What all deliveries share. `idle` are to be woken when the log grows; who is busy by then sees it by itself."""
 
-    def __init__(
-        self,
-        member: Member,
-        outbox: Outbox,
-        callback: Callback,
-        *,
-        log: MessageLog,
-        clock: Clock,
-        reachability: Reachability,
-        farewell: Farewell,
-    ) -> None:
+    log: MessageLog
+    clock: Clock
+    reachability: Reachability = field(default_factory=Reachability)
+    idle: "set[Delivery]" = field(default_factory=set)
+    batches: Batches = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no batch."""
+        self.batches = Batches(self.log.epoch)
+
+
+class Delivery:
+    """Follows the log for one recipient. One POST is in flight at most."""
+
+    __slots__ = (
+        "_alarm", "_alarm_at", "_busy", "_callback", "_clock", "_enough", "_fanout", "_farewell", "_in_flight", "_log",
+        "_signer", "_stopping", "_task", "member", "outbox",
+    )  # fmt: skip
+
+    def __init__(self, member: Member, outbox: Outbox, callback: Callback, fanout: Fanout, farewell: Farewell) -> None:
         """`farewell` is awaited as (delivery, evicted) when the recipient has gone: by 410, or evicted."""
         self.member = member
         self.outbox = outbox
-        self.is_idle = False
         self._callback = callback
-        self._log = log
-        self._clock = clock
-        self._reachability = reachability
+        self._fanout = fanout
+        self._log = fanout.log
+        self._clock = fanout.clock
         self._farewell = farewell
-        self._woken = asyncio.Event()
-        self._typing: bytes | None = None
+        self._signer = Signer(member.secret)
+        self._in_flight: Webhook
+        self._busy = False  # something is under way, and whoever ends it goes on
         self._stopping = False
+        self._enough = asyncio.Event()  # what was under way when it was to stop has ended
+        self._alarm: Alarm | None = None
+        self._alarm_at = NEVER
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -87,12 +87,18 @@ class Delivery:
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._reachability.reached(self.member.id)
-        self._task = asyncio.create_task(self._run(), name=f"delivery {self.member.id}")
+        self._fanout.reachability.reached(self.member.id)
+        # Not now: whoever starts it is to see where it begins.
+        asyncio.get_running_loop().call_soon(self.wake)
 
     def wake(self) -> None:
-        """Look again whether there is something to do."""
-        self._woken.set()
+        """Look whether there is something to do, and do it."""
+        if self._busy or self._stopping:
+            return
+        try:
+            self._go_on(self._clock.monotonic())
+        except Exception:
+            self._stumble()
 
     def retry_now(self) -> None:
         """Try at once, whatever the schedule says."""
@@ -100,155 +106,192 @@ class Delivery:
         self.wake()
 
     def show_typing(self, notification: bytes) -> None:
-        """Tell that somebody is writing, if nothing else is to be told: it is dropped while a POST is in flight."""
-        if self.is_idle:
-            self._typing = notification
-            self.wake()
-
-    async def cut(self) -> None:
-        """Stop at once; what is in flight is dropped, and counts as not taken."""
-        self._reachability.left(self.member.id)
-        if self._task is None or self._task is asyncio.current_task():
+        """Tell that somebody is writing, unless something else is under way. Nothing depends on what becomes of it."""
+        if self._busy or self not in self._fanout.idle:
             return
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._post(Webhook(f"typing-{secrets.token_hex(16)}", notification), self._told_typing)
+
+    def cut(self) -> None:
+        """Stop at once; what is in flight is dropped, and counts as not taken."""
+        self._stop()
+        self._fanout.reachability.left(self.member.id)
+        self._callback.close()
+        if self._task is not None and self._task is not asyncio.current_task():  # a farewell cuts its own delivery
+            self._task.cancel()
 
     async def finish(self) -> None:
         """Stop after what is in flight."""
+        self._stop()
+        if self._busy:
+            await self._enough.wait()
+
+    def _stop(self) -> None:
         self._stopping = True
-        self.wake()
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        self._fanout.idle.discard(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
 
-    async def _run(self) -> None:
-        gone: bool | None = None
-        trouble = ""
-        while not self._stopping:
-            try:
-                if gone is None:
-                    gone = await self._do_next()
-                if gone is not None:
-                    await self._farewell(self, gone)
+    def _stumble(self) -> None:
+        """Go on a little later: a mistake of ours must not end a delivery for good, nor go by unseen."""
+        journal.server.exception("The delivery to %s stumbled", self.member.id)
+        if self.outbox.state is DeliveryState.IN_FLIGHT:
+            self.outbox.failed(self._clock.monotonic(), _spread())
+        self._busy = False
+        self._wake_at(self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
+
+    def _go_on(self, now: float) -> None:
+        """Take one step after the other, until one has to be waited for."""
+        while True:
+            newest = self._log.newest
+            match step := self.outbox.step(newest, now):
+                case Fetch():
+                    entries = self._log.recent_after(step.after, step.limit)
+                    if entries is None:
+                        self._persist(functools.partial(self._read, step))
+                        return
+                    self.outbox.loaded(entries, newest)
+                case Post():
+                    self._post(self._fanout.batches.of(step.entries), self._posted)
                     return
-                trouble = ""
-            except (LogError, ContractError) as error:
-                if trouble != str(error):  # it is told once, not for every try
-                    trouble = str(error)
-                    journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, trouble)
-                await self._pause()
-            except Exception:
-                # A mistake of ours must not end one recipient's delivery for good, nor go by unseen.
-                journal.server.exception("The delivery to %s stumbled", self.member.id)
-                if self.outbox.state is DeliveryState.IN_FLIGHT:
-                    self.outbox.failed(self._clock.monotonic(), _spread())
-                await self._pause()
+                case Probe():
+                    self._post(new_challenge(), self._probed)
+                    return
+                case Wait():
+                    self._rest(step)
+                    return
 
-    async def _do_next(self) -> bool | None:
-        """Take one step; gives whether it was an eviction when the recipient has gone, else None."""
-        self._woken.clear()
-        step = self.outbox.step(self._log.newest, self._clock.monotonic())
-        match step:
-            case Fetch():
-                newest = self._log.newest
-                self.outbox.loaded(await self._log.read_after(step.after, step.limit), newest)
-                await asyncio.sleep(0)  # a long run of what the recipient said itself must not hold up the others
-            case Post():
-                return self._note(await self._post(step.entries), step.entries)
-            case Probe():
-                return self._note_probe(await self._probe())
-            case Wait():
-                await self._wait(step)
-        return None
+    def _rest(self, step: Wait) -> None:
+        if step.idle:
+            self._fanout.idle.add(self)
+            # An alarm that is too early costs one look; one that is set anew each time, a timer for each message.
+            if self._alarm_at <= step.until:
+                return
+        self._wake_at(step.until)
 
-    async def _wait(self, step: Wait) -> None:
-        if step.idle and self._typing is not None:
-            await self._post_typing(self._typing)
+    def _wake_at(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = when
+        self._alarm = self._clock.call_at(when, self._woken)
+
+    def _woken(self) -> None:
+        self._alarm = None
+        self._alarm_at = NEVER
+        self.wake()
+
+    def _post(self, webhook: Webhook, done: Done) -> None:
+        self._busy = True
+        self._in_flight = webhook
+        headers = webhook.headers(self._signer, int(self._clock.unix()))
+        self._callback.post(headers, webhook.body, done)
+
+    def _posted(self, result: Reply | CallbackError) -> None:
+        """Take what came of a POST, and go on. This is the way of almost every message, and short for that reason."""
+        now, ids = self._clock.monotonic(), self._in_flight.ids
+        if self._stopping or self.outbox.failures or isinstance(result, CallbackError) or not takes_all(result, ids):
+            self._ended(result, self._note_answer)
             return
-        self.is_idle = step.idle
         try:
-            await self._clock.wait(self._woken, step.until)
-        finally:
-            self.is_idle = False
+            self.outbox.answered(len(ids), None, now, 0.0)
+            self._busy = False
+            self._go_on(now)
+        except Exception:
+            self._stumble()
 
-    async def _post(self, entries: tuple[Entry, ...]) -> Outcome:
-        requests = [entry.request for entry in entries]
-        body = requests[0] if len(requests) == 1 else b"[" + b",".join(requests) + b"]"
-        webhook_id = f"{self._log.epoch}-{entries[0].seq}-{entries[-1].seq}"
-        headers = callback_headers(self.member.secret, self.member.id, webhook_id, body, self._clock)
-        self._typing = None
-        try:
-            reply = await self._callback.post(body, headers)
-        except CallbackError as error:
-            return error.failure
-        return judge_reply(reply, [entry.seq for entry in entries], self._clock.unix())
+    def _probed(self, result: Reply | CallbackError) -> None:
+        self._ended(result, self._note_life)
 
-    async def _probe(self) -> Outcome:
-        """See whether the recipient lives; an error with the right id is a sign of life, too."""
+    def _ended(self, result: Reply | CallbackError, note_answer: Callable[[Answered], None]) -> None:
         try:
-            reply, challenge = await post_challenge(
-                self._callback, self.member.id, self.member.secret, self._clock
+            self._note(result, note_answer)
+        except Exception:
+            self._stumble()
+        self._end()
+
+    def _told_typing(self, result: Reply | CallbackError) -> None:
+        if isinstance(result, CallbackError):
+            journal.client.debug("%s was not told who is typing: %s", self.member.id, result)
+        self._end()
+
+    def _end(self) -> None:
+        """Go on after what was under way, or say that it has ended."""
+        self._busy = self._task is not None
+        if self._stopping:
+            self._enough.set()
+        else:
+            self.wake()
+
+    def _note(self, result: Reply | CallbackError, note_answer: Callable[[Answered], None]) -> None:
+        match self._judge(result):
+            case Answered() as answer:
+                if self.outbox.failures:
+                    self._fanout.reachability.reached(self.member.id)
+                note_answer(answer)
+            case Failed() as failure:
+                self._note_failure(failure)
+            case Gone():
+                self._take_leave(evicted=False)
+
+    def _judge(self, result: Reply | CallbackError) -> Outcome:
+        if isinstance(result, CallbackError):
+            return result.failure
+        return judge_reply(result, self._in_flight.ids, self._clock.unix())
+
+    def _note_answer(self, answer: Answered) -> None:
+        passed = self.outbox.answered(answer.taken, answer.refusal, self._clock.monotonic(), _spread())
+        if passed is not None:
+            journal.client.warning(
+                "%s refused message %d with error %d once too often; it is passed over",
+                self.member.id, passed.seq, answer.refusal,
             )  # fmt: skip
-        except CallbackError as error:
-            return error.failure
-        return judge_reply(reply, [challenge], self._clock.unix())
 
-    async def _post_typing(self, notification: bytes) -> None:
-        """Ring once; nothing depends on what becomes of it."""
-        self._typing = None
-        webhook_id = f"typing-{new_challenge()}"
-        headers = callback_headers(self.member.secret, self.member.id, webhook_id, notification, self._clock)
-        try:
-            await self._callback.post(notification, headers)
-        except CallbackError as error:
-            journal.client.debug("%s was not told who is typing: %s", self.member.id, error)
+    def _note_life(self, _answer: Answered) -> None:
+        """Note that a probe was answered; an error with the right id is a sign of life, too."""
+        self.outbox.probed(self._clock.monotonic())
 
-    def _note(self, outcome: Outcome, entries: tuple[Entry, ...]) -> bool | None:
-        match outcome:
-            case Answered(taken, refusal):
-                self._reachability.reached(self.member.id)
-                passed = self.outbox.answered(taken, refusal, self._clock.monotonic(), _spread())
-                if passed is not None:
-                    journal.client.warning(
-                        "%s refused message %d with error %d once too often; it is passed over",
-                        self.member.id, passed.seq, refusal,
-                    )  # fmt: skip
-                return None
-            case Failed():
-                return self._note_failure(outcome)
-            case Gone():
-                return self._note_gone()
-
-    def _note_probe(self, outcome: Outcome) -> bool | None:
-        match outcome:
-            case Answered():
-                self._reachability.reached(self.member.id)
-                self.outbox.probed(self._clock.monotonic())
-                return None
-            case Failed():
-                return self._note_failure(outcome)
-            case Gone():
-                return self._note_gone()
-
-    def _note_gone(self) -> bool:
-        self.outbox.left()
-        return False
-
-    def _note_failure(self, failure: Failed) -> bool | None:
-        was_suspect = self._reachability.suspect_own_network
-        self._reachability.failed(self.member.id)
+    def _note_failure(self, failure: Failed) -> None:
+        reachability = self._fanout.reachability
+        was_suspect = reachability.suspect_own_network
+        reachability.failed(self.member.id)
         overdue = self.outbox.failed(self._clock.monotonic(), _spread(), failure.retry_after)
-        suspect = self._reachability.suspect_own_network
+        suspect = reachability.suspect_own_network
         if suspect and not was_suspect:
             journal.server.error("Every recipient fails at once: is this server's network down? Nobody is evicted")
         if self.outbox.failures == 1:
             journal.client.warning("%s cannot be reached (%s: %s)", self.member.id, failure.stage, failure.detail)
         if overdue and not suspect:
-            self.outbox.left()
-            return True
-        return None
+            self._take_leave(evicted=True)
 
-    async def _pause(self) -> None:
-        """Wait a little; `finish` and `wake` end it early."""
-        self._woken.clear()
-        if not self._stopping:
-            await self._clock.wait(self._woken, self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
+    def _take_leave(self, *, evicted: bool) -> None:
+        self.outbox.left()
+        self._persist(functools.partial(self._say_farewell, evicted))
+
+    async def _say_farewell(self, evicted: bool) -> None:
+        await self._farewell(self, evicted)
+        self._stop()
+
+    async def _read(self, step: Fetch) -> None:
+        newest = self._log.newest
+        self.outbox.loaded(await self._log.read_after(step.after, step.limit), newest)
+
+    def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have something done that takes its time, if need be again and again."""
+        self._busy = True
+        self._task = asyncio.create_task(self._do(work), name=f"delivery {self.member.id}")
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        trouble = ""
+        while not self._stopping:
+            try:
+                await work()
+                break
+            except (LogError, ContractError) as error:
+                if trouble != str(error):  # it is told once, not for every try
+                    trouble = str(error)
+                    journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, trouble)
+            except Exception:
+                # As in `_stumble`.
+                journal.server.exception("The delivery to %s stumbled", self.member.id)
+            await self._clock.wait(self._enough, self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
+        self._task = None
+        self._end()

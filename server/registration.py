@@ -1,6 +1,7 @@
 """`Register`: who may take which seat, and the proof that the callback is the caller's."""
 
 import asyncio
+import contextlib
 import hmac
 import re
 import secrets
@@ -12,14 +13,15 @@ from msgspec import structs
 from protocol.errors import ContractError, ErrorCode, invalid_params
 from protocol.messages import MemberName, RegisterParams, RegisterResult
 from protocol.methods import MEMBERS_IN_REGISTER, RECEIVE_TYPING
-from protocol.signing import SecretError, decode_secret, encode_secret
-from server.callbacks import AddressNotAllowed, Callback, CallbackError
+from protocol.signing import SecretError, Signer, decode_secret, encode_secret
+from server.callbacks.callback import Callback
+from server.callbacks.dialling import AddressNotAllowed, CallbackError
 from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callback
 from server.core.caller import Caller
 from server.core.members import Member
 from server.core.names import NameProblem, normalize_name
-from server.core.reply import judge_challenge
-from server.delivery import post_challenge
+from server.core.reply import Failed, judge_challenge
+from server.delivery import new_challenge
 from server.room import Room, hash_token
 
 VERIFICATIONS_AT_ONCE: Final = 64
@@ -69,9 +71,13 @@ class Registrar:
             changed_at=self._room.clock.unix(),
         )
         callback = await self._proven_callback(url, caller, member) if url else None
-        if given_secret is None and (now := self._room.members.get(member.id)) is not None:
-            member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
-        await self._room.enter(member, callback, params.after)
+        with contextlib.ExitStack() as undo:
+            if callback is not None:
+                undo.callback(callback.close)  # it keeps its connection
+            if given_secret is None and (now := self._room.members.get(member.id)) is not None:
+                member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
+            await self._room.enter(member, callback, params.after)
+            undo.pop_all()
         return self._result(member, token, resumed=owner is not None)
 
     def _check_join_key(self, given: str | None) -> None:
@@ -96,20 +102,29 @@ class Registrar:
         if caller.proxied:
             setting = "the call came through a proxy that CHAT_TRUSTED_PROXIES does not name"
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
-        callback = self._room.callbacks.to(url, caller.address)
+        callback = self._room.callbacks.to(url, caller.address, member.id)
         try:
-            async with self._verifications:
-                reply, challenge = await post_challenge(callback, member.id, member.secret, self._room.clock)
-            failure = judge_challenge(reply, challenge, self._room.clock.unix())
+            failure = await self._challenge(callback, member.secret)
         except AddressNotAllowed as error:
             data = {"url": url.text, "detail": error.failure.detail}
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
-        except CallbackError as error:
-            failure = error.failure
         if failure is not None:
+            callback.close()
             data = {"url": url.text, "stage": failure.stage, "detail": failure.detail}
             raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)
         return callback
+
+    async def _challenge(self, callback: Callback, secret: bytes) -> Failed | None:
+        """Say why a callback has not proven itself, if so. Raises `AddressNotAllowed`."""
+        clock, challenge = self._room.clock, new_challenge()
+        try:
+            async with self._verifications:
+                reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
+        except AddressNotAllowed:
+            raise
+        except CallbackError as error:
+            return error.failure
+        return judge_challenge(reply, str(challenge.ids[0]), clock.unix())
 
     def _new_id(self, name: str) -> str:
         """Make an id that tells people whose it is, and is nobody's yet: `alice-3f9a2c71`."""

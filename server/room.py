@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -14,14 +13,13 @@ from protocol.errors import ContractError, ErrorCode, invalid_params
 from protocol.messages import ReceiveTypingParams
 from protocol.methods import LOBBY, RECEIVE_TYPING
 from server import journal
-from server.callbacks import Callback, Callbacks
+from server.callbacks.callback import Callback, Callbacks
 from server.clock import Clock
 from server.core.callback_url import CallbackProblem, literal_address, parse_callback
-from server.core.delivery_state import Reachability
 from server.core.entry import Draft
 from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
 from server.core.outbox import Outbox
-from server.delivery import Delivery
+from server.delivery import Delivery, Fanout
 from server.message_log.base import Appended, LogError, MessageIdReused, MessageLog, NotStored, SenderAway, Taken
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
@@ -60,11 +58,11 @@ class Room:
         self.deliveries: dict[str, Delivery] = {}
         self.callbacks = callbacks
         self.clock = clock
+        self.fanout = Fanout(log, clock)
         self._evict_after = evict_after
         self._log_texts = log_texts
         self._standings: dict[str, Standing] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._reachability = Reachability()
         self._trouble = ""  # why nothing could be stored last; empty when it could
 
     def __repr__(self) -> str:
@@ -88,7 +86,8 @@ class Room:
 
     async def abandon(self) -> None:
         """Drop what is still in flight, and save how far everybody is."""
-        await asyncio.gather(*(delivery.cut() for delivery in self.deliveries.values()))
+        for delivery in self.deliveries.values():
+            delivery.cut()
         try:
             await self.save_cursors()
         except LogError as error:
@@ -121,7 +120,7 @@ class Room:
             now = self.clock.monotonic()
             standing = self._standings.setdefault(member.id, Standing(begin, begin, now))
             standing.heard_at = now
-            await self._cut_delivery(member.id)
+            self._cut_delivery(member.id)
             if after is not None:
                 standing.cursor = standing.saved_cursor = after
             if callback is not None:
@@ -203,7 +202,7 @@ class Room:
         except CallbackProblem as problem:  # another version may have let it pass
             journal.client.warning("%s cannot be rung until it registers again: its callback %s", member.id, problem)
         else:
-            self._start_delivery(member, self.callbacks.to(url, caller))
+            self._start_delivery(member, self.callbacks.to(url, caller, member.id))
 
     def _turn(self, member_id: str) -> asyncio.Lock:
         return self._turns.setdefault(member_id, asyncio.Lock())
@@ -238,7 +237,7 @@ class Room:
         gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until)
         await self._announce(_notice(gone, "leave", f"left the chat{note}", now), gone)
         journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, note)
-        await self._cut_delivery(member_id)
+        self._cut_delivery(member_id)
 
     async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
         member_id = delivery.member.id
@@ -249,23 +248,16 @@ class Room:
 
     def _start_delivery(self, member: Member, callback: Callback) -> None:
         cursor, now = self._standings[member.id].cursor, self.clock.monotonic()
-        delivery = Delivery(
-            member,
-            Outbox(member.id, cursor, member.max_batch, self._evict_after, now),
-            callback,
-            log=self.log,
-            clock=self.clock,
-            reachability=self._reachability,
-            farewell=self._farewell,
-        )
+        outbox = Outbox(member.id, cursor, member.max_batch, self._evict_after, now)
+        delivery = Delivery(member, outbox, callback, self.fanout, self._farewell)
         self.deliveries[member.id] = delivery
         delivery.start()
 
-    async def _cut_delivery(self, member_id: str) -> None:
+    def _cut_delivery(self, member_id: str) -> None:
         delivery = self.deliveries.pop(member_id, None)
         if delivery is not None:
             self._standings[member_id].cursor = delivery.outbox.cursor
-            await delivery.cut()
+            delivery.cut()
 
     async def _announce_rename(self, before: Member, after: Member, cursor: int | None = None) -> int:
         newest = await self._announce(_rename_notice(before, after, self.clock.unix()), after, cursor)
@@ -279,31 +271,36 @@ class Room:
         return appended.entry.seq
 
     async def _store(self, member: Member, cursor: int | None) -> None:
-        with self._contract_errors():
+        try:
             await self.log.put_member(member, cursor)
+        except LogError as error:
+            raise self._refusal(error) from None
+        self._trouble = ""
         self.members.put(member)
 
     async def _append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
-        with self._contract_errors():
-            return await self.log.append(draft, member, cursor)
-
-    @contextmanager
-    def _contract_errors(self) -> Iterator[None]:
-        """Tell a caller what the log refused, in the words of the contract."""
         try:
-            yield
-            self._trouble = ""
-        except Taken as taken:
-            raise ContractError(ErrorCode.TAKEN, {"field": taken.field}) from None
-        except MessageIdReused:
-            raise invalid_params("client_msg_id", "has been used for another text; give a new one") from None
-        except SenderAway:
-            raise ContractError(ErrorCode.AWAY) from None
-        except NotStored as error:
-            if self._trouble != str(error):  # a full disk is told once, not for every call
-                self._trouble = str(error)
-                journal.server.error("Not stored: %s", error)
-            raise ContractError(ErrorCode.NOT_STORED) from None
+            appended = await self.log.append(draft, member, cursor)
+        except LogError as error:
+            raise self._refusal(error) from None
+        self._trouble = ""
+        return appended
+
+    def _refusal(self, error: LogError) -> Exception:
+        """Say in the words of the contract what the log refused."""
+        match error:
+            case Taken():
+                return ContractError(ErrorCode.TAKEN, {"field": error.field})
+            case MessageIdReused():
+                return invalid_params("client_msg_id", "has been used for another text; give a new one")
+            case SenderAway():
+                return ContractError(ErrorCode.AWAY)
+            case NotStored():
+                if self._trouble != str(error):  # a full disk is told once, not for every call
+                    self._trouble = str(error)
+                    journal.server.error("Not stored: %s", error)
+                return ContractError(ErrorCode.NOT_STORED)
+        return error
 
 
 def _where(member: Member) -> str:

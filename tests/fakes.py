@@ -4,6 +4,7 @@ Servers and recipients are real ones, on real sockets, on any free port.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -23,6 +24,7 @@ from server.settings import Settings
 
 START = 1_800_000_000.0
 PATIENCE_SECONDS = 10.0  # how long a test waits for what must come, before it fails
+WORLD = ssl.create_default_context()  # whom all the world trusts; made once, since it reads files
 SECRET = encode_secret(bytes(range(32)))
 
 
@@ -32,6 +34,7 @@ class ManualClock:
     def __init__(self) -> None:
         self._now = 0.0
         self._sleepers: dict[asyncio.Event, float] = {}
+        self._alarms: dict[ManualAlarm, float] = {}
         self._changed = asyncio.Event()
 
     def unix(self) -> float:
@@ -54,8 +57,18 @@ class ManualClock:
             for wait in waits:
                 wait.cancel()
 
+    def call_at(self, when: float, callback: Callable[[], None]) -> "ManualAlarm":
+        alarm = ManualAlarm(self._alarms, callback)
+        if when <= self._now:
+            asyncio.get_running_loop().call_soon(alarm.ring)
+        self._alarms[alarm] = when
+        self._changed.set()
+        return alarm
+
     def advance(self, seconds: float) -> None:
         self._now += seconds
+        for alarm in [alarm for alarm, when in self._alarms.items() if when <= self._now]:
+            asyncio.get_running_loop().call_soon(alarm.ring)
         for due, until in self._sleepers.items():
             if until <= self._now:
                 due.set()
@@ -63,9 +76,27 @@ class ManualClock:
     async def someone_waits(self, low: float, high: float, count: int = 1) -> None:
         """Return when so many wait for a moment between `low` and `high` seconds from now."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while sum(low <= until - self._now <= high for until in self._sleepers.values()) < count:
+            while sum(low <= until - self._now <= high for until in self._all_waits()) < count:
                 self._changed.clear()
                 await self._changed.wait()
+
+    def _all_waits(self) -> list[float]:
+        return [*self._sleepers.values(), *self._alarms.values()]
+
+
+class ManualAlarm:
+    """A call that is to come on a clock that a test holds."""
+
+    def __init__(self, alarms: "dict[ManualAlarm, float]", callback: Callable[[], None]) -> None:
+        self._alarms = alarms
+        self._callback = callback
+
+    def cancel(self) -> None:
+        self._alarms.pop(self, None)
+
+    def ring(self) -> None:
+        if self._alarms.pop(self, None) is not None:
+            self._callback()
 
 
 class FakeResolver:
@@ -268,13 +299,14 @@ class RunningServer:
     settings: Settings = field(default_factory=local_settings)
     clock: ManualClock = field(default_factory=ManualClock)
     resolver: FakeResolver = field(default_factory=FakeResolver)
+    tls: ssl.SSLContext = WORLD
     exchange_seconds: float = PATIENCE_SECONDS
     read_seconds: float = PATIENCE_SECONDS
     drain_seconds: float = PATIENCE_SECONDS
 
     async def __aenter__(self) -> Self:
         surroundings = Surroundings(
-            self.clock, self.resolver, self.exchange_seconds, self.read_seconds, self.drain_seconds
+            self.clock, self.resolver, self.tls, self.exchange_seconds, self.read_seconds, self.drain_seconds
         )
         self.server = Server(self.settings, listen(self.settings.host, self.settings.port), surroundings)
         await self.server.start()

@@ -13,11 +13,11 @@ Every delivery is in one of four states, and only these steps lead from one to t
 docs/architecture.md shows the same table; a test compares the two.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 
-class DeliveryState(Enum):
+class DeliveryState(StrEnum):
     """Where one delivery stands."""
 
     READY = "ready"
@@ -26,7 +26,7 @@ class DeliveryState(Enum):
     GONE = "gone"
 
 
-class DeliveryEvent(Enum):
+class DeliveryEvent(StrEnum):
     """What happens to one delivery."""
 
     POST = "post"
@@ -36,14 +36,27 @@ class DeliveryEvent(Enum):
     DUE = "due"
 
 
-TRANSITIONS: Final = {
+class IllegalTransitionError(Exception):
+    """A step that the table does not have: the caller's mistake."""
+
+
+class Transitions(dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]):
+    """The next state by state and event; any other pair raises `IllegalTransitionError`."""
+
+    def __missing__(self, step: tuple[DeliveryState, DeliveryEvent]) -> DeliveryState:
+        """Refuse."""
+        state, event = step
+        raise IllegalTransitionError(f"{event.value} while {state.value}")
+
+
+TRANSITIONS: Final = Transitions({
     (DeliveryState.READY, DeliveryEvent.POST): DeliveryState.IN_FLIGHT,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.ANSWER): DeliveryState.READY,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.FAIL): DeliveryState.BACKING_OFF,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.LEAVE): DeliveryState.GONE,
     (DeliveryState.BACKING_OFF, DeliveryEvent.DUE): DeliveryState.READY,
     (DeliveryState.BACKING_OFF, DeliveryEvent.LEAVE): DeliveryState.GONE,
-}
+})  # fmt: skip
 
 RETRY_DELAYS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 RETRY_SPREAD: Final = 0.2
@@ -51,18 +64,6 @@ PROBE_AFTER_SECONDS: Final = 15.0
 UNREACHABLE_FROM: Final = 3  # failures in a row
 REFUSALS_BEFORE_PASSING: Final = 5
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0
-
-
-class IllegalTransitionError(Exception):
-    """A step that the table does not have: the caller's mistake."""
-
-
-def next_state(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
-    """Look up the table."""
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise IllegalTransitionError(f"{event.value} while {state.value}") from None
 
 
 def retry_delay(attempts: int, spread: float) -> float:

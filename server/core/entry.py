@@ -21,16 +21,16 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True):
-    """A stored message. `request` is the `ReceiveMessage` request that carries it, encoded once for every recipient."""
+    """A stored message, and its place in the log.
 
+    `request` is the `ReceiveMessage` request that carries it, encoded once for every recipient.
+    """
+
+    seq: int
+    sender_id: str
     message: ChatMessage
     request: bytes
     at: float
-
-    @property
-    def seq(self) -> int:
-        """The place in the log."""
-        return self.message.seq
 
 
 class EntryRun:
@@ -84,7 +84,7 @@ def make_entry(draft: Draft, seq: int) -> Entry:
         client_msg_id=UNSET if draft.client_msg_id is None else draft.client_msg_id,
     )
     request = {"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": {"message": message}, "id": seq}
-    return Entry(message, msgspec.json.encode(request), draft.at)
+    return Entry(seq, draft.sender_id, message, msgspec.json.encode(request), draft.at)
 
 
 def format_time(at: float) -> str:

@@ -5,8 +5,9 @@ seconds of a monotonic clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from protocol.methods import MAX_PUSH_BYTES
 from server.core.delivery_state import (
@@ -14,10 +15,10 @@ from server.core.delivery_state import (
     PROBE_AFTER_SECONDS,
     REFUSALS_BEFORE_PASSING,
     RETRY_DELAYS,
+    TRANSITIONS,
     UNREACHABLE_FROM,
     DeliveryEvent,
     DeliveryState,
-    next_state,
     retry_delay,
 )
 from server.core.entry import Entry
@@ -26,28 +27,24 @@ from server.core.entry import Entry
 LEAST_PAGE: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """Read up to `limit` entries of the log after `after`, and report them with `loaded`."""
 
     after: int
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True):
     """Post these entries as one request and report what came of it."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """See whether the silent recipient still answers, and report it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Nothing to do before `until`, unless something new comes (when `idle`) or the recipient asks for it."""
 
     until: float
@@ -60,6 +57,11 @@ Step = Fetch | Post | Probe | Wait
 class Outbox:
     """The delivery to one recipient, as decisions. `cursor` is the last `seq` that it has acknowledged."""
 
+    __slots__ = (
+        "_evict_after", "_excused_until", "_failing_since", "_last_contact", "_last_success", "_max_batch", "_next_try",
+        "_page", "_refusals", "_waiting", "cursor", "failures", "recipient", "state",
+    )  # fmt: skip
+
     def __init__(self, recipient: str, cursor: int, max_batch: int, evict_after: float, now: float) -> None:
         """Begin after `cursor`, with a recipient whose callback has just answered."""
         self.recipient = recipient
@@ -67,6 +69,7 @@ class Outbox:
         self.state = DeliveryState.READY
         self.failures = 0
         self._max_batch = max_batch
+        self._page = max(max_batch, LEAST_PAGE)
         self._evict_after = evict_after
         self._waiting: tuple[Entry, ...] = ()
         self._refusals = (0, 0)  # the `seq` that was refused last, and how often
@@ -97,14 +100,16 @@ class Outbox:
         if self.state is DeliveryState.BACKING_OFF:
             if now < self._next_try:
                 return Wait(self._next_try, idle=False)
-            self._to(DeliveryEvent.DUE)
+            self.state = TRANSITIONS[self.state, DeliveryEvent.DUE]
         if self._waiting:
-            return self._post(Post(self._waiting))
+            self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
+            return Post(self._waiting)
         if self.cursor < newest:
-            return Fetch(self.cursor, max(self._max_batch, LEAST_PAGE))
+            return Fetch(self.cursor, self._page)
         probe_at = self._last_contact + PROBE_AFTER_SECONDS
         if self.failures or now >= probe_at:
-            return self._post(Probe())
+            self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
+            return Probe()
         return Wait(probe_at, idle=True)
 
     def loaded(self, entries: Sequence[Entry], newest: int) -> None:
@@ -117,7 +122,7 @@ class Outbox:
         size = 1  # the two brackets, and one comma fewer than there are entries
         batch: list[Entry] = []
         for entry in entries:
-            if entry.message.sender_id == self.recipient:
+            if entry.sender_id == self.recipient:
                 if not batch:
                     self.cursor = entry.seq
                 continue
@@ -137,7 +142,7 @@ class Outbox:
             self.cursor = self._waiting[taken - 1].seq
         if refusal is None:
             self._waiting = ()
-            self._to(DeliveryEvent.ANSWER)
+            self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
             return None
         refused = self._waiting[taken]
         # What was taken is behind; the refused one goes again with the very bytes it had only if it was the first.
@@ -150,13 +155,13 @@ class Outbox:
             return None
         self.cursor = refused.seq
         self._waiting = ()
-        self._to(DeliveryEvent.ANSWER)
+        self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
         return refused
 
     def probed(self, now: float) -> None:
         """Note that the recipient answered the probe."""
         self._alive(now)
-        self._to(DeliveryEvent.ANSWER)
+        self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
 
     def failed(self, now: float, spread: float, retry_after: float | None = None) -> bool:
         """Note a try that came to nothing; True when it has failed for so long that it is to be evicted.
@@ -179,11 +184,7 @@ class Outbox:
 
     def left(self) -> None:
         """Note that the recipient is rung no more."""
-        self._to(DeliveryEvent.LEAVE)
-
-    def _post(self, step: Post | Probe) -> Post | Probe:
-        self._to(DeliveryEvent.POST)
-        return step
+        self.state = TRANSITIONS[self.state, DeliveryEvent.LEAVE]
 
     def _alive(self, now: float) -> None:
         self.failures = 0
@@ -203,7 +204,4 @@ class Outbox:
 
     def _back_off(self, until: float) -> None:
         self._next_try = until
-        self._to(DeliveryEvent.FAIL)
-
-    def _to(self, event: DeliveryEvent) -> None:
-        self.state = next_state(self.state, event)
+        self.state = TRANSITIONS[self.state, DeliveryEvent.FAIL]

@@ -1,11 +1,11 @@
 """What a callback's HTTP answer means for the delivery."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import UNSET, Struct
 
 from protocol.errors import ErrorCode
 
@@ -13,26 +13,26 @@ from protocol.errors import ErrorCode
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer as it was read: `body` holds at most 64 KiB, `truncated` tells that there was more."""
+class Reply(Struct, frozen=True):
+    """An HTTP answer as it was read: `truncated` tells that the body is larger than 64 KiB, and not all here.
+
+    `retry_after` is the header of that name.
+    """
 
     status: int
-    headers: Mapping[str, str]
     body: bytes
+    retry_after: str | None = None
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The recipient lives: it took the first `taken` messages; `refusal` is the error code it gave to the next one."""
 
     taken: int
     refusal: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The exchange came to nothing at `stage`: dns, address, connect, tls, timeout, http or rpc.
 
     `retry_after` is what a 429 or 503 asked for, in seconds.
@@ -43,12 +43,51 @@ class Failed:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """410: the recipient wants no more."""
 
 
 Outcome = Answered | Failed | Gone
+
+
+class Answer(Struct):
+    """A JSON-RPC response as it came, if it is one."""
+
+    jsonrpc: Any = None
+    id: Any = None
+    result: Any = UNSET
+    error: Any = None
+
+
+# Anything may come. What is not an object, or an array of them, holds no response.
+ANYTHING: Final = msgspec.json.Decoder(
+    Answer | list[Answer | list[Any] | str | int | float | bool | None] | str | int | float | bool | None
+)
+
+
+class Taken(Struct):
+    """A JSON-RPC response with a result, which needs no closer look."""
+
+    jsonrpc: Literal["2.0"]
+    id: int
+    result: Any
+    error: None = None
+
+
+ONE_TAKEN: Final = msgspec.json.Decoder(Taken)
+ALL_TAKEN: Final = msgspec.json.Decoder(list[Taken])
+
+
+def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
+    """Tell whether this is the usual answer: all taken, in order. Any other is for `judge_reply`."""
+    if reply.status != 200 or reply.truncated:
+        return False
+    try:
+        if len(ids) == 1:
+            return ONE_TAKEN.decode(reply.body).id == ids[0]
+        return [answer.id for answer in ALL_TAKEN.decode(reply.body)] == ids
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outcome:
@@ -64,7 +103,7 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
         answer = answers.get(request_id)
         if answer is None:
             return Answered(taken) if taken else Failed("rpc", f"no answer has the id {request_id}")
-        if (refusal := _refusal(answer)) is not None:
+        if answer.error is not None and (refusal := _refusal(answer)) is not None:
             return Answered(taken, refusal)
     return Answered(len(ids))
 
@@ -76,7 +115,9 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
     answer = _read_answers(reply, batch=False).get(challenge)
     if answer is None:
         return Failed("rpc", "the answer is not JSON-RPC with the id of the request")
-    if answer.get("result") == challenge or _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
+    if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
+        return None
+    if answer.error is None and answer.result == challenge:
         return None
     return Failed("rpc", "the result is not the challenge")
 
@@ -97,40 +138,36 @@ def read_retry_after(value: str | None, unix_now: float) -> float | None:
 def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     if 200 <= reply.status < 300:
         return Failed("rpc", "the answer is larger than 64 KiB") if reply.truncated else None
-    retry_after = read_retry_after(reply.headers.get("Retry-After"), unix_now) if reply.status in (429, 503) else None
+    retry_after = read_retry_after(reply.retry_after, unix_now) if reply.status in (429, 503) else None
     return Failed("http", f"HTTP status {reply.status}", retry_after)
 
 
-def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, dict[str, Any]]:
+def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
     """Give the well-formed JSON-RPC responses by id. A batch is answered with an array, a single request never is."""
     try:
-        parsed = msgspec.json.decode(reply.body)
+        parsed = ANYTHING.decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     if batch != isinstance(parsed, list):
         return {}
-    return {element["id"]: element for element in (parsed if batch else [parsed]) if _is_response(element)}
+    return {answer.id: answer for answer in (parsed if batch else [parsed]) if _is_response(answer)}
 
 
-def _is_response(element: object) -> bool:
+def _is_response(answer: object) -> bool:
     """JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code."""
-    if not isinstance(element, dict) or element.get("jsonrpc") != "2.0":
+    if type(answer) is not Answer or answer.jsonrpc != "2.0":
         return False
-    identifier = element.get("id")
-    if isinstance(identifier, bool) or not isinstance(identifier, int | str):
+    if type(answer.id) is not int and type(answer.id) is not str:
         return False
-    if "result" in element:
-        return element.get("error") is None
-    return _error_code(element) is not None
+    return _error_code(answer) is not None if answer.result is UNSET else answer.error is None
 
 
-def _error_code(answer: Mapping[str, Any]) -> int | None:
-    error = answer.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+def _error_code(answer: Answer) -> int | None:
+    code = answer.error.get("code") if isinstance(answer.error, dict) else None
+    return code if type(code) is int else None
 
 
-def _refusal(answer: Mapping[str, Any]) -> int | None:
+def _refusal(answer: Answer) -> int | None:
     """Give the error code that asks for another try, or None when the message counts as taken."""
     code = _error_code(answer)
     return None if code in TAKEN_ERRORS else code

@@ -101,6 +101,10 @@ class MessageLog(ABC):
         """Read the oldest `limit` entries above `seq`, oldest first. Raises `Unreadable`."""
 
     @abstractmethod
+    def recent_after(self, seq: int, limit: int) -> Sequence[Entry] | None:
+        """Give what `read_after` gives, at once, or None when it has to be read from somewhere."""
+
+    @abstractmethod
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read the newest `limit` entries below `seq`, oldest first. Raises `Unreadable`."""
 

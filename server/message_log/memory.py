@@ -58,6 +58,10 @@ class MemoryLog(MessageLog):
         """Read forward."""
         return self._entries.after(seq, limit)
 
+    def recent_after(self, seq: int, limit: int) -> Sequence[Entry]:
+        """Read forward: all of it is here."""
+        return self._entries.after(seq, limit)
+
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read backward."""
         return self._entries.before(seq, limit)

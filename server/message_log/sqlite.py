@@ -63,10 +63,14 @@ class SqliteLog(MessageLog):
 
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read forward."""
-        if max(seq + 1, self.oldest) >= self._recent.first:
-            return self._recent.after(seq, limit)
+        if (recent := self.recent_after(seq, limit)) is not None:
+            return recent
         newest = self.newest
         return await self._read(lambda db: statements.read_after(db, seq, newest, limit))
+
+    def recent_after(self, seq: int, limit: int) -> Sequence[Entry] | None:
+        """Read forward what is in memory."""
+        return self._recent.after(seq, limit) if max(seq + 1, self.oldest) >= self._recent.first else None
 
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read backward."""

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_challenge, judge_reply, read_retry_after
 
@@ -24,10 +23,9 @@ def error(identifier: Any, code: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "error": {"code": code, "message": "no"}, "id": identifier}
 
 
-def reply(answer: Any, status: int = 200, *, truncated: bool = False, **headers: str) -> Reply:
-    lines = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+def reply(answer: Any, status: int = 200, *, truncated: bool = False, retry_after: str | None = None) -> Reply:
     body = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
-    return Reply(status, lines, body, truncated)
+    return Reply(status, body, retry_after, truncated)
 
 
 def judge(answer: Any, *seqs: int) -> Outcome:
@@ -128,18 +126,18 @@ def test_any_other_status_is_a_failure_whatever_the_body_says(status: int) -> No
 
 
 def test_410_is_a_farewell_whatever_the_body_says() -> None:
-    assert judge_reply(reply(result(7), 410, truncated=True, Retry_After="5"), [7], NOW) == Gone()
+    assert judge_reply(reply(result(7), 410, truncated=True, retry_after="5"), [7], NOW) == Gone()
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_429_and_503_may_ask_for_a_wait(status: int) -> None:
-    outcome = judge_reply(reply(b"", status, Retry_After="120"), [7], NOW)
+    outcome = judge_reply(reply(b"", status, retry_after="120"), [7], NOW)
     assert outcome == Failed("http", f"HTTP status {status}", retry_after=120)
 
 
 @pytest.mark.parametrize("status", [200, 301, 408, 413, 500, 502])
 def test_no_other_status_may(status: int) -> None:
-    outcome = judge_reply(reply(b"", status, Retry_After="120"), [7], NOW)
+    outcome = judge_reply(reply(b"", status, retry_after="120"), [7], NOW)
     assert isinstance(outcome, Failed)
     assert outcome.retry_after is None
 
@@ -294,5 +292,5 @@ def test_an_answer_to_the_challenge_that_is_too_large_does_not_prove_a_callback(
 
 
 def test_a_probe_may_be_told_to_wait() -> None:
-    failure = judge_challenge(reply(b"", 503, Retry_After="7"), CHALLENGE, NOW)
+    failure = judge_challenge(reply(b"", 503, retry_after="7"), CHALLENGE, NOW)
     assert failure == Failed("http", "HTTP status 503", retry_after=7)

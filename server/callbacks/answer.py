@@ -1,0 +1,131 @@
+"""From the bytes that a callback sends to the HTTP answer that they are (RFC 9112), within bounds."""
+
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from protocol.methods import MAX_REPLY_BYTES
+from server.core.reply import Reply
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+# A body that comes in chunks of one byte is six times as long on the wire; more than that is padding.
+MAX_WIRE_BYTES: Final = MAX_HEAD_BYTES + 8 * MAX_REPLY_BYTES
+
+
+class BadAnswer(Exception):
+    """What came is no HTTP answer; `str()` says why, without a word of what it was."""
+
+
+class AnswerReader:
+    """Reads the answers of one connection, one after the other.
+
+    `reusable` tells whether, after an answer, the connection may carry another exchange. Methods that begin with `on_`
+    are called by the parser.
+    """
+
+    __slots__ = ("_has_head", "_headers", "_parser", "_pieces", "_received", "_reply", "_size", "reusable")
+
+    def __init__(self) -> None:
+        """Begin before the first answer."""
+        self.reusable = True
+        self._parser = HttpResponseParser(self)
+        # A bare LF ends a line as well (section 2.2), and shell scripts that answer by hand have just that.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        self._received = 0
+        self._reply: Reply | None = None
+        self._clear()
+
+    @property
+    def begun(self) -> bool:
+        """True when something of the present answer has come."""
+        return self._received > 0
+
+    def feed(self, data: bytes) -> Reply | None:
+        """Take what has come; gives the answer when it is complete, or too large. Raises `BadAnswer`."""
+        room = MAX_HEAD_BYTES - self._received
+        if not 0 < room < len(data):
+            return self._parse(data)
+        # In two pieces, so that the bound is the same however the answer is cut.
+        if (reply := self._parse(data[:room])) is None:
+            return self._parse(data[room:])
+        self.reusable = False
+        return reply
+
+    def _parse(self, data: bytes) -> Reply | None:
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.reusable = False
+            if self._reply is None:  # after a complete answer, what follows does not matter
+                raise BadAnswer("the answer is not HTTP") from None
+        if (reply := self._reply) is not None:
+            self._reply = None
+            self._received = 0
+            return reply
+        if self._received >= MAX_HEAD_BYTES and not self._has_head:
+            raise BadAnswer("the head of the answer is too large")
+        if self._size > MAX_REPLY_BYTES:
+            return self._make_reply()
+        if self._received > MAX_WIRE_BYTES:
+            raise BadAnswer("the body of the answer is mostly padding")
+        return None
+
+    def end(self) -> Reply | None:
+        """Take the end of the connection; gives the answer if it is one that ends so (section 6.3)."""
+        self.reusable = False
+        return self._make_reply() if self._has_head and not self._has_length() else None
+
+    def on_message_begin(self) -> None:
+        """Note that another answer begins: nobody has asked for it."""
+        if self._reply is not None:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, or a trailer."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is complete."""
+        self._has_head = True
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body, up to the first that is too much."""
+        if self._size <= MAX_REPLY_BYTES:
+            self._pieces.append(data)
+            self._size += len(data)
+
+    def on_message_complete(self) -> None:
+        """Keep the first answer that is not an interim one (RFC 9110, section 15.2)."""
+        if self._reply is not None:
+            return
+        if 100 <= self._parser.get_status_code() < 200 and not self._parser.should_upgrade():
+            self._clear()
+            return
+        self.reusable = self.reusable and self._parser.should_keep_alive()
+        self._reply = self._make_reply()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._has_head = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def _make_reply(self) -> Reply:
+        truncated = self._size > MAX_REPLY_BYTES
+        self.reusable = self.reusable and not truncated
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        status = self._parser.get_status_code()
+        retry_after = None if 200 <= status < 300 else self._header(b"retry-after")
+        return Reply(status, body, retry_after, truncated)
+
+    def _header(self, wanted: bytes) -> str | None:
+        return next((value.decode("latin-1") for name, value in self._headers if name.lower() == wanted), None)
+
+    def _has_length(self) -> bool:
+        """Tell whether the end of the body is told by the head, and not by the end of the connection."""
+        return any(
+            name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
+            for name, value in self._headers
+        )
