@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
     def read(self, data: bytes) -> None:
         """Read what has come; no bytes mean that nothing more will, which may complete an answer."""
         if not self._asked:
-            self._lose("the other side spoke without being asked")
+            self._lose("the other side spoke without being asked" if data else ENDED)
             return
         try:
             reply = self._reader.feed(data) if data else self._reader.end()

@@ -41,5 +41,9 @@ class Deadlines:
                 self._timer = self._loop.call_later(max(end - now, GRAIN_SECONDS), self._look)
                 return
             del self._ends[bounded]
-            bounded.expire()
+            try:
+                bounded.expire()
+            except Exception as error:
+                # One that is mistaken must not take their end from all the others.
+                self._loop.call_exception_handler({"message": f"{bounded!r} stumbled", "exception": error})
         self._timer = None

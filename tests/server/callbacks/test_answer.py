@@ -169,6 +169,12 @@ def test_nothing_follows_a_body_that_is_truncated(data: bytes) -> None:
         assert not reader.reusable, way
 
 
+def test_of_a_body_that_is_too_large_no_more_is_kept_than_tells_that_it_is() -> None:
+    reply = read([in_chunks(b"a" * (3 * MAX_REPLY_BYTES), 1000)])
+    assert reply is not None
+    assert len(reply.body) <= MAX_REPLY_BYTES + 1000
+
+
 def test_a_body_that_announces_too_much_is_read_up_to_64_kib() -> None:
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"a" * MAX_REPLY_BYTES
     reader = AnswerReader()
@@ -477,6 +483,16 @@ def test_what_follows_an_answer_only_ends_the_connection(answer: bytes, rest: by
         reader = AnswerReader()
         assert reader.feed(answer[:at]) is None
         assert reader.feed(answer[at:] + rest) == plain(200)
+        assert not reader.reusable
+
+
+def test_what_follows_a_long_answer_ends_the_connection_as_well() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n"
+    for length in range(MAX_HEAD_BYTES - 2, MAX_HEAD_BYTES + 3):
+        answer = head + b"A: %b\r\n\r\n" % (b"b" * (length - len(head) - 30_007)) + b"a" * 30_000
+        reader = AnswerReader()
+        assert len(answer) == length
+        assert reader.feed(answer + b"H") == plain(200, b"a" * 30_000)
         assert not reader.reusable
 
 
