@@ -26,7 +26,7 @@ STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_key")
 NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
 INSERT_ENTRY: Final = (
     f"INSERT INTO messages ({ENTRY_COLUMNS}) SELECT {NEWEST} + 1, ?1, ?2, ?3, ?4, ?5, ?6"
-    f" WHERE ?7 OR NOT EXISTS (SELECT 1 FROM members WHERE id = ?1 AND NOT present) RETURNING seq"
+    f" WHERE ?7 OR NOT EXISTS (SELECT 1 FROM members WHERE id = ?1 AND NOT present)"
 )
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
 SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
@@ -64,10 +64,12 @@ def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: 
     if member is not None:
         _store_member(db, member, cursor, draft.at, _newest(db) + 1)
     row = (draft.sender_id, draft.sender_name, draft.text, draft.event, draft.client_msg_id, draft.at)
-    stored = db.execute(INSERT_ENTRY, (*row, member is not None)).fetchone()
-    if stored is None:
+    stored = db.execute(INSERT_ENTRY, (*row, member is not None))
+    if stored.rowcount == 0:
         raise SenderAway(f"{draft.sender_id} is away")
-    return Appended(make_entry(draft, stored[0]), repeated=False)
+    # RETURNING would give it, too, but take a second step, at which this thread may have to wait for the other one.
+    assert stored.lastrowid is not None
+    return Appended(make_entry(draft, stored.lastrowid), repeated=False)
 
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
