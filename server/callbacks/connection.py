@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
+from protocol.methods import MAX_REPLY_BYTES
 from server.callbacks.answer import AnswerReader, BadAnswer
 from server.callbacks.turns import Turns
 from server.core.reply import Reply
@@ -78,6 +79,8 @@ class Connection(asyncio.Protocol):
         # Who answers before it has read the whole request may take the rest of it for the next one.
         if self._wire.get_write_buffer_size():
             self._reader.reusable = False
+        if len(data) >= MAX_REPLY_BYTES:
+            self._transport.pause_reading()  # it is too much for an answer already, and is not to grow until its turn
         self._turns.read_later(self, data)
 
     def eof_received(self) -> None:
@@ -98,6 +101,8 @@ class Connection(asyncio.Protocol):
             self._deliver(reply)
         elif data:
             self._acknowledge()
+        if not (self.is_closed or self._transport.is_reading()):
+            self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the owner, if it does not know."""

@@ -352,3 +352,54 @@ async def test_a_request_whose_turn_comes_after_the_end_is_not_written(
         await ear.hears(replies=1, losses=1)
         turns.let_write()
     assert [unanswered for _, unanswered in ear.losses] == [True]
+
+
+class HeldTurns(Turns):
+    """Turns that come when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[tuple[Works, bytes]] = []
+        self.came = asyncio.Event()
+
+    def read_later(self, who: Works, data: bytes) -> None:
+        self.pieces.append((who, data))
+        self.came.set()
+
+    def begin(self) -> None:
+        pieces, self.pieces = self.pieces, []
+        for who, data in pieces:
+            who.read(data)
+
+
+async def test_a_flood_is_not_taken_in_before_its_turn(ear: Ear) -> None:
+    held = HeldTurns()
+    flood, quiet = RawRecipient(say(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 8_000_000)), RawRecipient(say(OK))
+    async with flood, quiet, connected(flood, ear, turns=held) as flooded:
+        flooded.send((HEAD, b"{}"))
+        await held.came.wait()
+        while len(held.pieces[-1][1]) < MAX_REPLY_BYTES:  # the kernel gives little at first
+            held.came.clear()
+            held.begin()
+            await held.came.wait()
+        before = len(held.pieces)
+        for _ in range(10):  # the loop looks at all sockets in each of these
+            other = Ear()
+            async with connected(quiet, other) as connection:
+                connection.send((HEAD, b"{}"))
+                await other.hears(replies=1)
+        assert len(held.pieces) == before
+        held.begin()
+        assert [reply.truncated for reply, _ in ear.replies] == [True]
+        assert flooded.is_closed
+
+
+async def test_a_large_piece_of_a_good_answer_is_followed_by_the_rest(ear: Ear) -> None:
+    padding = b"X: y\r\n" * 100
+    body = b" " * (MAX_REPLY_BYTES - 2) + b"{}"
+    chunks = b"".join(b"1000\r\n%b\r\n" % body[start : start + 4096] for start in range(0, len(body), 4096))
+    answer = b"HTTP/1.1 200 OK\r\n" + padding + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+    async with RawRecipient(say(answer, b"0\r\n\r\n")) as recipient, connected(recipient, ear) as connection:
+        connection.send((HEAD, b"{}"))
+        await ear.hears(replies=1)
+        assert ear.replies == [(Reply(200, body), True)]
