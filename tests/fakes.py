@@ -80,6 +80,11 @@ class ManualClock:
                 self._changed.clear()
                 await self._changed.wait()
 
+    @property
+    def alarms(self) -> int:
+        """How many calls are still to come."""
+        return len(self._alarms)
+
     def _all_waits(self) -> list[float]:
         return [*self._sleepers.values(), *self._alarms.values()]
 

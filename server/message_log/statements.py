@@ -5,7 +5,7 @@ Functions that write decide first: when one raises a `LogError` it has written n
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -68,8 +68,7 @@ def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: 
     if stored.rowcount == 0:
         raise SenderAway(f"{draft.sender_id} is away")
     # RETURNING would give it, too, but take a second step, at which this thread may have to wait for the other one.
-    assert stored.lastrowid is not None
-    return Appended(make_entry(draft, stored.lastrowid), repeated=False)
+    return Appended(make_entry(draft, cast("int", stored.lastrowid)), repeated=False)
 
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:

@@ -444,6 +444,8 @@ async def test_a_cursor_may_go_back(log: MessageLog) -> None:
 async def test_reading_forward_gives_the_oldest_above(log: MessageLog, seq: int, limit: int, found: list[int]) -> None:
     await fill(log, 10)
     assert seqs(await log.read_after(seq, limit)) == found
+    recent = log.recent_after(seq, limit)
+    assert recent is None or seqs(recent) == found
 
 
 @pytest.mark.parametrize(

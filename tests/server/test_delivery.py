@@ -1,6 +1,7 @@
 """Deliveries over real sockets: order, batches, retries, refusals, eviction, and that nobody waits for another."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import ClientSession, web
@@ -126,6 +127,24 @@ async def test_a_hanging_exchange_is_given_up_and_tried_again(session: ClientSes
         recipient.behaviour = take
         server.clock.advance(0.3)
         await recipient.has("Alice joined the chat", "Alice joined the chat")
+
+
+async def test_a_message_on_its_way_costs_no_task_and_no_timer(server: RunningServer) -> None:
+    async with AsyncExitStack() as stack:
+        everybody = [await stack.enter_async_context(Recipient()) for _ in range(10)]
+        for number, each in enumerate(everybody):
+            await server.register(f"Bob {number}", each)
+        alice = await server.register("Alice")
+        for each in everybody:
+            await each.has("Alice joined the chat")
+        alarms = server.clock.alarms
+        for each in everybody:
+            each.behaviour = hang
+        await alice.say("1")
+        for each in everybody:
+            await each.has("1")
+        assert server.clock.alarms <= alarms
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(("delivery", "dial"))]
 
 
 @pytest.mark.parametrize("code", [-32600, -32601, -32602])

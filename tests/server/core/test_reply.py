@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_challenge, judge_reply, read_retry_after
+from server.core.reply import (
+    Answered,
+    Failed,
+    Gone,
+    Outcome,
+    Reply,
+    judge_challenge,
+    judge_reply,
+    read_retry_after,
+    takes_all,
+)
 
 NOW = 1_800_000_000.0
 DOZEN = list(range(41, 53))
@@ -29,12 +39,49 @@ def reply(answer: Any, status: int = 200, *, truncated: bool = False, retry_afte
 
 
 def judge(answer: Any, *seqs: int) -> Outcome:
-    return judge_reply(reply(answer), seqs, NOW)
+    """Judge it, and see that the quick look at it does not say more than the close one."""
+    outcome = judge_reply(reply(answer), seqs, NOW)
+    assert outcome == Answered(len(seqs)) or not takes_all(reply(answer), list(seqs))
+    return outcome
 
 
 def failed_at(outcome: Outcome | None) -> str:
     assert isinstance(outcome, Failed)
     return outcome.stage
+
+
+@pytest.mark.parametrize(
+    ("answer", "seqs"),
+    [
+        (result(7), [7]),
+        (result(7, "ok"), [7]),
+        ({"id": 7, "error": None, "result": {"success": True}, "more": [], "jsonrpc": "2.0"}, [7]),
+        ([result(7), result(9)], [7, 9]),
+        ([result(seq) for seq in DOZEN], DOZEN),
+    ],
+)
+def test_the_usual_answer_needs_no_close_look(answer: Any, seqs: list[int]) -> None:
+    assert takes_all(reply(answer), seqs)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seqs"),
+    [
+        (reply(result(7), 201), [7]),
+        (reply(result(7), 503), [7]),
+        (reply(result(7), truncated=True), [7]),
+        (reply([result(7)]), [7]),
+        (reply(result(7)), [7, 8]),
+        (reply([result(8), result(7)]), [7, 8]),
+        (reply([result(7), result(8), result(9)]), [7, 8]),
+        (reply(result(True)), [1]),
+        (reply(result("7")), [7]),
+        (reply(error(7, -32601)), [7]),
+        (reply(b""), [7]),
+    ],
+)
+def test_any_other_answer_gets_one(answer: Reply, seqs: list[int]) -> None:
+    assert not takes_all(answer, seqs)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])

@@ -135,6 +135,8 @@ async def test_old_and_new_are_read_alike(log: SqliteLog) -> None:
         assert list(await log.read_after(seq, 300)) == entries[seq : seq + 300]
         assert list(await log.read_before(seq, 300)) == entries[max(0, seq - 301) : max(0, seq - 1)]
     assert list(await log.read_before(3 * RECENT_ENTRIES + 9, 2)) == entries[-2:]
+    assert log.recent_after(0, 300) is None, "that has to be read from the file"
+    assert log.recent_after(3 * RECENT_ENTRIES - 2, 300) == entries[-2:]
 
 
 @pytest.mark.parametrize(("count", "text"), [(5 * RECENT_ENTRIES, "hi"), (1400, "x" * 15_000)])
