@@ -137,8 +137,10 @@ class Callback:
         try:
             self._address, connection = await self._dialler.dial(self.url, self._caller, self._address, self)
         except CallbackError as error:
+            self._dialling = None
             self._fail(error)
             return
+        self._dialling = None
         if connection.is_closed:
             self._fail(CallbackError("http", ENDED))
             return
