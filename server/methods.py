@@ -41,9 +41,9 @@ DEFAULT_MEMBERS = 100
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a method knows of its call beside the parameters."""
+    """What a method knows of its call beside the parameters. `find_caller` tells where it comes from: few ask."""
 
-    caller: Caller
+    find_caller: Callable[[], Caller]
     token: str | None
 
 
@@ -73,7 +73,7 @@ class Methods:
 
     async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
         """Take a seat, or come back to it."""
-        return await self._registrar.register(params, context.token, context.caller)
+        return await self._registrar.register(params, context.token, context.find_caller())
 
     async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
         """Leave the room."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -24,6 +25,7 @@ from server.rpc import RpcFront
 FRONT: Final = web.AppKey("front", RpcFront)
 FORWARDING_HEADERS: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 RETRY_AFTER_DRAIN: Final = "5"
+JSON: Final = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
 GREETING: Final = (
     "This is a Ringback chat server. Programs POST JSON-RPC 2.0 to /rpc.\n"
     "To chat in a browser, open the page of a client (python -m client, or docker compose port client 8080).\n"
@@ -100,11 +102,11 @@ class RpcEndpoint:
         except (web.RequestPayloadError, ConnectionError):
             # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
             return _closing(400, "the body could not be read\n")
-        context = CallContext(self._caller(request), _token(request))
+        context = CallContext(partial(self._caller, request), _token(request))
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
             return web.Response(status=204)
-        return web.Response(body=answer, content_type=CONTENT_TYPE)
+        return web.Response(body=answer, headers=JSON)
 
     async def _read(self, request: web.Request) -> bytes:
         if request.content.is_eof():  # it came together with its head, as almost always

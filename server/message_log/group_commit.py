@@ -8,12 +8,17 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from server.message_log.base import LogError, NotStored
 
+G = TypeVar("G")
 T = TypeVar("T")
+
+WorkForAll = Callable[[sqlite3.Connection, Sequence[G]], Sequence[T | LogError]]
 
 LARGEST_GROUP: Final = 1000
 
@@ -21,7 +26,8 @@ LARGEST_GROUP: Final = 1000
 class Job(NamedTuple):
     """What is to be done within a transaction, who waits for it, and what is to happen first when it is stored."""
 
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
+    given: Any
     stored: Callable[[Any], None]
     outcome: "asyncio.Future[Any]"
 
@@ -43,7 +49,14 @@ class GroupCommit:
         `work` decides before it writes: a `LogError` from it refuses this job alone. `stored` is called with its
         result on the loop, after the commit and before anybody hears of it. Raises that `LogError`, or `NotStored`.
         """
-        job = Job(work, stored, self._loop.create_future())
+        return await self.store_together(_run_each, work, stored)
+
+    async def store_together(self, work: WorkForAll[G, T], given: G, stored: Callable[[T], None]) -> T:
+        """As `store`, but `work` does in one go what is asked of it here and right before and after.
+
+        It gets all that is given, in order, and gives for each the result, or the `LogError` that refuses it.
+        """
+        job = Job(work, given, stored, self._loop.create_future())
         self._jobs.put(job)
         return await job.outcome  # type: ignore[no-any-return]
 
@@ -74,7 +87,9 @@ class GroupCommit:
         """Store a group; gives for each job its result, or the error that it is to raise."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            outcomes = [_attempt(job, self._db) for job in group]
+            outcomes: list[Any] = []
+            for work, jobs in groupby(group, key=attrgetter("work")):
+                outcomes += work(self._db, [job.given for job in jobs])
             self._db.execute("COMMIT")
         except Exception as error:
             # Whatever it was: nothing of this group is stored, those who wait hear it, and the next group has its turn.
@@ -88,9 +103,13 @@ class GroupCommit:
                 self._db.execute("ROLLBACK")
 
 
-def _attempt(job: Job, db: sqlite3.Connection) -> Any:
+def _run_each(db: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+    return [_attempt(work, db) for work in works]
+
+
+def _attempt(work: Callable[[sqlite3.Connection], Any], db: sqlite3.Connection) -> Any:
     try:
-        return job.work(db)
+        return work(db)
     except LogError as refusal:
         return refusal
 

@@ -46,7 +46,9 @@ class SqliteLog(MessageLog):
 
     async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
         """Store a message; see the base class."""
-        return await self._writer.store(lambda db: statements.append(db, draft, member, cursor), self._note)
+        if member is None:
+            return await self._writer.store_together(statements.say, draft, self._note)
+        return await self._writer.store(lambda db: statements.announce(db, draft, member, cursor), self._note)
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
         """Store a member."""

@@ -4,16 +4,20 @@ Functions that write decide first: when one raises a `LogError` it has written n
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
+from msgspec import UNSET
 
 from server.core.entry import Draft, Entry, make_entry
 from server.core.members import Member
 from server.core.names import name_key
-from server.message_log.base import Appended, MessageIdReused, SenderAway, Taken
+from server.message_log.base import Appended, LogError, MessageIdReused, SenderAway, Taken
 
+T = TypeVar("T")
+
+LARGEST_PORTION: Final = 64  # rows in one statement
 FORGOTTEN_AT_ONCE: Final = 1000  # in one transaction, so that nobody who has something to say waits for all of them
 
 ENTRY_COLUMNS: Final = "seq, sender_id, sender_name, text, event, client_msg_id, at"
@@ -24,10 +28,7 @@ MEMBER_COLUMNS: Final = (
 STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_key")
 
 NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
-INSERT_ENTRY: Final = (
-    f"INSERT INTO messages ({ENTRY_COLUMNS}) SELECT {NEWEST} + 1, ?1, ?2, ?3, ?4, ?5, ?6"
-    f" WHERE ?7 OR NOT EXISTS (SELECT 1 FROM members WHERE id = ?1 AND NOT present)"
-)
+INSERT_ENTRIES: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES "
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
 SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
 PUT_MEMBER: Final = (
@@ -57,18 +58,38 @@ def read_extent(db: sqlite3.Connection) -> Extent:
     return Extent(epoch, _newest(db), oldest)
 
 
-def append(db: sqlite3.Connection, draft: Draft, member: Member | None, cursor: int | None) -> Appended:
-    """Store a message, with the member that its notice tells of; see `MessageLog.append`."""
-    if (earlier := _find(db, draft)) is not None:
-        return Appended(earlier, repeated=True)
-    if member is not None:
-        _store_member(db, member, cursor, draft.at, _newest(db) + 1)
-    row = (draft.sender_id, draft.sender_name, draft.text, draft.event, draft.client_msg_id, draft.at)
-    stored = db.execute(INSERT_ENTRY, (*row, member is not None))
-    if stored.rowcount == 0:
-        raise SenderAway(f"{draft.sender_id} is away")
-    # RETURNING would give it, too, but take a second step, at which this thread may have to wait for the other one.
-    return Appended(make_entry(draft, cast("int", stored.lastrowid)), repeated=False)
+def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int | None) -> Appended:
+    """Store a notice with the member that it tells of; see `MessageLog.append`."""
+    seq = _newest(db) + 1
+    _store_member(db, member, cursor, notice.at, seq)
+    entry = make_entry(notice, seq)
+    _insert(db, [entry])
+    return Appended(entry, repeated=False)
+
+
+def say(db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended | LogError]:
+    """Store what members say; gives for each what came of it, see `MessageLog.append`.
+
+    It takes few statements, however many say something: at each one, this thread may have to wait for the other.
+    """
+    seq, away, known = _newest(db) + 1, _away_among(db, drafts), _find(db, drafts)
+    outcomes: list[Appended | LogError] = []
+    entries: list[Entry] = []
+    for draft in drafts:
+        earlier = known.get((draft.sender_id, draft.client_msg_id))
+        if earlier is not None and earlier.message.text != draft.text:
+            outcomes.append(MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}"))
+        elif earlier is not None:
+            outcomes.append(Appended(earlier, repeated=True))
+        elif draft.sender_id in away:
+            outcomes.append(SenderAway(f"{draft.sender_id} is away"))
+        else:
+            entries.append(make_entry(draft, seq + len(entries)))
+            outcomes.append(Appended(entries[-1], repeated=False))
+            if draft.client_msg_id is not None:
+                known[draft.sender_id, draft.client_msg_id] = entries[-1]
+    _insert(db, entries)
+    return outcomes
 
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
@@ -136,16 +157,53 @@ def _newest(db: sqlite3.Connection) -> int:
     return int(db.execute(f"SELECT {NEWEST}").fetchone()[0])
 
 
-def _find(db: sqlite3.Connection, draft: Draft) -> Entry | None:
-    """Give what the sender has stored under the same `client_msg_id`, if anything."""
-    if draft.client_msg_id is None:
-        return None
-    where = f"{SELECT_ENTRY} WHERE sender_id = ? AND client_msg_id = ?"
-    for entry in _entries(db.execute(where, (draft.sender_id, draft.client_msg_id))):
-        if entry.message.text != draft.text:
-            raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
-        return entry
-    return None
+def _find(db: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[tuple[str, str | None], Entry]:
+    """Give what these senders have stored under these values of `client_msg_id`, by both."""
+    keys = [(draft.sender_id, draft.client_msg_id) for draft in drafts if draft.client_msg_id is not None]
+    found: dict[tuple[str, str | None], Entry] = {}
+    for some in _portions(keys):
+        # A cross join takes the given rows first, and finds each by the index of both (the planner would read all).
+        asked = f"(VALUES {', '.join(['(?, ?)'] * len(some))}) AS asked"
+        same = "sender_id = asked.column1 AND client_msg_id = asked.column2"
+        rows = db.execute(f"SELECT {ENTRY_COLUMNS} FROM {asked} CROSS JOIN messages ON {same}", _flat(some))
+        found |= {(entry.sender_id, cast("str", entry.message.client_msg_id)): entry for entry in _entries(rows)}
+    return found
+
+
+def _away_among(db: sqlite3.Connection, drafts: Sequence[Draft]) -> set[str]:
+    """Give the ids of those senders who are away."""
+    senders = list({draft.sender_id for draft in drafts})
+    away: set[str] = set()
+    for some in _portions(senders):
+        where = f"SELECT id FROM members WHERE NOT present AND id IN ({', '.join('?' * len(some))})"
+        away.update(key for (key,) in db.execute(where, some))
+    return away
+
+
+def _insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    for some in _portions(entries):
+        rows = f"{INSERT_ENTRIES}{', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * len(some))}"
+        db.execute(rows, _flat(_row_of(entry) for entry in some))
+
+
+def _row_of(entry: Entry) -> tuple[Any, ...]:
+    message = entry.message
+    key = None if message.client_msg_id is UNSET else message.client_msg_id
+    return (entry.seq, message.sender_id, message.sender_name, message.text, message.event, key, entry.at)
+
+
+def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut into powers of two, so that there are few texts of each statement, which are prepared only once."""
+    begin, size = 0, LARGEST_PORTION
+    while begin < len(items):
+        while size > len(items) - begin:
+            size //= 2
+        yield items[begin : begin + size]
+        begin += size
+
+
+def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
 
 
 def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float, begin: int) -> None:

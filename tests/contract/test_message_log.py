@@ -172,6 +172,32 @@ async def test_what_was_said_before_the_leave_may_be_repeated_after_it(log: Mess
     assert (await log.append(said("hi", client_msg_id="m-1"))).repeated
 
 
+async def test_what_many_say_at_once_is_judged_one_by_one(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await join(log, BOB)
+    await log.append(said("before", client_msg_id="before"))
+    await log.append(said("of Bob", "b2", client_msg_id="m-0"))
+    await leave(log, BOB)
+    asked = [said("before", client_msg_id="before"), said("of Bob", "b2", client_msg_id="m-0")]
+    for number in range(150):  # enough for statements of every size
+        asked += [
+            said(f"new {number}", client_msg_id=f"m-{number}"),
+            said(f"new {number}", client_msg_id=f"m-{number}"),
+            said("another", client_msg_id=f"m-{number}"),
+            said("away", "b2"),
+            said(f"away {number}", "b2", client_msg_id=f"m-{number + 1}"),
+            said(f"plain {number}", "c3"),
+        ]
+    outcomes = await asyncio.gather(*map(log.append, asked), return_exceptions=True)
+    told = [(one.entry.seq, one.repeated) if isinstance(one, Appended) else type(one) for one in outcomes]
+    expected: list[object] = [(3, True), (4, True)]
+    for seq in range(6, 306, 2):
+        expected += [(seq, False), (seq, True), MessageIdReused, SenderAway, SenderAway, (seq + 1, False)]
+    assert told == expected
+    news = [text for number in range(150) for text in (f"new {number}", f"plain {number}")]
+    assert [text for _, text in (await everything(log))[5:]] == news
+
+
 # client_msg_id
 
 

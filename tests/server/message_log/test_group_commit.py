@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -185,3 +185,28 @@ async def test_closing_waits_for_all_that_was_asked_for(db: sqlite3.Connection) 
         closing = asyncio.create_task(writer.close())
     await closing
     assert [await job for job in jobs] == list(range(LARGEST_GROUP + 1))
+
+
+async def test_what_is_asked_of_the_same_work_in_a_row_is_done_in_one_go(
+    writer: GroupCommit, commits: list[str]
+) -> None:
+    together: list[list[int]] = []
+
+    def add(db: sqlite3.Connection, given: Sequence[int]) -> list[int | LogError]:
+        together.append(list(given))
+        return [LogError("not that") if number == 3 else insert(number)(db) for number in given]
+
+    stored: list[int] = []
+    async with busy(writer):
+        asked = [
+            *(writer.store_together(add, number, stored.append) for number in (1, 2, 3)),
+            writer.store(insert(4)),
+            writer.store_together(add, 5, stored.append),
+        ]
+        group = asyncio.gather(*asked, return_exceptions=True)
+    outcomes = await group
+    assert together == [[1, 2, 3], [5]]
+    assert [outcome if isinstance(outcome, int) else type(outcome) for outcome in outcomes] == [1, 2, LogError, 4, 5]
+    assert stored == [1, 2, 5]
+    assert commits == ["COMMIT", "COMMIT"]
+    assert await numbers(writer) == [1, 2, 4, 5]

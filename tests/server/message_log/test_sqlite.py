@@ -260,3 +260,17 @@ async def test_what_cannot_be_read_is_said(path: Path, log: SqliteLog) -> None:
 async def test_it_tells_its_state_in_one_line(log: SqliteLog) -> None:
     await fill(log, 2)
     assert repr(log) == "<SqliteLog first 1..2 recent=<EntryRun 1..2>>"
+
+
+async def test_what_was_said_under_an_id_is_found_without_reading_all(path: Path) -> None:
+    seen: list[str] = []
+    async with opened(path) as log:
+        await fill(log, 10)
+        await log.append(said("hi", client_msg_id="m-1"))
+        await log._writer.store(lambda db: db.set_trace_callback(seen.append))
+        assert (await log.append(said("hi", client_msg_id="m-1"))).repeated
+    look_up = next(statement for statement in seen if "client_msg_id =" in statement)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {look_up}")]
+    assert any("SEARCH messages USING INDEX messages_by_client_msg_id" in step for step in plan), plan
+    assert not any(step == "SCAN messages" for step in plan)
