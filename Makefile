@@ -23,7 +23,7 @@ crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing
 	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/bench ## Measure the speed against rivals in the same run; ARGS="1 2 --rounds 1" picks rows
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench --json figures.json $(ARGS)
 
 check: $(VENV)/dev ## Lint, check the format and the types
 	$(BIN)/ruff check .
