@@ -110,7 +110,10 @@ class RpcEndpoint:
 
     async def _read(self, request: web.Request) -> bytes:
         if request.content.is_eof():  # it came together with its head, as almost always
-            return await request.read()
+            body = request.content.read_nowait()
+            if len(body) > MAX_BODY_BYTES:
+                raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
+            return body
         async with asyncio.timeout(self._read_seconds) as reading:
             self._reading.add(reading)
             try:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-AT_ONCE: Final = 64  # so many are decided on before they are written: the first need not wait for all the others
+AT_ONCE: Final = 10  # so many are decided on before they are written: nobody need wait for many others
 
 
 class Works(Protocol):

@@ -1,7 +1,6 @@
 """From the `params` of a request to the parameter class of its method."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -32,8 +31,10 @@ def bind_params(params: Sequence[Any] | Mapping[str, Any], shape: type[S]) -> S:
     table = _fields_of(shape)
     given = params if isinstance(params, Mapping) else _by_name(params, table)
     if given.keys() <= table.keys():
-        with suppress(msgspec.ValidationError):  # what is wrong is found out below
+        try:
             return msgspec.convert(given, shape)
+        except msgspec.ValidationError:
+            pass  # what is wrong is found out below
     if unknown := given.keys() - table.keys():
         field = min(unknown)[:SHOWN_CHARS]
         raise invalid_params(field, f"is not a parameter of this method; it takes {_names(table)}")
