@@ -28,6 +28,7 @@ from server.message_log.base import LogError, MessageLog
 
 PAUSE_AFTER_TROUBLE_SECONDS: Final = 1.0
 NEVER: Final = float("inf")
+NOTHING: Final = Webhook("", b"")
 
 Farewell = Callable[["Delivery", bool], Awaitable[None]]
 
@@ -74,7 +75,7 @@ class Delivery:
         self._clock = fanout.clock
         self._farewell = farewell
         self._signer = Signer(member.secret)
-        self._in_flight: Webhook
+        self._in_flight = NOTHING
         self._busy = False  # something is under way, and whoever ends it goes on
         self._stopping = False
         self._enough = asyncio.Event()  # what was under way when it was to stop has ended
@@ -193,6 +194,7 @@ class Delivery:
             return
         try:
             self.outbox.answered(len(ids), None, now, 0.0)
+            self._in_flight = NOTHING  # one who is idle for long must not hold on to half a mebibyte
             self._busy = False
             self._go_on(now)
         except Exception:
@@ -215,6 +217,7 @@ class Delivery:
 
     def _end(self) -> None:
         """Go on after what was under way, or say that it has ended."""
+        self._in_flight = NOTHING
         self._busy = self._task is not None
         if self._stopping:
             self._enough.set()
