@@ -37,17 +37,25 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def listening(talk: Talk, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Listen with a conversation of the test's own; gives the port."""
 
+    open_ones: set[asyncio.StreamWriter] = set()
+
     async def talk_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.add(writer)
         try:
             await talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the server has had enough
         finally:
+            open_ones.discard(writer)
             writer.close()
 
     listener = await asyncio.start_server(talk_and_close, host, 0, ssl=tls)
     async with listener:
-        yield listener.sockets[0].getsockname()[1]
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            for writer in tuple(open_ones):  # from Python 3.12 on, a listener waits for them when it is closed
+                writer.transport.abort()
 
 
 class Canary:
