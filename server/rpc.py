@@ -87,12 +87,10 @@ class RpcFront:
         if request["method"] in refused:
             problem = f"only one {request['method']} in a batch"
             return _error(identifier, ErrorCode.INVALID_REQUEST, {"problem": problem}) if "id" in request else None
-        if request["method"] not in self._methods and "id" in request:
-            problem = f"there is no such method; this server has {', '.join(self._methods)}"
-            return _error(identifier, ErrorCode.METHOD_NOT_FOUND, {"problem": problem})
         method = self._methods.get(request["method"])
         if method is None:
-            return None  # nobody waits to be told (section 4.1)
+            problem = f"there is no such method; this server has {', '.join(self._methods)}"
+            return _error(identifier, ErrorCode.METHOD_NOT_FOUND, {"problem": problem}) if "id" in request else None
         # The inner part of what jsonrpcserver does with a text. The outer one would parse and check once more, make a
         # task, and ask `inspect` for a signature that takes anything.
         asked = Request(request["method"], request.get("params", []), NULL)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 
 from server.core.address_policy import IPAddress, IPNetwork, plain
@@ -54,7 +53,6 @@ def _is_trusted(address: IPAddress | None, trusted: Sequence[IPNetwork]) -> bool
     return address is not None and any(address.version == net.version and address in net for net in trusted)
 
 
-@lru_cache(maxsize=4096)  # each call comes from some address, and mostly from one that has called before
 def _read_address(text: str) -> IPAddress | None:
     """Read an address as proxies write it: bare, quoted, in brackets, with a port."""
     text = text.strip().strip('"')

@@ -11,13 +11,16 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from protocol.signing import (
     ID_HEADER,
+    SECRET_BYTES,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     SecretError,
     SignatureError,
+    Signer,
     decode_secret,
     encode_secret,
     sign,
+    signed_content,
     signed_headers,
     verify,
 )
@@ -168,3 +171,11 @@ def test_arbitrary_secrets_raise_secret_error_and_nothing_else(secret: str) -> N
     except SecretError:
         return
     assert 24 <= len(key) <= 64
+
+
+@pytest.mark.parametrize("size", [SECRET_BYTES[0], 32, 63, SECRET_BYTES[-1]])
+def test_a_signer_signs_as_the_standard_library_does_again_and_again(size: int) -> None:
+    key = bytes(range(size))
+    signer = Signer(key)
+    for body in (BODY, b"", BODY * 1000, BODY):
+        assert signer.sign(signed_content(ID, NOW, body)).decode() == sign(key, ID, NOW, body)
