@@ -96,7 +96,9 @@ class Person:
         await self.tab.keyboard.press("Enter")
 
     async def sees(self, text: str) -> None:
-        await expect(self.log.locator(".text", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
+        """Wait for what is said: one's own words stand in the log before, but are still on their way."""
+        said = self.tab.locator("#messages .text", has_text=re.compile(f"^{re.escape(text)}$"))
+        await expect(said).to_have_count(1)
 
     async def sees_people(self, *names: str) -> None:
         await expect(self.tab.locator("#people-list .who")).to_have_text(list(names))
