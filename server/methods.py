@@ -115,8 +115,7 @@ class Methods:
     async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
         """Go by another name."""
         member, name = self._member(context), checked_name(params.name)
-        holder = self._room.members.holder_of(name, self._room.clock.unix())
-        if holder is not None and holder.id != member.id:
+        if self._room.members.other_called(name, member.id, self._room.clock.unix()):
             raise ContractError(ErrorCode.TAKEN, {"field": "name"})
         await self._room.rename(member.id, name)
         return RenameResult(True, f"Successfully renamed to {name}", name)

@@ -93,8 +93,7 @@ class Registrar:
             raise ContractError(ErrorCode.UNAUTHORIZED)
         if owner is None and member_id is not None and self._room.members.get(member_id) is not None:
             raise ContractError(ErrorCode.TAKEN, {"field": "id"})
-        holder = self._room.members.holder_of(name, self._room.clock.unix())
-        if holder is not None and holder is not owner:
+        if self._room.members.other_called(name, owner.id if owner else None, self._room.clock.unix()):
             raise ContractError(ErrorCode.TAKEN, {"field": "name"})
 
     async def _proven_callback(self, url: CallbackUrl, caller: Caller, member: Member) -> Callback:

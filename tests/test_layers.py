@@ -86,8 +86,9 @@ def test_protocol_imports_only_the_standard_library_and_msgspec() -> None:
     assert imports_beyond("protocol", "msgspec", "protocol") == {}
 
 
-def test_core_imports_only_the_standard_library_msgspec_protocol_and_itself() -> None:
-    assert imports_beyond("server.core", "msgspec", "protocol", "server.core") == {}
+def test_core_imports_only_the_standard_library_msgspec_tables_of_unicode_protocol_and_itself() -> None:
+    tables = ("confusable_homoglyphs.confusables", "fontTools.unicodedata")
+    assert imports_beyond("server.core", "msgspec", *tables, "protocol", "server.core") == {}
 
 
 @pytest.mark.parametrize("package", ["protocol", "server.core"])

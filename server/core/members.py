@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from server.core.names import name_key
+from server.core.names import name_keys
 
 NAME_HELD_SECONDS: Final = 600  # after an eviction the name waits this long for its owner to come back
 SILENT_SECONDS: Final = 600  # a participant without a callback is away after this long without a call
@@ -18,7 +18,8 @@ class Member(Struct, frozen=True, kw_only=True):
     """One participant, present or away: all of it that a restart needs, but for its cursor.
 
     `caller` is the address that registered. `callback` is the settled URL. Times are Unix seconds; `changed_at` is when
-    it last came or went, and an away member's name is kept for it until `name_held_until`.
+    it last came or went, and an away member's name is kept for it until `name_held_until`. Who is `kicked` is away, and
+    does not come back with its token.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Member(Struct, frozen=True, kw_only=True):
     present: bool
     changed_at: float
     name_held_until: float = 0.0
+    kicked: bool = False
 
 
 class Members:
@@ -41,7 +43,7 @@ class Members:
         """Start with these members."""
         self._by_id: dict[str, Member] = {}
         self._by_token: dict[bytes, str] = {}
-        self._by_name: dict[str, str] = {}
+        self._by_name: dict[tuple[str, str], str] = {}  # (which of the two keys, key) -> id
         self._present: list[str] = []
         for member in members:
             self.put(member)
@@ -63,11 +65,12 @@ class Members:
         member_id = self._by_token.get(token_hash)
         return None if member_id is None else self._by_id[member_id]
 
-    def holder_of(self, name: str, now: float) -> Member | None:
-        """Find who has this name now: somebody present, or somebody away for whom it is still kept."""
-        holder = self._by_id.get(self._by_name.get(name_key(name), ""))
-        if holder is None or holder.present or holder.name_held_until > now:
-            return holder
+    def other_called(self, name: str, member_id: str | None, now: float) -> Member | None:
+        """Find who else than `member_id` has this name now: one present, or one away for whom it is still kept."""
+        for key in name_keys(name)._asdict().items():
+            holder = self._by_id.get(self._by_name.get(key, ""))
+            if holder is not None and holder.id != member_id and _claim(holder) > now:
+                return holder
         return None
 
     def put(self, member: Member) -> None:
@@ -77,10 +80,10 @@ class Members:
         self._by_token[member.token_hash] = member.id
         if member.present:
             insort(self._present, member.id)
-        key = name_key(member.name)
-        holder = self._by_id.get(self._by_name.get(key, ""))
-        if holder is None or _claim(member) >= _claim(holder):
-            self._by_name[key] = member.id
+        for key in name_keys(member.name)._asdict().items():
+            holder = self._by_id.get(self._by_name.get(key, ""))
+            if holder is None or _claim(member) >= _claim(holder):
+                self._by_name[key] = member.id
 
     def forget(self, member_id: str) -> None:
         """Drop a member as if it had never been here."""
@@ -90,9 +93,9 @@ class Members:
         del self._by_token[member.token_hash]
         if member.present:
             self._present.pop(bisect_right(self._present, member_id) - 1)
-        key = name_key(member.name)
-        if self._by_name.get(key) == member_id:
-            del self._by_name[key]
+        for key in name_keys(member.name)._asdict().items():
+            if self._by_name.get(key) == member_id:
+                del self._by_name[key]
 
     def present(self, after_id: str = "") -> Iterator[Member]:
         """Give those in the room, ordered by id, beginning after `after_id`."""

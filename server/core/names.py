@@ -1,9 +1,11 @@
 """What a name may be, and when two names are the same."""
 
+import re
 import unicodedata
-from typing import Final
+from typing import Final, NamedTuple
 
 from protocol.methods import MAX_NAME_CHARS
+from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
 # A character of NFKC is composed of four at most, so that a text longer than this is too long in any case. To normalize
@@ -12,6 +14,12 @@ MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
 # General categories (Unicode Standard, table 4-4) that a name may not hold: control, format, surrogate, private use,
 # unassigned, line and paragraph separators.
 FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters, marks and symbols that show nothing: the other code points of Default_Ignorable_Code_Point
+# (DerivedCoreProperties.txt), but for the variation selectors of emoji, and the Braille pattern without dots.
+INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more of them paint over the lines above and below
 
 
 class NameProblem(ValueError):
@@ -29,19 +37,52 @@ def normalize_name(text: str) -> str:
         raise NameProblem(f"must have at most {MAX_NAME_CHARS} characters, not {len(name)}")
     for character in name:
         _check_character(character)
+    _check_marks(name)
     if name != name.strip() or "  " in name:
         raise NameProblem("must not begin or end with a space or have two spaces in a row")
+    if not is_highly_restrictive(name):
+        raise NameProblem("must not mix letters of different writing systems, which may look the same")
+    keys = name_keys(name)
+    if any(keys.clash(reserved) for reserved in RESERVED):
+        raise NameProblem("is reserved: it would pass for the chat itself")
     return name
 
 
-def name_key(name: str) -> str:
-    """Give what is compared: two names with the same key are the same name (case-folded NFKC)."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+class NameKeys(NamedTuple):
+    """What is compared: names are the same when they differ in case only, or look alike as they are written.
+
+    Not both at once: `Ian` looks like `lan`, which is `Lan` in lower case, and Ian and Lan can be told apart.
+    """
+
+    folded: str
+    drawn: str
+
+    def clash(self, other: "NameKeys") -> bool:
+        """Tell whether two names are the same."""
+        return self.folded == other.folded or self.drawn == other.drawn
+
+
+def name_keys(name: str) -> NameKeys:
+    """Give the keys of a name: of its case-folded NFKC, and of its NFKC, each as UTS 39, section 4, has it."""
+    shown = unicodedata.normalize("NFKC", name)
+    return NameKeys(skeleton(unicodedata.normalize("NFKC", shown.casefold())), skeleton(shown))
 
 
 def _check_character(character: str) -> None:
     if character in FORBIDDEN_CHARACTERS:
         raise NameProblem(f"must not contain {character!r}")
     category = unicodedata.category(character)
-    if category in FORBIDDEN_CATEGORIES or (category == "Zs" and character != " "):
+    is_invisible = category in FORBIDDEN_CATEGORIES or INVISIBLE.match(character)
+    if is_invisible or (category == "Zs" and character != " "):
         raise NameProblem(f"must not contain the invisible character U+{ord(character):04X}")
+
+
+def _check_marks(name: str) -> None:
+    marks = 0
+    for character in unicodedata.normalize("NFD", name):
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks > MAX_MARKS:
+            raise NameProblem(f"must not have more than {MAX_MARKS} marks on one letter")
+
+
+RESERVED: Final = tuple(name_keys(name) for name in ("system", "server"))

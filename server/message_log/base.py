@@ -80,7 +80,7 @@ class MessageLog(ABC):
         """Store a message and, in the same step, the member as it is from then on, and its cursor if one is given.
 
         A new member for whom none is given begins at this `seq`. Raises `Taken` when the member's id belongs to another
-        token, or its name to somebody else (see `Members.holder_of`); `SenderAway` when there is no member and the
+        token, or its name to somebody else (see `Members.other_called`); `SenderAway` when there is no member and the
         sender is one who is away; `MessageIdReused`; `NotStored`.
         """
 

@@ -103,8 +103,7 @@ class MemoryLog(MessageLog):
         known = self._members.get(member.id)
         if known is not None and known.token_hash != member.token_hash:
             raise Taken("id")
-        holder = self._members.holder_of(member.name, now)
-        if member.present and holder is not None and holder.id != member.id:
+        if member.present and self._members.other_called(member.name, member.id, now):
             raise Taken("name")
 
     def _check_present(self, sender_id: str) -> None:

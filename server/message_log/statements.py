@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from server.core.entry import Draft, Entry, make_entry
 from server.core.members import Member
-from server.core.names import name_key
+from server.core.names import name_keys
 from server.message_log.base import Appended, LogError, MessageIdReused, SenderAway, Taken
 
 T = TypeVar("T")
@@ -23,13 +23,16 @@ FORGOTTEN_AT_ONCE: Final = 1000  # in one transaction, so that nobody who has so
 ENTRY_COLUMNS: Final = "seq, sender_id, sender_name, text, event, client_msg_id, at"
 MEMBER_COLUMNS: Final = (
     "id", "name", "token_hash", "secret", "caller", "callback", "max_batch", "accepts", "present", "changed_at",
-    "name_held_until", "cursor",
+    "name_held_until", "kicked", "cursor",
 )  # fmt: skip
-STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_key")
+STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_folded", "name_drawn")
 
 NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
 INSERT_ENTRIES: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES "
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
+OTHER_CALLED: Final = (
+    "SELECT 1 FROM members WHERE (name_folded = ? OR name_drawn = ?) AND id <> ? AND (present OR name_held_until > ?)"
+)
 SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
 PUT_MEMBER: Final = (
     f"INSERT INTO members ({', '.join(STORED_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in STORED_COLUMNS)})"
@@ -211,14 +214,14 @@ def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, no
     known = db.execute("SELECT token_hash, cursor FROM members WHERE id = ?", (member.id,)).fetchone()
     if known is not None and known[0] != member.token_hash:
         raise Taken("id")
-    key = name_key(member.name)
-    holder = "SELECT 1 FROM members WHERE name_key = ? AND id <> ? AND (present OR name_held_until > ?)"
-    if member.present and db.execute(holder, (key, member.id, now)).fetchone():
+    keys = name_keys(member.name)
+    if member.present and db.execute(OTHER_CALLED, (*keys, member.id, now)).fetchone():
         raise Taken("name")
     if cursor is None:
         cursor = begin if known is None else known[1]
     accepts = msgspec.json.encode(sorted(member.accepts)).decode()
-    db.execute(PUT_MEMBER, {**msgspec.structs.asdict(member), "accepts": accepts, "name_key": key, "cursor": cursor})
+    names = {"name_folded": keys.folded, "name_drawn": keys.drawn}
+    db.execute(PUT_MEMBER, {**msgspec.structs.asdict(member), **names, "accepts": accepts, "cursor": cursor})
 
 
 def _entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
@@ -232,5 +235,5 @@ def _member_of(row: Sequence[Any]) -> tuple[Member, int]:
     columns = dict(zip(MEMBER_COLUMNS, row, strict=True))
     cursor = columns.pop("cursor")
     columns["accepts"] = frozenset(msgspec.json.decode(columns["accepts"], type=list[str]))
-    columns["present"] = bool(columns["present"])
+    columns["present"], columns["kicked"] = bool(columns["present"]), bool(columns["kicked"])
     return Member(**columns), cursor

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from server.core.names import name_keys
 from server.message_log.base import StoreUnusable
 
 # What the file's header says it is.
@@ -59,6 +60,14 @@ MIGRATIONS: Final = (
         cursor INTEGER NOT NULL   -- the last seq that it has acknowledged
     ) STRICT;
     CREATE INDEX members_by_name ON members (name_key);
+    """,
+    """
+    -- Names that look alike are the same name too: see NameKeys.
+    ALTER TABLE members RENAME COLUMN name_key TO name_folded;
+    ALTER TABLE members ADD COLUMN name_drawn TEXT NOT NULL DEFAULT '';
+    ALTER TABLE members ADD COLUMN kicked INTEGER NOT NULL DEFAULT 0;
+    UPDATE members SET name_folded = folded(name), name_drawn = drawn(name);
+    CREATE INDEX members_by_drawn_name ON members (name_drawn);
     """,
 )
 
@@ -127,6 +136,8 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGR
     """Bring the schema up to date, in one step or not at all. Raises `StoreUnusable` for one from a newer version."""
     version = _check_version(db, path, migrations)
     if version < len(migrations):
+        db.create_function("folded", 1, lambda name: name_keys(name).folded, deterministic=True)
+        db.create_function("drawn", 1, lambda name: name_keys(name).drawn, deterministic=True)
         steps = "".join(migrations[version:])
         db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(migrations)}; COMMIT;")
 

@@ -303,7 +303,7 @@ async def test_the_id_of_one_who_is_away_is_taken_too(log: MessageLog) -> None:
         await join(log, make_member("a1", "Mallory", token=b"another"))
 
 
-@pytest.mark.parametrize("name", ["Alice", "aLICE", "Ａlice"])
+@pytest.mark.parametrize("name", ["Alice", "aLICE", "Ａlice", "AIice", "\u0430lice"])
 async def test_a_name_of_somebody_present_is_taken_and_nothing_is_stored(log: MessageLog, name: str) -> None:
     await join(log, ALICE)
     with pytest.raises(Taken) as caught:
@@ -311,6 +311,15 @@ async def test_a_name_of_somebody_present_is_taken_and_nothing_is_stored(log: Me
     assert caught.value.field == "name"
     assert list(await log.members()) == [(ALICE, 1)]
     assert log.newest == 1
+
+
+async def test_a_name_that_is_the_same_as_two_others_is_taken_whoever_asks(log: MessageLog) -> None:
+    await join(log, make_member("i1", "Ian"))
+    await join(log, make_member("l2", "Lan"))
+    await join(log, ALICE)
+    for member_id in ("i1", "l2", "a1"):
+        with pytest.raises(Taken, match="name is taken"):
+            await log.put_member(make_member(member_id, "lan"))
 
 
 async def test_after_a_refusal_the_next_message_has_the_next_seq(log: MessageLog) -> None:

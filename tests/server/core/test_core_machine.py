@@ -352,7 +352,7 @@ class Room(stateful.RuleBasedStateMachine):
         assert [*self.members.present()] == sorted((person.member for person in self.present()), key=lambda m: m.id)
         for name in NAMES:
             holder = self.holder(name)
-            assert self.members.holder_of(name, self.now) is (holder and holder.member)
+            assert self.members.other_called(name, None, self.now) is (holder and holder.member)
         assert self.reachability.suspect_own_network is self.suspect
 
 

@@ -42,14 +42,14 @@ def test_a_member_is_found_by_id_and_token_and_name() -> None:
     members = Members([ALICE, BOB])
     assert members.get("a1") is ALICE
     assert members.owner_of(ALICE.token_hash) is ALICE
-    assert members.holder_of("aLICE", NOW) is ALICE
+    assert members.other_called("aLICE", None, NOW) is ALICE
 
 
 def test_nobody_is_found_by_what_nobody_has() -> None:
     members = Members([ALICE])
     assert members.get("b2") is None
     assert members.owner_of(b"") is None
-    assert members.holder_of("Bob", NOW) is None
+    assert members.other_called("Bob", None, NOW) is None
 
 
 def test_ids_are_told_apart_by_case() -> None:
@@ -61,22 +61,22 @@ def test_one_who_left_keeps_id_and_token_but_not_the_name() -> None:
     members.put(GONE)
     assert members.get("a1") is GONE
     assert members.owner_of(ALICE.token_hash) is GONE
-    assert members.holder_of("Alice", NOW) is None
+    assert members.other_called("Alice", None, NOW) is None
     assert members.present_count == 0
 
 
 def test_the_name_of_an_evicted_one_is_held_for_a_while() -> None:
     members = Members([ALICE])
     members.put(EVICTED)
-    assert members.holder_of("alice", NOW + NAME_HELD_SECONDS - 0.001) is EVICTED
-    assert members.holder_of("alice", NOW + NAME_HELD_SECONDS) is None
+    assert members.other_called("alice", None, NOW + NAME_HELD_SECONDS - 0.001) is EVICTED
+    assert members.other_called("alice", None, NOW + NAME_HELD_SECONDS) is None
 
 
 def test_a_name_that_was_given_up_can_be_anothers() -> None:
     other = make_member("c3", "Alice")
     members = Members([GONE])
     members.put(other)
-    assert members.holder_of("Alice", NOW) is other
+    assert members.other_called("Alice", None, NOW) is other
 
 
 def test_one_who_leaves_does_not_take_the_name_from_whom_has_it_now() -> None:
@@ -84,7 +84,7 @@ def test_one_who_leaves_does_not_take_the_name_from_whom_has_it_now() -> None:
     members = Members([ALICE])
     members.put(other)
     members.put(GONE)
-    assert members.holder_of("Alice", NOW) is other
+    assert members.other_called("Alice", None, NOW) is other
 
 
 LATER = NOW + NAME_HELD_SECONDS + 1
@@ -94,19 +94,19 @@ EVICTED_NAMESAKE = make_member("d4", "alice", present=False, held_until=LATER + 
 
 @pytest.mark.parametrize("order", list(permutations([EVICTED, BOB, PRESENT_NAMESAKE])))
 def test_a_hold_that_is_over_hides_nobody_in_whatever_order_members_come_back(order: tuple[Member, ...]) -> None:
-    assert Members(order).holder_of("Alice", LATER) is PRESENT_NAMESAKE
+    assert Members(order).other_called("Alice", None, LATER) is PRESENT_NAMESAKE
 
 
 @pytest.mark.parametrize("order", list(permutations([EVICTED, BOB, EVICTED_NAMESAKE])))
 def test_the_longest_hold_counts_in_whatever_order_members_come_back(order: tuple[Member, ...]) -> None:
-    assert Members(order).holder_of("Alice", LATER) is EVICTED_NAMESAKE
+    assert Members(order).other_called("Alice", None, LATER) is EVICTED_NAMESAKE
 
 
 def test_a_rename_frees_the_old_name() -> None:
     members = Members([ALICE])
     members.put(msgspec.structs.replace(ALICE, name="Alicia"))
-    assert members.holder_of("Alice", NOW) is None
-    assert members.holder_of("Alicia", NOW) is members.get("a1")
+    assert members.other_called("Alice", None, NOW) is None
+    assert members.other_called("Alicia", None, NOW) is members.get("a1")
     assert members.present_count == 1
 
 
@@ -135,7 +135,7 @@ def test_one_who_is_forgotten_is_not_found_any_more() -> None:
     members.forget("a1")
     assert members.get("a1") is None
     assert members.owner_of(ALICE.token_hash) is None
-    assert members.holder_of("Alice", NOW) is None
+    assert members.other_called("Alice", None, NOW) is None
     assert list(members) == [BOB]
     assert list(members.present()) == [BOB]
 

@@ -199,7 +199,7 @@ def a_copy(path: Path) -> None:
         (empty, "is empty, which a store never is"),
         (a_directory, "Is a directory"),
         (from_the_future, f"a newer version of Ringback (schema 99; this one knows {len(MIGRATIONS)})"),
-        (without_its_middle, "is damaged (12288 bytes, and there should be 40960)"),
+        (without_its_middle, "is damaged (12288 bytes, and there should be 45056)"),
         (without_its_end, "is damaged"),
         (without_its_end_and_with_a_wal, "is damaged (database disk image is malformed)"),
         (cut_off_in_the_header, "is not a store of Ringback"),
@@ -298,6 +298,18 @@ def test_a_store_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has
         migrate(db, path, (*MIGRATIONS, "ALTER TABLE log ADD COLUMN motto TEXT;", "UPDATE log SET motto = 'ring';"))
     assert ask(path, "SELECT epoch || motto FROM log") == "firstring"
     assert ask(path, "PRAGMA user_version") == len(MIGRATIONS) + 2
+
+
+def test_names_of_an_older_version_are_compared_as_they_are_now(path: Path) -> None:
+    make(path)
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, path, MIGRATIONS[:1])
+        db.execute(
+            "INSERT INTO members VALUES ('a1', 'AIice', 'aiice', x'01', x'02', '', NULL, 1, '[]', 1, 1.0, 0.0, 0)"
+        )
+        migrate(db, path)
+    assert ask(path, "SELECT name_folded || ' ' || name_drawn || ' ' || kicked FROM members") == "aiice Alice 0"
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
