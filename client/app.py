@@ -89,7 +89,7 @@ async def serve(settings: Settings, listening: socket.socket) -> int:
 
         def new_participant(listener: Listener, join_key: str | None) -> Participant:
             callback = settings.callback or f":{port}"
-            key = join_key or settings.join_key
+            key = join_key or settings.newcomers_key
             return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
 
         app = web.Application()

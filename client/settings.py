@@ -105,6 +105,18 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _key_file(text: str) -> str:
+    try:
+        key = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"{text} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("expected text in UTF-8 in the file") from None
+    if not key:
+        raise ValueError("expected a key in the file, and it is empty")
+    return _one_line(key)
+
+
 def _row(variable: str, check: Callable[[str], object], metavar: str, help: str, default: str = "") -> dict[str, Any]:
     """Write one row: the field's name makes the flag; `default` tells in words one that depends on others."""
     return {"variable": variable, "check": check, "metavar": metavar, "help": help, "default": default}
@@ -147,6 +159,12 @@ class Settings:
             "KEY",
             "Key that the server wants of newcomers. Others on this machine can see it when it is given as a flag.",
             "none",
+        ),
+    )
+    join_key_file: str | None = field(
+        default=None,
+        metadata=_row(
+            "CHAT_JOIN_KEY_FILE", _key_file, "FILE", "A file with that key, instead of the key itself.", "none"
         ),
     )
     client_host: str | None = field(
@@ -201,6 +219,11 @@ class Settings:
         ),
     )
 
+    @property
+    def newcomers_key(self) -> str | None:
+        """The key that the server wants of newcomers, however it was given."""
+        return self.join_key or self.join_key_file
+
 
 class _Checked(click.ParamType[Any]):
     """A row's check, as click wants it."""
@@ -222,6 +245,8 @@ def command(run: Callable[[Settings], int]) -> click.Command:
 
     def invoke(**given: Any) -> None:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        if settings.join_key and settings.join_key_file:
+            raise click.UsageError("Give CHAT_JOIN_KEY or CHAT_JOIN_KEY_FILE (--join-key, --join-key-file), not both.")
         click.get_current_context().exit(run(settings))
 
     options: list[click.Parameter] = [

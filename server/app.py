@@ -23,6 +23,7 @@ from server.clock import Clock, SystemClock
 from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
 from server.housekeeping import keep_house
+from server.limits import Limits
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
@@ -151,7 +152,8 @@ async def _run_room(
             await room.open()
         except Unreadable as problem:
             raise StartError(f"cannot read {settings.store}: {problem}") from None
-        methods = Methods(room, Registrar(room, settings.join_key))
+        limits = Limits(around.clock, rate=settings.rate, max_per_network=settings.max_per_address)
+        methods = Methods(room, Registrar(room, settings.newcomers_key, limits), limits)
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
         await stack.enter_async_context(_in_background(broadcast(log, room.fanout.idle), "broadcaster"))

@@ -29,6 +29,7 @@ from protocol.messages import Member as MemberState
 from server.core.caller import Caller
 from server.core.members import Member
 from server.core.params import bind_params
+from server.limits import Limits
 from server.registration import Registrar, checked_name
 from server.room import Room, hash_token
 
@@ -53,10 +54,11 @@ Method = Callable[[CallContext, Params], Awaitable[Struct]]
 class Methods:
     """Each method takes the context and its checked parameters, and gives its result or raises `ContractError`."""
 
-    def __init__(self, room: Room, registrar: Registrar) -> None:
+    def __init__(self, room: Room, registrar: Registrar, limits: Limits) -> None:
         """Answer for this room."""
         self._room = room
         self._registrar = registrar
+        self._limits = limits
 
     def table(self) -> dict[str, Method]:
         """Give every method by its name on the wire."""
@@ -83,7 +85,7 @@ class Methods:
 
     async def send_message(self, context: CallContext, params: SendMessageParams) -> SendMessageResult:
         """Say something; answered after it is stored."""
-        member = self._member(context, params.user_id)
+        member = self._speaker(context, params.user_id)
         if len(params.text) > names.MAX_TEXT_CHARS:
             raise ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": names.MAX_TEXT_CHARS})
         seq = await self._room.say(member, params.text, params.client_msg_id)
@@ -91,7 +93,7 @@ class Methods:
 
     async def get_history(self, context: CallContext, params: GetHistoryParams) -> GetHistoryResult:
         """Read the log."""
-        self._member(context)
+        self._asker(context)
         if params.before is not None and params.after is not None:
             raise invalid_params("before", "must not be given together with after")
         log, limit = self._room.log, params.limit or DEFAULT_HISTORY
@@ -103,7 +105,7 @@ class Methods:
 
     async def list_members(self, context: CallContext, params: ListMembersParams) -> ListMembersResult:
         """Tell who is here."""
-        self._member(context)
+        self._asker(context)
         limit = params.limit or DEFAULT_MEMBERS
         page = [
             member for member, _ in zip(self._room.members.present(params.after_id or ""), range(limit), strict=False)
@@ -114,7 +116,7 @@ class Methods:
 
     async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
         """Go by another name."""
-        member, name = self._member(context), checked_name(params.name)
+        member, name = self._speaker(context), checked_name(params.name)
         if self._room.members.other_called(name, member.id, self._room.clock.unix()):
             raise ContractError(ErrorCode.TAKEN, {"field": "name"})
         await self._room.rename(member.id, name)
@@ -122,16 +124,28 @@ class Methods:
 
     async def set_typing(self, context: CallContext, _params: NoParams) -> SetTypingResult:
         """Let the others see that one is writing."""
-        self._room.typing(self._member(context))
+        self._room.typing(self._speaker(context))
         return SetTypingResult(True)
 
     async def ping(self, context: CallContext, _params: NoParams) -> PingResult:
         """Show that one is there, and ask to be rung again now."""
-        member = self._member(context)
+        member = self._asker(context)
         if delivery := self._room.deliveries.get(member.id):
             delivery.retry_now()
         log = self._room.log
         return PingResult(log.epoch, log.newest, self._room.cursor_of(member.id), member.callback)
+
+    def _speaker(self, context: CallContext, member_id: str | None = None) -> Member:
+        """Give the member whose call others will hear of. Raises -32001, -32002, -32006."""
+        member = self._member(context, member_id)
+        self._limits.speak(member.id)
+        return member
+
+    def _asker(self, context: CallContext) -> Member:
+        """Give the member who wants to know something. Raises -32001, -32002, -32006."""
+        member = self._member(context)
+        self._limits.ask(member.id)
+        return member
 
     def _member(self, context: CallContext, member_id: str | None = None) -> Member:
         """Give the present member whose token this is. Raises -32001, the same whether or not the id exists; -32002."""

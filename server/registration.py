@@ -1,6 +1,5 @@
 """`Register`: who may take which seat, and the proof that the callback is the caller's."""
 
-import asyncio
 import contextlib
 import hmac
 import re
@@ -17,14 +16,14 @@ from protocol.signing import SecretError, Signer, decode_secret, encode_secret
 from server.callbacks.callback import Callback
 from server.callbacks.dialling import AddressNotAllowed, CallbackError
 from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callback
-from server.core.caller import Caller
+from server.core.caller import Caller, network_of
 from server.core.members import Member
 from server.core.names import NameProblem, normalize_name
 from server.core.reply import Failed, judge_challenge
 from server.delivery import new_challenge
+from server.limits import Limits
 from server.room import Room, hash_token
 
-VERIFICATIONS_AT_ONCE: Final = 64
 OPTIONAL_METHODS: Final = frozenset({RECEIVE_TYPING})
 TOKEN_BYTES: Final = 32
 SECRET_BYTES: Final = 32
@@ -41,14 +40,16 @@ def checked_name(text: str) -> str:
 class Registrar:
     """Takes the checks of `Register` in the order of the contract; nothing has changed until all have passed."""
 
-    def __init__(self, room: Room, join_key: str | None) -> None:
+    def __init__(self, room: Room, join_key: str | None, limits: Limits) -> None:
         """Without a `join_key` everybody may come."""
         self._room = room
         self._join_key = join_key
-        self._verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
+        self._limits = limits
 
     async def register(self, params: RegisterParams, token: str | None, caller: Caller) -> RegisterResult:
         """Seat a newcomer, or with its token somebody who comes back."""
+        network = network_of(caller.address)
+        self._limits.register(network)
         name = checked_name(params.name)
         given_secret = _given_secret(params.secret)
         url = _settled_url(params.callback, caller)
@@ -70,15 +71,19 @@ class Registrar:
             present=True,
             changed_at=self._room.clock.unix(),
         )
-        callback = await self._proven_callback(url, caller, member) if url else None
-        with contextlib.ExitStack() as undo:
-            if callback is not None:
-                undo.callback(callback.close)  # it keeps its connection
-            if given_secret is None and (now := self._room.members.get(member.id)) is not None:
-                member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
-            await self._room.enter(member, callback, params.after)
-            undo.pop_all()
+        with contextlib.nullcontext() if owner and owner.present else self._entering(network):
+            callback = await self._proven_callback(url, caller, member) if url else None
+            with contextlib.ExitStack() as undo:
+                if callback is not None:
+                    undo.callback(callback.close)  # it keeps its connection
+                if given_secret is None and (now := self._room.members.get(member.id)) is not None:
+                    member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
+                await self._room.enter(member, callback, params.after)
+                undo.pop_all()
         return self._result(member, token, resumed=owner is not None)
+
+    def _entering(self, network: str) -> contextlib.AbstractContextManager[None]:
+        return self._limits.entering(network, self._room.members.present_from(network))
 
     def _check_join_key(self, given: str | None) -> None:
         if self._join_key and not hmac.compare_digest((given or "").encode(), self._join_key.encode()):
@@ -103,7 +108,7 @@ class Registrar:
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
         callback = self._room.callbacks.to(url, caller.address, member.id)
         try:
-            failure = await self._challenge(callback, member.secret)
+            failure = await self._challenge(callback, member.secret, network_of(caller.address))
         except AddressNotAllowed as error:
             data = {"url": url.text, "detail": error.failure.detail}
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
@@ -113,11 +118,11 @@ class Registrar:
             raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)
         return callback
 
-    async def _challenge(self, callback: Callback, secret: bytes) -> Failed | None:
+    async def _challenge(self, callback: Callback, secret: bytes, network: str) -> Failed | None:
         """Say why a callback has not proven itself, if so. Raises `AddressNotAllowed`."""
         clock, challenge = self._room.clock, new_challenge()
         try:
-            async with self._verifications:
+            async with self._limits.verification(network):
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
         except AddressNotAllowed:
             raise

@@ -32,11 +32,20 @@ class Settings:
     callback_allow: tuple[IPNetwork, ...] = ()
     trusted_proxies: tuple[IPNetwork, ...] = ()
     join_key: str | None = None
+    join_key_file: str | None = None  # what is in it
     evict_after: float = 30.0
+    rate: float = 20.0
+    max_per_address: int = 0
+    max_connections: int = 10_000
     retention_days: float = 30.0
     log_format: str = "text"
     log_level: str = "info"
     log_texts: bool = True
+
+    @property
+    def newcomers_key(self) -> str | None:
+        """The key that newcomers must know, however it was given."""
+        return self.join_key or self.join_key_file
 
 
 class Host(click.ParamType[str]):
@@ -67,14 +76,32 @@ class Utf8(click.ParamType[str]):
         return str(value)
 
 
-class Duration(click.FloatRange):
-    """A length of time: a number, never `nan` or `inf`, which a range lets pass."""
+class KeyFile(click.ParamType[str]):
+    """A file that holds a key, as Docker hands secrets to containers. Its value is the key."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it; the line break at its end is none of the key's."""
+        try:
+            key = Path(str(value)).read_text(encoding="utf-8").rstrip("\r\n")
+        except OSError as error:
+            self.fail(f"{value} cannot be read: {error.strerror}", param, ctx)
+        except UnicodeDecodeError:
+            self.fail(f"{value} is not UTF-8; put the key into it as text in UTF-8", param, ctx)
+        if not key:
+            self.fail(f"{value} is empty; put the key into it", param, ctx)
+        return key
+
+
+class Number(click.FloatRange):
+    """A number, never `nan` or `inf`, which a range lets pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a length of time; give a number", param, ctx)
+            self.fail(f"{value!r} is not finite; give a number", param, ctx)
         return number
 
 
@@ -132,8 +159,12 @@ TABLE: Final = (
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
     Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
     Setting("join_key", Utf8(), "A key that newcomers must know; without it everybody may come."),
-    Setting("evict_after", Duration(min=0), "Seconds of failures after which a recipient has left."),
-    Setting("retention_days", Duration(min=0, min_open=True), "Days for which messages and the away are kept."),
+    Setting("join_key_file", KeyFile(), "A file with that key, instead of the key itself."),
+    Setting("evict_after", Number(min=0), "Seconds of failures after which a recipient has left."),
+    Setting("rate", Number(min=0), "Messages a second that one participant may send; 0 turns every rate limit off."),
+    Setting("max_per_address", click.IntRange(min=0), "Participants that one address may have; 0: any number."),
+    Setting("max_connections", click.IntRange(min=2), "Connections at a time; of these, no address keeps over half."),
+    Setting("retention_days", Number(min=0, min_open=True), "Days for which messages and the away are kept."),
     Setting("log_format", click.Choice(["text", "json"]), "How log lines are written."),
     Setting("log_level", click.Choice(sorted(LEVELS)), "The least level that is logged."),
     Setting("log_texts", click.BOOL, "Whether the log shows what people write."),
@@ -146,6 +177,8 @@ def command(run: Callable[[Settings], None], back_up: Callable[[Settings, Path],
     def start(**values: Any) -> None:
         context = click.get_current_context()
         context.obj = Settings(**values)
+        if context.obj.join_key and context.obj.join_key_file:
+            raise click.UsageError("Give CHAT_JOIN_KEY or CHAT_JOIN_KEY_FILE (--join-key, --join-key-file), not both.")
         if context.invoked_subcommand is None:
             run(context.obj)
 

@@ -253,8 +253,8 @@ class Recipient:
 
 
 def local_settings(**given: Any) -> Settings:
-    """Make settings for a server on a free port of this machine, with its log in memory."""
-    return Settings(**{"host": "127.0.0.1", "port": 0, "store": "memory:", **given})
+    """Make settings for a server on a free port of this machine, with its log in memory and no rate limits."""
+    return Settings(**{"host": "127.0.0.1", "port": 0, "store": "memory:", "rate": 0.0, **given})
 
 
 class RpcError(Exception):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from server.core.address_policy import IPAddress, IPNetwork, plain
 
@@ -16,6 +16,16 @@ class Caller:
 
     def __str__(self) -> str:
         return str(self.address or "an unknown address")
+
+
+def network_of(address: IPAddress | None) -> str:
+    """Give what counts as one place when limits are kept: an IPv4 address, or an IPv6 network of 64 bits.
+
+    So many, at least, a household or a rented machine has (RFC 6177), and could call from each of its addresses.
+    """
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address or "")
 
 
 def find_caller(peer: str, headers: Mapping[str, str], trusted: Sequence[IPNetwork]) -> Caller:

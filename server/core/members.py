@@ -1,6 +1,7 @@
 """Who is in the room, who was, and under which name, id and token they are found."""
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import inf
@@ -8,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from server.core.callback_url import literal_address
+from server.core.caller import network_of
 from server.core.names import name_keys
 
 NAME_HELD_SECONDS: Final = 600  # after an eviction the name waits this long for its owner to come back
@@ -45,6 +48,7 @@ class Members:
         self._by_token: dict[bytes, str] = {}
         self._by_name: dict[tuple[str, str], str] = {}  # (which of the two keys, key) -> id
         self._present: list[str] = []
+        self._present_from: Counter[str] = Counter()
         for member in members:
             self.put(member)
 
@@ -55,6 +59,10 @@ class Members:
     def present_count(self) -> int:
         """How many are in the room."""
         return len(self._present)
+
+    def present_from(self, network: str) -> int:
+        """Say how many of those in the room called from a network, as `network_of` gives it."""
+        return self._present_from[network]
 
     def get(self, member_id: str) -> Member | None:
         """Find a member, present or away, by id."""
@@ -80,6 +88,7 @@ class Members:
         self._by_token[member.token_hash] = member.id
         if member.present:
             insort(self._present, member.id)
+            self._present_from[_network_of(member)] += 1
         for key in name_keys(member.name)._asdict().items():
             holder = self._by_id.get(self._by_name.get(key, ""))
             if holder is None or _claim(member) >= _claim(holder):
@@ -93,6 +102,7 @@ class Members:
         del self._by_token[member.token_hash]
         if member.present:
             self._present.pop(bisect_right(self._present, member_id) - 1)
+            self._leave_network(_network_of(member))
         for key in name_keys(member.name)._asdict().items():
             if self._by_name.get(key) == member_id:
                 del self._by_name[key]
@@ -108,6 +118,15 @@ class Members:
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_id.values()))
+
+    def _leave_network(self, network: str) -> None:
+        self._present_from[network] -= 1
+        if not self._present_from[network]:
+            del self._present_from[network]
+
+
+def _network_of(member: Member) -> str:
+    return network_of(literal_address(member.caller))
 
 
 def _claim(member: Member) -> float:

@@ -121,3 +121,32 @@ def test_help_tells_each_setting_with_its_variable_and_its_default() -> None:
 )
 def test_auto_is_a_terminal_where_stdin_is_one(asked: Face, stdin_is_terminal: bool, chosen: Face) -> None:
     assert choose_face(Settings(face=asked), stdin_is_terminal).face is chosen
+
+
+def test_a_join_key_is_read_from_a_file_without_its_last_line_break(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sesame\n")
+    settings, result = load(CHAT_JOIN_KEY_FILE=str(tmp_path / "key"))
+    assert settings is not None, result.output
+    assert settings.newcomers_key == "sesame"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"s\xffcret", b"se\ncret"])
+def test_a_file_that_holds_no_key_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key").write_bytes(content)
+    settings, result = load(CHAT_JOIN_KEY_FILE=str(tmp_path / "key"))
+    assert settings is None
+    assert "CHAT_JOIN_KEY_FILE" in result.output
+    assert "cret" not in result.output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    settings, result = load(CHAT_JOIN_KEY_FILE=str(tmp_path / "none"))
+    assert settings is None
+    assert "No such file" in result.output
+
+
+def test_a_join_key_and_a_file_with_one_are_too_much(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("one")
+    settings, result = load(CHAT_JOIN_KEY="another", CHAT_JOIN_KEY_FILE=str(tmp_path / "key"))
+    assert settings is None
+    assert "not both" in result.output

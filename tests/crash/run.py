@@ -78,7 +78,7 @@ class CrashRun:
         self._seed = seed
         self._tell = tell
         store = store or f"sqlite:{directory / 'chat.db'}"
-        options = ("--store", store, "--evict-after", str(EVICT_AFTER_SECONDS))
+        options = ("--store", store, "--evict-after", str(EVICT_AFTER_SECONDS), "--rate", "0")
         self._server = ServerProcess(options, directory / "server.log")
         known: dict[Record, Record] = {}
         self._recipients = [

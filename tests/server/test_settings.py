@@ -56,6 +56,10 @@ GOOD = [
     ("trusted_proxies", "172.16.0.0/12", (ip_network("172.16.0.0/12"),)),
     ("join_key", "schlüssel 1", "schlüssel 1"),
     ("evict_after", "0", 0.0),
+    ("rate", "0.5", 0.5),
+    ("rate", "0", 0.0),
+    ("max_per_address", "5", 5),
+    ("max_connections", "2", 2),
     ("evict_after", "1.5", 1.5),
     ("retention_days", "0.1", 0.1),
     ("log_format", "json", "json"),
@@ -87,10 +91,15 @@ BAD = [
     ("callback_allow", "10.0.0.0/33"),
     ("trusted_proxies", "all"),
     ("join_key", "\udcff"),
+    ("join_key_file", "/no/such/file"),
     ("evict_after", "soon"),
     ("evict_after", "-1"),
     ("evict_after", "nan"),
     ("evict_after", "inf"),
+    ("rate", "-1"),
+    ("rate", "nan"),
+    ("max_per_address", "-1"),
+    ("max_connections", "1"),
     ("retention_days", "0"),
     ("retention_days", "nan"),
     ("retention_days", "Infinity"),
@@ -110,6 +119,32 @@ def test_a_bad_value_is_told_with_flag_and_variable(field: str, text: str) -> No
 
 def test_a_bad_join_key_is_not_shown() -> None:
     assert "secret" not in start(CHAT_JOIN_KEY="secret\udcff")[0].output
+
+
+def test_a_join_key_is_read_from_a_file_without_its_last_line_break(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("schlüssel 1\n", encoding="utf-8")
+    for result, settings in (start("--join-key-file", str(file)), start(CHAT_JOIN_KEY_FILE=str(file))):
+        assert settings is not None, result.output
+        assert settings.newcomers_key == "schlüssel 1"
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"\n", "is empty"), (b"s\xffcret", "is not UTF-8")])
+def test_a_file_that_holds_no_key_is_told_and_not_shown(tmp_path: Path, content: bytes, problem: str) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    result, settings = start(CHAT_JOIN_KEY_FILE=str(file))
+    assert (result.exit_code, settings) == (2, None)
+    assert problem in result.output
+    assert "cret" not in result.output
+
+
+def test_a_join_key_and_a_file_with_one_are_too_much(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("one")
+    result, settings = start(CHAT_JOIN_KEY="another", CHAT_JOIN_KEY_FILE=str(file))
+    assert (result.exit_code, settings) == (2, None)
+    assert "not both" in result.output
 
 
 def test_a_flag_wins_over_its_variable() -> None:

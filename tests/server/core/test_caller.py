@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.core.caller import Caller, find_caller
+from server.core.caller import Caller, find_caller, network_of
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 PROXY, CLIENT, LIAR = "10.0.0.1", "203.0.113.7", "198.51.100.9"
@@ -122,3 +122,15 @@ def test_a_caller_tells_where_it_calls_from(caller: Caller, told: str) -> None:
 def test_no_header_makes_more_than_a_caller(forwarded_for: str, forwarded: str, real_ip: str) -> None:
     caller = find(PROXY, X_Forwarded_For=forwarded_for, Forwarded=forwarded, X_Real_IP=real_ip)
     assert isinstance(caller, Caller)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("::1", "::/64")],
+)
+def test_an_ipv4_address_and_a_64_of_ipv6_are_one_place(address: str, network: str) -> None:
+    assert network_of(ip_address(address)) == network
+
+
+def test_an_address_that_is_not_known_is_a_place_too() -> None:
+    assert network_of(None) == ""

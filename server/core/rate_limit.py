@@ -1,0 +1,35 @@
+"""How often somebody may do something: a token bucket for each key, kept as one number (GCRA, ITU-T I.371)."""
+
+from collections.abc import Hashable
+from typing import Final
+
+SWEEP_FROM: Final = 1024  # keys
+TOLERANCE: Final = 1e-9  # s, for what is lost in adding up
+
+
+class RateLimit:
+    """At most `rate` a second for each key, in bursts of up to `burst`. A rate of 0 is no limit."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        """Begin with full buckets."""
+        self._interval = 1 / rate if rate else 0.0
+        self._depth = burst * self._interval
+        self._full_at: dict[Hashable, float] = {}  # when a bucket is full again; those that are need not be here
+        self._sweep_at = SWEEP_FROM
+
+    def __repr__(self) -> str:
+        return f"<RateLimit interval={self._interval} depth={self._depth} keys={len(self._full_at)}>"
+
+    def take(self, key: Hashable, now: float) -> float:
+        """Take one from the bucket of `key`, and give 0; or, if it is empty, the seconds until there is one."""
+        if not self._interval:
+            return 0.0
+        full_at = max(self._full_at.get(key, now), now) + self._interval
+        wait = full_at - now - self._depth
+        if wait > TOLERANCE:
+            return wait
+        self._full_at[key] = full_at
+        if len(self._full_at) >= self._sweep_at:
+            self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+            self._sweep_at = max(SWEEP_FROM, 2 * len(self._full_at))
+        return 0.0

@@ -1,0 +1,185 @@
+"""How much one participant, or one address, may take: -32006 beyond."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+
+from server.limits import (
+    REGISTRATIONS_IN_A_BURST,
+    REGISTRATIONS_PER_SECOND,
+    VERIFICATIONS_AT_ONCE,
+    VERIFICATIONS_PER_NETWORK,
+)
+from tests.fakes import Recipient, RunningServer, Seat, hang, local_settings, refusal, take
+
+THIS_MACHINE = (ip_network("127.0.0.1/32"),)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def server(session: ClientSession) -> AsyncIterator[RunningServer]:
+    """A server of which calls may come as if from anywhere, and which rings back here."""
+    settings = local_settings(rate=20.0, trusted_proxies=THIS_MACHINE, callback_allow=THIS_MACHINE)
+    async with RunningServer(session, settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def alice(server: RunningServer) -> Seat:
+    return await server.register("Alice")
+
+
+async def at_once(seat: Seat, method: str, count: int, **params: object) -> list[dict[str, object]]:
+    """Call in batches; gives the errors, with an empty one for each success."""
+    call = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+    answers: list[dict[str, object]] = []
+    for size in [100] * (count // 100) + [count % 100]:
+        if size:
+            headers = {"Authorization": f"Bearer {seat.token}"}
+            _, raw = await seat.server.post(msgspec.json.encode([call] * size), headers=headers)
+            answers += [answer.get("error", {}) for answer in msgspec.json.decode(raw)]
+    return answers
+
+
+async def test_each_message_of_a_batch_counts(alice: Seat) -> None:
+    errors = await at_once(alice, "SendMessage", 150, user_id=alice.id, text="hi")
+    assert not any(errors[:100])
+    assert {error["code"] for error in errors[100:]} == {-32006}
+
+
+async def test_the_time_that_is_told_is_the_time_to_wait(server: RunningServer, alice: Seat) -> None:
+    await at_once(alice, "SendMessage", 100, user_id=alice.id, text="hi")
+    error = await refusal(alice.say("too much"))
+    assert (error.code, error.data["retry_after_ms"]) == (-32006, 50)
+    server.clock.advance(0.049)
+    assert (await refusal(alice.say("too much"))).code == -32006
+    server.clock.advance(0.001)
+    await alice.say("at last")
+
+
+async def test_one_who_says_too_much_takes_nothing_from_the_others(server: RunningServer, alice: Seat) -> None:
+    bob = await server.register("Bob")
+    await at_once(alice, "SendMessage", 200, user_id=alice.id, text="hi")
+    await bob.say("hello")
+
+
+async def test_what_is_refused_is_not_said(server: RunningServer, alice: Seat) -> None:
+    newest = (await alice.call("Ping"))["seq"]
+    await at_once(alice, "SendMessage", 200, user_id=alice.id, text="hi")
+    assert (await alice.call("Ping"))["seq"] == newest + 100
+
+
+@pytest.mark.parametrize(("method", "params"), [("Rename", {"name": "Alicia"}), ("SetTyping", {})])
+async def test_whatever_others_hear_of_counts_as_speaking(alice: Seat, method: str, params: dict[str, str]) -> None:
+    await at_once(alice, "SendMessage", 100, user_id=alice.id, text="hi")
+    assert (await refusal(alice.call(method, **params))).code == -32006
+
+
+async def test_reading_counts_by_itself(alice: Seat) -> None:
+    await at_once(alice, "SendMessage", 100, user_id=alice.id, text="hi")
+    errors = [
+        *await at_once(alice, "GetHistory", 50, limit=1),
+        *await at_once(alice, "ListMembers", 30),
+        *await at_once(alice, "Ping", 30),
+    ]
+    assert not any(errors[:100])
+    assert {error["code"] for error in errors[100:]} == {-32006}
+
+
+async def test_one_may_always_leave(alice: Seat) -> None:
+    await at_once(alice, "SendMessage", 200, user_id=alice.id, text="hi")
+    await at_once(alice, "Ping", 200)
+    assert (await alice.call("Unregister", id=alice.id))["success"]
+
+
+async def test_a_rate_of_0_turns_every_limit_off(session: ClientSession) -> None:
+    async with RunningServer(session, local_settings(rate=0.0)) as server:
+        alice = await server.register("Alice")
+        assert not any(await at_once(alice, "SendMessage", 300, user_id=alice.id, text="hi"))
+
+
+async def test_registrations_count_for_each_address_whatever_becomes_of_them(server: RunningServer) -> None:
+    call = {"jsonrpc": "2.0", "method": "Register", "params": {"name": "a@b"}, "id": 1}
+    body = msgspec.json.encode(call)
+    for _ in range(REGISTRATIONS_IN_A_BURST):
+        await server.post(body)
+    error = await refusal(server.call("Register", name="Bob"))
+    assert (error.code, error.data["retry_after_ms"]) == (-32006, 1000 / REGISTRATIONS_PER_SECOND)
+    await server.call("Register", name="Carol", forwarded="192.0.2.7")
+    server.clock.advance(1 / REGISTRATIONS_PER_SECOND)
+    await server.call("Register", name="Bob")
+
+
+@pytest.fixture
+async def narrow(session: ClientSession) -> AsyncIterator[RunningServer]:
+    settings = local_settings(max_per_address=2, trusted_proxies=THIS_MACHINE, callback_allow=THIS_MACHINE)
+    async with RunningServer(session, settings) as server:
+        yield server
+
+
+async def test_an_address_has_so_many_participants_and_no_more(narrow: RunningServer) -> None:
+    for name in ("Alice", "Bob"):
+        await narrow.call("Register", name=name, forwarded="192.0.2.7")
+    error = await refusal(narrow.call("Register", name="Carol", forwarded="192.0.2.7"))
+    assert (error.code, error.data["retry_after_ms"]) == (-32006, 10_000)
+    assert "at most 2" in error.data["detail"]
+    await narrow.call("Register", name="Carol", forwarded="192.0.2.8")
+
+
+async def test_a_network_of_ipv6_counts_as_one_address(narrow: RunningServer) -> None:
+    for name, address in (("Alice", "2001:db8::1"), ("Bob", "2001:db8::ffff:0:0:2")):
+        await narrow.call("Register", name=name, forwarded=address)
+    assert (await refusal(narrow.call("Register", name="Carol", forwarded="2001:db8::3"))).code == -32006
+    await narrow.call("Register", name="Carol", forwarded="2001:db8:0:1::3")
+
+
+async def test_who_leaves_makes_room(narrow: RunningServer) -> None:
+    alice = await narrow.register("Alice")
+    await narrow.register("Bob")
+    await alice.call("Unregister", id=alice.id)
+    await narrow.register("Carol")
+    assert (await refusal(alice.call("Register", name="Alice"))).code == -32006
+
+
+async def test_who_is_in_may_register_again(narrow: RunningServer) -> None:
+    alice = await narrow.register("Alice")
+    await narrow.register("Bob")
+    assert (await alice.call("Register", name="Alice"))["resumed"]
+
+
+async def test_those_who_are_about_to_enter_count(narrow: RunningServer) -> None:
+    await narrow.register("Alice")
+    async with Recipient() as slow:
+        slow.behaviour = hang
+        entering = asyncio.create_task(narrow.register("Bob", slow, callback=f"http://127.0.0.1:{slow.port}/rpc"))
+        await slow.posted(1)
+        assert (await refusal(narrow.call("Register", name="Carol"))).code == -32006
+        entering.cancel()
+
+
+async def test_callbacks_that_hang_hold_up_only_those_from_the_same_address(server: RunningServer) -> None:
+    async with Recipient() as slow, Recipient() as good:
+        slow.behaviour = hang
+        there, here = f"http://127.0.0.1:{slow.port}/rpc", f"http://127.0.0.1:{good.port}/rpc"
+        hanging = [
+            asyncio.create_task(
+                server.register(f"Eve {number}", slow, callback=there, forwarded="192.0.2.7"), name=f"Eve {number}"
+            )
+            for number in range(VERIFICATIONS_AT_ONCE)
+        ]
+        await slow.posted(VERIFICATIONS_PER_NETWORK)
+        await server.register("Bob", good, callback=here, forwarded="192.0.2.8")
+        assert len(slow.posts) == VERIFICATIONS_PER_NETWORK
+        slow.behaviour = take
+        for attempt in hanging:
+            attempt.cancel()
+        await asyncio.wait(hanging)
