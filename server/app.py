@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import secrets
 import socket
 import ssl
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
@@ -20,6 +21,7 @@ from server.broadcaster import broadcast
 from server.callbacks.callback import Callbacks
 from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
+from server.connections import Connections, connection_of
 from server.core.address_policy import AddressPolicy, IPAddress, plain
 from server.errors import StartError
 from server.housekeeping import keep_house
@@ -62,10 +64,13 @@ class Server:
         """Use a socket made by `listen`."""
         self.host, self.port = listener.getsockname()[:2]
         self._listener = listener
+        self._accepting: asyncio.Server | None = None
+        self._max_connections = _connection_limit(settings.max_connections)
+        self._read_seconds = surroundings.read_seconds
         self._drain_seconds = surroundings.drain_seconds
         self._endpoint = RpcEndpoint(settings.trusted_proxies, surroundings.read_seconds)
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
-        self.app.on_response_prepare.append(_sign_as_ringback)
+        self.app.on_response_prepare.append(_on_answer)
         self._endpoint.add_to(self.app)
         policy = _policy(settings, self.host, self.port)
         self.app.cleanup_ctx.append(lambda app: _run_room(app, settings, policy, surroundings))
@@ -81,7 +86,10 @@ class Server:
     async def start(self) -> None:
         """Take calls from now on."""
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listener, backlog=BACKLOG).start()
+        make_protocol = cast("web.Server", self._runner.server)  # there is one from now on
+        connections = Connections(make_protocol, self._max_connections, self._read_seconds)
+        loop = asyncio.get_running_loop()
+        self._accepting = await loop.create_server(connections, sock=self._listener, backlog=BACKLOG)
 
     async def stop(self) -> None:
         """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
@@ -91,6 +99,8 @@ class Server:
                 await self.app[ROOM].close()
         except TimeoutError:
             journal.server.warning("Not everything in flight could finish within %g s", self._drain_seconds)
+        if self._accepting is not None:
+            self._accepting.close()
         await self._runner.cleanup()
 
 
@@ -130,9 +140,21 @@ def copy_log(store: str, target: Path) -> None:
         raise StartError(str(problem)) from None
 
 
-async def _sign_as_ringback(_request: web.Request, response: web.StreamResponse) -> None:
-    """Do not tell strangers which version of what this runs on."""
+async def _on_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Do not tell strangers which version of what this runs on; and let the connection wait for the next request."""
     response.headers[hdrs.SERVER] = "Ringback"
+    if connection := connection_of(request):
+        connection.answered()
+
+
+def _connection_limit(wanted: int) -> int:
+    """Give how many connections there may be: each client costs two files, one for each direction."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or files // 2 >= wanted:
+        return wanted
+    few = "At most %d connections at a time, not %d as CHAT_MAX_CONNECTIONS has it: this process may open %d files"
+    journal.server.warning(few, files // 2, wanted, files)
+    return files // 2
 
 
 async def _run_room(

@@ -17,6 +17,7 @@ from protocol.methods import (
     RPC_PATH,
 )
 from protocol.signing import ID_HEADER
+from server.connections import connection_of
 from server.core.address_policy import IPNetwork
 from server.core.caller import Caller, find_caller
 from server.methods import CallContext
@@ -40,7 +41,7 @@ class RpcEndpoint:
     """Serves `POST /rpc` until it is told to drain."""
 
     def __init__(self, trusted_proxies: Sequence[IPNetwork], read_seconds: float = REQUEST_READ_SECONDS) -> None:
-        """`read_seconds` is how long a body may take to come in. The app brings the front, as `FRONT`."""
+        """`read_seconds` is how long a request may take to come in. The app brings the front, as `FRONT`."""
         self._trusted_proxies = trusted_proxies
         self._read_seconds = read_seconds
         self._draining = False
@@ -89,14 +90,16 @@ class RpcEndpoint:
         return _unavailable() if self._draining else web.Response(text="ready\n")
 
     async def _answer(self, request: web.Request) -> web.Response:
+        connection = connection_of(request)
+        until = connection.called() if connection else None
         if (refusal := _refusal(request)) is not None:
             return refusal
         try:
-            body = await self._read(request)
+            body = await self._read(request, until)
         except TimeoutError:
             if self._draining:
                 return _unavailable()
-            return _closing(408, f"the body did not come within {self._read_seconds:g} s\n")
+            return _closing(408, f"the request did not come within {self._read_seconds:g} s\n")
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
         except (web.RequestPayloadError, ConnectionError):
@@ -108,13 +111,13 @@ class RpcEndpoint:
             return web.Response(status=204)
         return web.Response(body=answer, headers=JSON)
 
-    async def _read(self, request: web.Request) -> bytes:
+    async def _read(self, request: web.Request, until: float | None) -> bytes:
         if request.content.is_eof():  # it came together with its head, as almost always
             body = request.content.read_nowait()
             if len(body) > MAX_BODY_BYTES:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
             return body
-        async with asyncio.timeout(self._read_seconds) as reading:
+        async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._read_seconds) as reading:
             self._reading.add(reading)
             try:
                 return await request.read()

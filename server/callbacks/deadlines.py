@@ -29,9 +29,9 @@ class Deadlines:
         if self._timer is None:
             self._timer = self._loop.call_later(self.seconds, self._look)
 
-    def stop(self, bounded: Bounded) -> None:
-        """Note that it is done."""
-        self._ends.pop(bounded, None)
+    def stop(self, bounded: Bounded) -> float | None:
+        """Note that it is done; gives when its time would have been over, by the loop, if it was under way."""
+        return self._ends.pop(bounded, None)
 
     def _look(self) -> None:
         now = self._loop.time()

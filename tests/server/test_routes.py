@@ -141,7 +141,7 @@ async def test_a_body_too_large_is_refused_by_its_head(server: RunningServer) ->
 @pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
 async def test_a_body_that_does_not_come_is_given_up(hasty: RunningServer, framing: bytes) -> None:
     status, head, body = await exchange_raw(hasty.server.port, HEAD + framing)
-    assert (status, body) == (408, b"the body did not come within 0.05 s\n")
+    assert (status, body) == (408, b"the request did not come within 0.05 s\n")
     assert b"\r\nConnection: close\r\n" in head
 
 

@@ -1,0 +1,186 @@
+"""The connections that others have to this server: how many, and for how long they may be slow.
+
+It stands between the transport and aiohttp, which itself waits 75 s for a head that drips, for ever for an answer to be
+taken, and has no limit of connections.
+"""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final, cast
+
+from aiohttp import web
+
+from server import journal
+from server.callbacks.deadlines import Deadlines
+from server.core.address_policy import plain
+from server.core.admission import Admission, Verdict
+from server.core.caller import network_of
+
+TAKE_SECONDS: Final = 60.0  # for an answer to be taken, once more of it waits than the transport likes
+MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow together may leave waiting
+FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 34\r\n\r\nthere are too many connections now"
+)
+TOO_SLOW: Final = (
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 29\r\n\r\nthe head did not come in time"
+)
+
+
+class Connections:
+    """All that are open."""
+
+    def __init__(
+        self,
+        make_protocol: Callable[[], asyncio.Protocol],
+        limit: int,
+        read_seconds: float,
+        take_seconds: float = TAKE_SECONDS,
+        max_untaken: int = MAX_UNTAKEN_BYTES,
+    ) -> None:
+        """Hand over to the protocols of aiohttp. A request head may take `read_seconds`."""
+        self.make_protocol = make_protocol
+        self.heads = Deadlines(read_seconds)
+        self.answers = Deadlines(take_seconds)
+        self._max_untaken = max_untaken
+        self._admission = Admission(limit)
+        self._of: dict[str, dict[Connection, None]] = {}
+        self._untaken: dict[Connection, int] = {}  # bytes, in the order in which they became slow
+        self._was_full = False
+
+    def __repr__(self) -> str:
+        return f"<Connections {self._admission!r} untaken={len(self._untaken)}>"
+
+    def __call__(self) -> "Connection":
+        """Make the protocol of a new one, as `loop.create_server` wants it."""
+        return Connection(self)
+
+    def admit(self, connection: "Connection", network: str) -> bool:
+        """Let one in if there is room, or if there is somebody to make some."""
+        verdict = self._admission.judge(network)
+        self._note(full=verdict is not Verdict.ADMIT)
+        if verdict is Verdict.REFUSE:
+            return False
+        if verdict is Verdict.DISPLACE:
+            theirs = self._of[self._admission.heaviest]
+            next((one for one in theirs if one.is_idle), next(iter(theirs))).abort()
+        self._admission.enter(network)
+        self._of.setdefault(network, {})[connection] = None
+        return True
+
+    def release(self, connection: "Connection", network: str) -> None:
+        """Let one go; harmless when it has gone."""
+        theirs = self._of.get(network, {})
+        if connection not in theirs:
+            return
+        del theirs[connection]
+        if not theirs:
+            del self._of[network]
+        self._admission.leave(network)
+        self.heads.stop(connection)
+        self.taken(connection)
+
+    def untaken(self, connection: "Connection", size: int) -> None:
+        """Note that so many bytes wait to be taken. If it is too much in all, whoever has been slow longest goes."""
+        self._untaken[connection] = size
+        self.answers.start(connection)
+        while sum(self._untaken.values()) > self._max_untaken:
+            slowest = next(iter(self._untaken))
+            self.taken(slowest)
+            slowest.abort()
+
+    def taken(self, connection: "Connection") -> None:
+        """Note that they were taken, or that nobody waits any more."""
+        if self._untaken.pop(connection, None) is not None:
+            self.answers.stop(connection)
+
+    def _note(self, *, full: bool) -> None:
+        if full and not self._was_full:
+            journal.server.warning("There are as many connections as CHAT_MAX_CONNECTIONS allows: some are turned away")
+        self._was_full = full
+
+
+class Connection(asyncio.Protocol):
+    """One of them. Everything goes on to aiohttp's protocol, once it is admitted."""
+
+    __slots__ = ("_all", "_inner", "_network", "_transport", "is_idle")
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._inner: asyncio.Protocol | None = None
+        self._transport: asyncio.Transport
+        self._network = ""
+        self.is_idle = True  # no request is coming in or being answered
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for admission."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._network = network_of(plain(ip_address(peer[0].partition("%")[0]))) if peer else ""
+        if not self._all.admit(self, self._network):
+            self._transport.write(FULL)
+            self._transport.close()
+            return
+        self._inner = self._all.make_protocol()
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on; the first bytes of a request let its time begin."""
+        if self._inner is None:
+            return
+        if self.is_idle:
+            self.is_idle = False
+            self._all.heads.start(self)
+        self._inner.data_received(data)
+
+    def called(self) -> float | None:
+        """Note that the head is here; gives when the time of its request is over, by the loop, if that is known."""
+        return self._all.heads.stop(self)
+
+    def answered(self) -> None:
+        """Note that the request is done with: the next bytes are of another one."""
+        self._all.heads.stop(self)
+        self.is_idle = True
+
+    def eof_received(self) -> bool | None:
+        """Hand on."""
+        return None if self._inner is None else self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._all.release(self, self._network)
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Let the time begin in which the answer must be taken."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+            self._all.untaken(self, self._transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._all.taken(self)
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def expire(self) -> None:
+        """Give up on one that is too slow."""
+        if self._transport.get_write_buffer_size():  # an answer, which nobody takes: closing would wait for that
+            self.abort()
+        else:
+            self._transport.write(TOO_SLOW)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._all.release(self, self._network)
+        self._transport.abort()
+
+
+def connection_of(request: web.BaseRequest) -> Connection | None:
+    """Give the connection that a request came by, if it is still there."""
+    protocol = request.transport.get_protocol() if request.transport else None
+    return protocol if isinstance(protocol, Connection) else None

@@ -1,0 +1,295 @@
+"""Connections to the server: how many there may be, and how slow."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+
+from server.connections import Connections
+from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, hang, local_settings, take
+from tests.server.served import read_response
+
+HEAD = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CALL = b'{"jsonrpc":"2.0","method":"NoSuchMethod","id":1}'
+REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(CALL) + CALL
+HALF = 5  # of ten connections
+
+Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Dial = Callable[..., "asyncio.Future[Wire]"]
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def hasty(session: ClientSession) -> AsyncIterator[RunningServer]:
+    """A server that gives a request hardly any time to come in."""
+    async with RunningServer(session, read_seconds=0.05) as server:
+        yield server
+
+
+@pytest.fixture
+async def small(session: ClientSession) -> AsyncIterator[RunningServer]:
+    """A server with ten connections."""
+    async with RunningServer(session, local_settings(max_connections=2 * HALF)) as server:
+        yield server
+
+
+@pytest.fixture
+async def dial() -> AsyncIterator[Callable[..., object]]:
+    """Connect to a server, from 127.0.0.1 or another address of this machine; all is closed at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def connect(server: RunningServer, host: str = "127.0.0.1") -> Wire:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.server.port, local_addr=(host, 0))
+            stack.callback(writer.close)
+            return reader, writer
+
+        yield connect
+
+
+async def ask(wire: Wire) -> int:
+    """Send a request; gives the status of its answer."""
+    wire[1].write(REQUEST)
+    return (await read_response(wire[0]))[0]
+
+
+async def ends(wire: Wire) -> bool:
+    """Return when the other side has hung up."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while await wire[0].read(4096):
+                pass
+        return True
+
+
+# How slow
+
+
+@pytest.mark.parametrize("sent", [b"P", b"POST /rpc HTTP/1.1\r\nHost: loc", HEAD])
+async def test_a_head_that_does_not_come_is_given_up(hasty: RunningServer, dial: Dial, sent: bytes) -> None:
+    reader, writer = await dial(hasty)
+    writer.write(sent)
+    status, _, body = await read_response(reader)
+    assert (status, body) == (408, b"the head did not come in time")
+    assert await ends((reader, writer))
+
+
+async def test_a_head_that_drips_is_given_up(hasty: RunningServer, dial: Dial) -> None:
+    reader, writer = await dial(hasty)
+    writer.write(HEAD)
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"X-A: b\r\n")
+            await asyncio.sleep(0.005)
+
+    dripping = asyncio.create_task(drip())
+    status, _, _ = await read_response(reader)
+    dripping.cancel()
+    assert status == 408
+
+
+async def test_a_second_head_has_its_own_time(hasty: RunningServer, dial: Dial) -> None:
+    wire = await dial(hasty)
+    assert await ask(wire) == 200
+    wire[1].write(HEAD)
+    assert (await read_response(wire[0]))[0] == 408
+
+
+async def test_head_and_body_have_one_time_together(hasty: RunningServer, dial: Dial) -> None:
+    """A body that has all of that time to itself would come too late here, and be waited for."""
+    begin = asyncio.get_running_loop().time()
+    reader, writer = await dial(hasty)
+    writer.write(HEAD[:10])
+    await hasty.post(CALL)  # a turn of the server's
+    writer.write(HEAD[10:] + b"Content-Length: 100\r\n\r\n{")
+    status, _, body = await read_response(reader)
+    assert (status, body) == (408, b"the request did not come within 0.05 s\n")
+    assert asyncio.get_running_loop().time() - begin < PATIENCE_SECONDS
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_kept(hasty: RunningServer, dial: Dial) -> None:
+    silent, kept, slow = await dial(hasty), await dial(hasty), await dial(hasty)
+    assert await ask(kept) == 200
+    slow[1].write(HEAD)
+    assert (await read_response(slow[0]))[0] == 408  # so much time has passed for the others too
+    assert await ask(kept) == 200
+    assert await ask(silent) == 200
+
+
+async def test_a_call_may_take_longer_than_its_request(hasty: RunningServer, dial: Dial) -> None:
+    async with Recipient() as recipient:
+        recipient.behaviour = hang
+        registering = asyncio.create_task(hasty.register("Alice", recipient))
+        await recipient.posted(1)
+        slow = await dial(hasty)
+        slow[1].write(HEAD)
+        assert (await read_response(slow[0]))[0] == 408
+        assert not registering.done()
+        recipient.behaviour = take
+        registering.cancel()
+
+
+async def test_a_thousand_idle_and_a_hundred_slow_connections_change_nothing_for_the_others(
+    session: ClientSession, dial: Dial
+) -> None:
+    async with RunningServer(session) as server:
+        for _ in range(1000):
+            await dial(server)
+        for _ in range(100):
+            _, slow = await dial(server)
+            slow.write(HEAD + b"Content-Length: 100\r\n\r\n{")
+        async with Recipient() as recipient:
+            await server.register("Bob", recipient)
+            alice = await server.register("Alice")
+            for number in range(10):
+                await alice.say(f"message {number}")
+            await recipient.has(*(f"message {number}" for number in range(10)))
+
+
+# How much may wait to be taken
+
+
+class Talker(asyncio.Protocol):
+    """Answers each line with so many bytes."""
+
+    size = 8 * 1024 * 1024
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    def data_received(self, _data: bytes) -> None:
+        self.transport.write(bytes(self.size))
+
+
+@contextlib.asynccontextmanager
+async def talking(connections: Connections) -> AsyncIterator[int]:
+    server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def asked(port: int) -> socket.socket:
+    """Ask for an answer that is too large to be on its way, and do not take it."""
+    loop = asyncio.get_running_loop()
+    taker = socket.socket()
+    taker.setblocking(False)
+    taker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await loop.sock_connect(taker, ("127.0.0.1", port))
+    await loop.sock_sendall(taker, b"go\n")
+    return taker
+
+
+async def until(connections: Connections, words: str) -> None:
+    """Return when the connections stand so."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while words not in repr(connections):  # noqa: ASYNC110 (it tells nobody when it changes)
+            await asyncio.sleep(0.001)
+
+
+async def is_cut(taker: socket.socket) -> bool:
+    """Read on; tell whether the answer ends before its time."""
+    read = 0
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        try:
+            while read < Talker.size and (piece := await asyncio.get_running_loop().sock_recv(taker, 65536)):
+                read += len(piece)
+        except ConnectionError:
+            pass
+    taker.close()
+    return read < Talker.size
+
+
+async def test_an_answer_that_is_not_taken_is_given_up() -> None:
+    connections = Connections(Talker, 10, 10.0, take_seconds=0.05)
+    async with talking(connections) as port:
+        slow = await asked(port)
+        await until(connections, "untaken=1")
+        await until(connections, "untaken=0")
+        assert await is_cut(slow)
+
+
+async def test_an_answer_that_is_taken_in_time_is_complete() -> None:
+    connections = Connections(Talker, 10, 10.0, take_seconds=PATIENCE_SECONDS)
+    async with talking(connections) as port:
+        assert not await is_cut(await asked(port))
+        assert "untaken=0" in repr(connections)
+
+
+async def test_what_waits_to_be_taken_is_bounded_and_the_slowest_goes_first() -> None:
+    connections = Connections(Talker, 10, 10.0, max_untaken=2 * Talker.size + 1)
+    async with talking(connections) as port:
+        takers = []
+        for waiting in ("untaken=1", "untaken=2"):
+            takers.append(await asked(port))
+            await until(connections, waiting)
+        last = await asked(port)
+        assert await is_cut(takers[0])
+        assert [await is_cut(taker) for taker in (takers[1], last)] == [False, False]
+
+
+# How many
+
+
+async def test_when_all_are_taken_the_next_one_is_turned_away_in_words(small: RunningServer, dial: Dial) -> None:
+    for _ in range(2 * HALF):
+        await ask(await dial(small))
+    wire = await dial(small)
+    status, head, body = await read_response(wire[0])
+    assert (status, body) == (503, b"there are too many connections now")
+    assert b"\r\nRetry-After: 5\r\n" in head
+
+
+async def test_whoever_has_more_than_half_gives_one_up_for_another(small: RunningServer, dial: Dial) -> None:
+    many = [await dial(small) for _ in range(2 * HALF)]
+    assert [await ask(wire) for wire in many] == [200] * len(many)
+    assert [await ask(await dial(small, "127.0.0.2")) for _ in range(HALF)] == [200] * HALF
+    assert all([await ends(wire) for wire in many[:HALF]])
+    assert [await ask(wire) for wire in many[HALF:]] == [200] * HALF
+    assert (await read_response((await dial(small, "127.0.0.3"))[0]))[0] == 503
+
+
+async def test_of_many_the_idle_go_first(small: RunningServer, dial: Dial) -> None:
+    busy = [await dial(small) for _ in range(2 * HALF - 1)]
+    for _, writer in busy:
+        writer.write(HEAD)
+    idle = await dial(small)
+    assert await ask(idle) == 200
+    assert await ask(await dial(small, "127.0.0.2")) == 200
+    assert await ends(idle)
+
+
+async def test_a_connection_that_ends_makes_room(small: RunningServer, dial: Dial) -> None:
+    wires = [await dial(small) for _ in range(2 * HALF)]
+    assert [await ask(wire) for wire in wires] == [200] * len(wires)
+    wires[0][1].write(b"GET / HTTP/1.0\r\n\r\n")
+    assert await ends(wires[0])
+    assert await ask(await dial(small)) == 200
+
+
+async def test_that_all_are_taken_is_told_once(
+    small: RunningServer, dial: Dial, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2 * HALF):
+        await ask(await dial(small))
+    for _ in range(3):
+        await read_response((await dial(small))[0])
+    assert caplog.text.count("CHAT_MAX_CONNECTIONS") == 1
+
+
+async def test_a_batch_of_64_kib_of_nothing_is_answered_and_the_next_call_too(session: ClientSession) -> None:
+    async with RunningServer(session) as server:
+        body = b"[" + b",".join([b"{}"] * 21_845) + b"]"
+        status, raw = await server.post(body)
+        assert (status, msgspec.json.decode(raw)["error"]["code"]) == (200, -32600)
+        assert (await server.register("Alice")).result["success"]
