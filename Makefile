@@ -25,10 +25,11 @@ crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing
 bench: $(VENV)/bench ## Measure the speed against rivals in the same run; ARGS="1 2 --rounds 1" picks rows
 	$(BIN)/python -m bench --json figures.json $(ARGS)
 
-check: $(VENV)/dev ## Lint, check the format and the types
+check: $(VENV)/dev ## Lint, check the format and the types, look for advisories
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/audit.py
 
 lock: $(VENV)/dev ## Lock the requirements anew; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) requirements/dev.in -o requirements/dev.txt

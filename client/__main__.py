@@ -4,6 +4,7 @@ import dataclasses
 import sys
 
 from client.app import run
+from client.parser_check import parser_problem
 from client.settings import Face, Settings, command
 
 
@@ -14,10 +15,18 @@ def choose_face(settings: Settings, stdin_is_terminal: bool) -> Settings:
     return dataclasses.replace(settings, face=Face.TERMINAL if stdin_is_terminal else Face.HEADLESS)
 
 
+def start(settings: Settings) -> int:
+    """Run, unless aiohttp is not fit for it; gives the exit code."""
+    if problem := parser_problem():
+        sys.stderr.write(f"[CLIENT] [ERROR] {problem}\n")
+        return 1
+    return run(settings)
+
+
 def main() -> None:
     """Read the settings and run."""
     stdin_is_terminal = sys.stdin is not None and sys.stdin.isatty()
-    command(lambda settings: run(choose_face(settings, stdin_is_terminal)))(prog_name="python -m client")
+    command(lambda settings: start(choose_face(settings, stdin_is_terminal)))(prog_name="python -m client")
 
 
 if __name__ == "__main__":

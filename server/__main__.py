@@ -10,6 +10,7 @@ from pathlib import Path
 from server import journal
 from server.app import Server, Surroundings, copy_log, listen
 from server.errors import StartError
+from server.parser_check import parser_problem
 from server.settings import Settings, command
 
 try:
@@ -28,6 +29,8 @@ def run(settings: Settings) -> None:
     journal.configure(settings.log_format, settings.log_level)
     _raise_file_limit()
     try:
+        if problem := parser_problem():
+            raise StartError(problem)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
             runner.run(serve(settings))
     except StartError as error:

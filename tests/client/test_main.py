@@ -21,11 +21,11 @@ def server() -> Iterator[ServerProcess]:
     running.stop()
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
+def start(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "client", *arguments],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -118,3 +118,13 @@ def test_a_bad_setting_ends_it_with_exit_code_2() -> None:
         told, _ = client.communicate(timeout=10)
     assert client.returncode == 2
     assert "CHAT_SERVER" in told
+
+
+@pytest.mark.parametrize("face", ["terminal", "headless", "page"])
+def test_it_does_not_start_where_http_is_parsed_in_python(face: str) -> None:
+    with start("--face", face, "--client-port", "0", AIOHTTP_NO_EXTENSIONS="1") as client:
+        told, _ = client.communicate(timeout=10)
+    assert client.returncode == 1
+    assert re.fullmatch(
+        r"\[CLIENT\] \[ERROR\] aiohttp parses HTTP in Python here.* --only-binary aiohttp aiohttp\n", told
+    )

@@ -111,6 +111,14 @@ async def test_a_port_in_use_ends_it_with_a_sentence() -> None:
     assert server.lines[0].startswith(f"[ERROR] cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
+async def test_it_does_not_start_where_http_is_parsed_in_python() -> None:
+    async with running("--port", "0", AIOHTTP_NO_EXTENSIONS="1") as server:
+        assert await server.end() == 1
+    assert len(server.lines) == 1
+    assert server.lines[0].startswith("[ERROR] aiohttp parses HTTP in Python here")
+    assert server.lines[0].endswith("pip install --force-reinstall --only-binary aiohttp aiohttp")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_its_first_and_last_words_and_that_it_ends_well(number: signal.Signals) -> None:
     """An empty variable counts as not set, so that it listens on 0.0.0.0; the flag wins over the variable."""

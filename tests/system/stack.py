@@ -156,6 +156,10 @@ class Stack:
         """Give the address of a client's page."""
         return f"http://{self._run('port', '--index', str(index), 'client', '8080')}/"
 
+    def python(self, service: str, code: str) -> str:
+        """Run code in a container; gives what it printed."""
+        return self._run("exec", "--no-TTY", service, "python", "-c", code)
+
     @contextmanager
     def log(self, service: str, since: datetime | None = None) -> Iterator[Log]:
         """Follow a service's log, from now on if not told otherwise."""
