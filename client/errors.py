@@ -36,6 +36,11 @@ class CallRefused(ClientError):
         return words(self.data) if words else f"The server refused: {self.message or 'no reason given'} ({self.code})."
 
     @property
+    def kicked(self) -> bool:
+        """Whether an operator has removed this client: no try with the same token will succeed."""
+        return self.code == ErrorCode.UNAUTHORIZED and self.data.get("kicked") is True
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds that a rate limit asks to wait, if this is one."""
         wait = self.data.get("retry_after_ms")
@@ -54,6 +59,12 @@ def _invalid(data: Mapping[str, Any]) -> str:
     if not problem:
         return "The server does not understand this call."
     return f"The server does not accept the {field}: {problem}." if field else f"The server refused: {problem}."
+
+
+def _unauthorized(data: Mapping[str, Any]) -> str:
+    if data.get("kicked") is True:
+        return "An operator has removed you from this chat. Who comes in again is a newcomer."
+    return "The server does not know this client any more."
 
 
 def _taken(data: Mapping[str, Any]) -> str:
@@ -93,7 +104,7 @@ def _internal(data: Mapping[str, Any]) -> str:
 _WORDS: Final[Mapping[int, Callable[[Mapping[str, Any]], str]]] = {
     ErrorCode.INVALID_PARAMS: _invalid,
     ErrorCode.INTERNAL_ERROR: _internal,
-    ErrorCode.UNAUTHORIZED: lambda _: "The server does not know this client any more.",
+    ErrorCode.UNAUTHORIZED: _unauthorized,
     ErrorCode.AWAY: lambda _: "The server holds no seat for this client now.",
     ErrorCode.TAKEN: _taken,
     ErrorCode.CALLBACK_UNREACHABLE: _unreachable,

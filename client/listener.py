@@ -9,7 +9,7 @@ from client.seat import Hearer
 class ConnectionState(StrEnum):
     """NEW -> ONLINE <-> RECONNECTING; one that resumes begins at RECONNECTING.
 
-    REPLACED (another process has the seat) and LEFT are ends.
+    REPLACED (another process has the seat, or an operator has removed who sat there) and LEFT are ends.
     """
 
     NEW = "new"

@@ -214,7 +214,9 @@ class Participant:
                 seat = self._seat if self._after is None else self._new_seat()
                 return self._settle(await self._take(seat, name))
         except CallRefused as error:
-            if error.code != ErrorCode.UNAUTHORIZED:
+            if error.kicked:
+                self._forget()
+            if error.kicked or error.code != ErrorCode.UNAUTHORIZED:
                 raise
             self._token = self._after = None
         return await self._come_in(name)
@@ -284,6 +286,12 @@ class Participant:
         self._file.write(self._known)
         return self._file.trouble()
 
+    def _forget(self) -> None:
+        """Let nobody come back to this seat."""
+        self._token = self._after = self._known = None
+        if self._file is not None:
+            self._file.forget()
+
     def _keep_taken(self) -> None:
         if trouble := self._remember():
             _log.warning(trouble)
@@ -335,11 +343,15 @@ class Participant:
             # Before the callback is looked at: a store that was restored may know one of long ago.
             await self._renew()
         elif ping.callback != self.registration.callback:
-            self._close(self._seat)
-            if self._file is not None:
-                self._file.close()
-            self._token = None  # it is the other's now
-            self._tell(ConnectionState.REPLACED, "This seat was taken over by another client that has its token.")
+            self._lose("This seat was taken over by another client that has its token.")
+
+    def _lose(self, why: str) -> None:
+        """Give the seat up for good, and tell the server nothing: it is somebody else's now, or nobody's."""
+        self._close(self._seat)
+        if self._file is not None:
+            self._file.close()
+        self._token = None
+        self._tell(ConnectionState.REPLACED, why)
 
     async def _renew(self) -> None:
         """Register again: at once, and then as often as it takes."""
@@ -350,6 +362,10 @@ class Participant:
 
     async def _come_back(self, reason: ClientError) -> None:
         for delay in backoff(self._draw):
+            if isinstance(reason, CallRefused) and reason.kicked:
+                self._forget()
+                self._lose(str(reason))
+                break
             self._tell(ConnectionState.RECONNECTING, self._told_while_away(reason))
             asked = reason.retry_after if isinstance(reason, CallRefused | ServerUnreachable) else None
             await self._sleep(max(delay, min(asked or 0.0, LONGEST_DELAY)))

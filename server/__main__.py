@@ -5,11 +5,12 @@ import contextlib
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from server import journal
-from server.app import Server, Surroundings, copy_log, listen
-from server.errors import StartError
+from server.app import Server, Surroundings, copy_log, listen, remove_member
+from server.errors import ControlError, StartError
 from server.parser_check import parser_problem
 from server.settings import Settings, command
 
@@ -21,7 +22,7 @@ except ImportError:  # no wheel for this platform: asyncio's own loop does
 
 def main() -> None:
     """Read the command line and run."""
-    command(run, back_up)(prog_name="python -m server")
+    command(run, back_up, kick)(prog_name="python -m server")
 
 
 def run(settings: Settings) -> None:
@@ -40,12 +41,25 @@ def run(settings: Settings) -> None:
 
 def back_up(settings: Settings, target: Path) -> None:
     """Copy the store, of a running server too."""
-    try:
+    with _told():
         copy_log(settings.store, target)
-    except StartError as error:
+        sys.stdout.write(f"{settings.store} is copied to {target}\n")
+
+
+def kick(settings: Settings, member_id: str) -> None:
+    """Have the running server remove somebody."""
+    with _told():
+        sys.stdout.write(f"{remove_member(settings.store, member_id)}\n")
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell the operator what went wrong."""
+    try:
+        yield
+    except (StartError, ControlError) as error:
         sys.stderr.write(f"[ERROR] {error}\n")
         sys.exit(1)
-    sys.stdout.write(f"{settings.store} is copied to {target}\n")
 
 
 async def serve(settings: Settings) -> None:

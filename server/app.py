@@ -22,14 +22,15 @@ from server.callbacks.callback import Callbacks
 from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
 from server.connections import Connections, connection_of
+from server.control import controlled, kick
 from server.core.address_policy import AddressPolicy, IPAddress, plain
-from server.errors import StartError
+from server.errors import ControlError, StartError
 from server.housekeeping import keep_house
 from server.limits import Limits
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
-from server.message_log.store_file import back_up
+from server.message_log.store_file import back_up, control_path
 from server.methods import Methods
 from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
@@ -140,6 +141,17 @@ def copy_log(store: str, target: Path) -> None:
         raise StartError(str(problem)) from None
 
 
+def remove_member(store: str, member_id: str) -> str:
+    """Have the server that runs on this store remove somebody; gives its sentence. Raises `ControlError`."""
+    if (path := _control_path(store)) is None:
+        raise ControlError(f"a server with its log in memory cannot be reached; CHAT_STORE is {store}")
+    return asyncio.run(kick(path, member_id))
+
+
+def _control_path(store: str) -> Path | None:
+    return None if store == MEMORY_STORE else control_path(Path(store.removeprefix(SQLITE_STORE)))
+
+
 async def _on_answer(request: web.Request, response: web.StreamResponse) -> None:
     """Do not tell strangers which version of what this runs on; and let the connection wait for the next request."""
     response.headers[hdrs.SERVER] = "Ringback"
@@ -182,6 +194,8 @@ async def _run_room(
         house = keep_house(room, around.clock, settings.retention_days)
         await stack.enter_async_context(_in_background(house, "housekeeping"))
         stack.push_async_callback(room.abandon)
+        if path := await asyncio.to_thread(_control_path, settings.store):
+            await stack.enter_async_context(controlled(room, path))
         yield
 
 

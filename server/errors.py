@@ -1,5 +1,9 @@
-"""What can keep the server from starting."""
+"""What can keep the server, or an operator, from doing what was asked; `str()` is the sentence that is read."""
 
 
 class StartError(Exception):
-    """The server cannot start; `str()` is the sentence that the operator reads."""
+    """The server cannot start."""
+
+
+class ControlError(Exception):
+    """A running server cannot be asked, or has refused."""

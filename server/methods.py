@@ -31,7 +31,7 @@ from server.core.members import Member
 from server.core.params import bind_params
 from server.limits import Limits
 from server.registration import Registrar, checked_name
-from server.room import Room, hash_token
+from server.room import Room, hash_token, removed
 
 P = TypeVar("P", bound=Struct)
 Params = Sequence[Any] | Mapping[str, Any]
@@ -63,14 +63,14 @@ class Methods:
     def table(self) -> dict[str, Method]:
         """Give every method by its name on the wire."""
         return {
-            names.REGISTER: _checked(RegisterParams, self.register),
-            names.UNREGISTER: _checked(UnregisterParams, self.unregister),
-            names.SEND_MESSAGE: _checked(SendMessageParams, self.send_message),
-            names.GET_HISTORY: _checked(GetHistoryParams, self.get_history),
-            names.LIST_MEMBERS: _checked(ListMembersParams, self.list_members),
-            names.RENAME: _checked(RenameParams, self.rename),
-            names.SET_TYPING: _checked(NoParams, self.set_typing),
-            names.PING: _checked(NoParams, self.ping),
+            names.REGISTER: checked(RegisterParams, self.register),
+            names.UNREGISTER: checked(UnregisterParams, self.unregister),
+            names.SEND_MESSAGE: checked(SendMessageParams, self.send_message),
+            names.GET_HISTORY: checked(GetHistoryParams, self.get_history),
+            names.LIST_MEMBERS: checked(ListMembersParams, self.list_members),
+            names.RENAME: checked(RenameParams, self.rename),
+            names.SET_TYPING: checked(NoParams, self.set_typing),
+            names.PING: checked(NoParams, self.ping),
         }
 
     async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
@@ -152,6 +152,8 @@ class Methods:
         member = self._room.members.owner_of(hash_token(context.token or ""))
         if member is None or member_id not in (None, member.id):
             raise ContractError(ErrorCode.UNAUTHORIZED)
+        if member.kicked:
+            raise removed()
         if not member.present:
             raise ContractError(ErrorCode.AWAY)
         self._room.heard(member)
@@ -164,7 +166,7 @@ class Methods:
         return MemberState(member.id, member.name, state, behind)
 
 
-def _checked(shape: type[P], method: Callable[[CallContext, P], Awaitable[Struct]]) -> Method:
+def checked(shape: type[P], method: Callable[[CallContext, P], Awaitable[Struct]]) -> Method:
     """Put the check of the parameters in front of a method."""
 
     async def call(context: CallContext, params: Params) -> Struct:

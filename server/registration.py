@@ -22,7 +22,7 @@ from server.core.names import NameProblem, normalize_name
 from server.core.reply import Failed, judge_challenge
 from server.delivery import new_challenge
 from server.limits import Limits
-from server.room import Room, hash_token
+from server.room import Room, hash_token, removed
 
 OPTIONAL_METHODS: Final = frozenset({RECEIVE_TYPING})
 TOKEN_BYTES: Final = 32
@@ -96,6 +96,8 @@ class Registrar:
     def _check_claims(self, member_id: str | None, name: str, token: str | None, owner: Member | None) -> None:
         if token and (owner is None or member_id not in (None, owner.id)):
             raise ContractError(ErrorCode.UNAUTHORIZED)
+        if owner is not None and owner.kicked:
+            raise removed()
         if owner is None and member_id is not None and self._room.members.get(member_id) is not None:
             raise ContractError(ErrorCode.TAKEN, {"field": "id"})
         if self._room.members.other_called(name, owner.id if owner else None, self._room.clock.unix()):

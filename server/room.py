@@ -23,11 +23,18 @@ from server.delivery import Delivery, Fanout
 from server.message_log.base import Appended, LogError, MessageIdReused, MessageLog, NotStored, SenderAway, Taken
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
+KICKED_NOTE: Final = " (removed by an operator)"  # for the log; the others are only told that somebody left
 
 
 def hash_token(token: str) -> bytes:
     """Give what is kept of a token. It has 256 random bits, so that one round of SHA-256 is enough."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def removed() -> ContractError:
+    """Give what one is told whom an operator has removed."""
+    detail = "an operator has removed you from this chat"
+    return ContractError(ErrorCode.UNAUTHORIZED, {"kicked": True, "detail": detail})
 
 
 @dataclass(slots=True)
@@ -113,8 +120,13 @@ class Room:
         return {key: max(0, newest - late[key] - own[key]) if key in late else 0 for key in cursors}
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
-        """Let a newcomer in, or one with its token back in, from now on rung at `callback`. Raises -32003, -32010."""
+        """Let a newcomer in, or one with its token back in, from now on rung at `callback`.
+
+        Raises -32001, -32003, -32010.
+        """
         async with self._turn(member.id):
+            if (known := self.members.get(member.id)) is not None and known.kicked:
+                raise removed()
             begin = await self._let_in(member, after)
             # The log has it: from here on nothing may fail, or somebody would be present whom nobody rings.
             now = self.clock.monotonic()
@@ -130,6 +142,15 @@ class Room:
         """Make a member away and tell the others, if it is still here. Raises -32010."""
         async with self._turn(member_id):
             await self._leave(member_id)
+
+    async def kick(self, member_id: str) -> None:
+        """Make a member away for good: its token is of no use any more. Raises -32010."""
+        async with self._turn(member_id):
+            member = self.members.get(member_id)
+            if member is not None and member.present:
+                await self._leave(member_id, kicked=True)
+            elif member is not None:
+                await self._store(msgspec.structs.replace(member, kicked=True), None)
 
     async def rename(self, member_id: str, name: str) -> None:
         """Give a member another name. Raises -32002, -32003, -32010."""
@@ -228,15 +249,15 @@ class Room:
         journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
         return newest
 
-    async def _leave(self, member_id: str, *, evicted: bool = False) -> None:
+    async def _leave(self, member_id: str, *, evicted: bool = False, kicked: bool = False) -> None:
         member = self.members.get(member_id)
         if member is None or not member.present:
             return
         now = self.clock.unix()
         held_until, note = (now + NAME_HELD_SECONDS, UNREACHABLE_NOTE) if evicted else (0.0, "")
-        gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until)
+        gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until, kicked=kicked)
         await self._announce(_notice(gone, "leave", f"left the chat{note}", now), gone)
-        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, note)
+        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, KICKED_NOTE if kicked else note)
         self._cut_delivery(member_id)
 
     async def _farewell(self, delivery: Delivery, evicted: bool) -> None:

@@ -21,6 +21,10 @@ BACKUP_HELP: Final = """Copy the store to FILE, which must not be there yet, whi
 
 A server that is started on the copy goes on from there with a log of its own (another epoch)."""
 
+KICK_HELP: Final = """Remove the participant with this ID from the chat of the running server.
+
+Its token is of no use any more. The log and ListMembers tell IDs. Run it as the user that the server runs as."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -171,7 +175,9 @@ TABLE: Final = (
 )
 
 
-def command(run: Callable[[Settings], None], back_up: Callable[[Settings, Path], None]) -> click.Command:
+def command(
+    run: Callable[[Settings], None], back_up: Callable[[Settings, Path], None], kick: Callable[[Settings, str], None]
+) -> click.Command:
     """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
 
     def start(**values: Any) -> None:
@@ -182,8 +188,12 @@ def command(run: Callable[[Settings], None], back_up: Callable[[Settings, Path],
         if context.invoked_subcommand is None:
             run(context.obj)
 
-    def copy(file: Path) -> None:
-        back_up(click.get_current_context().obj, file)
+    def subcommand(name: str, argument: click.Argument, act: Callable[[Settings, Any], None], help: str) -> None:
+        def invoke(**values: Any) -> None:
+            [value] = values.values()
+            act(click.get_current_context().obj, value)
+
+        server.add_command(click.Command(name, params=[argument], callback=invoke, help=help))
 
     server = click.Group(
         "python -m server",
@@ -191,10 +201,10 @@ def command(run: Callable[[Settings], None], back_up: Callable[[Settings, Path],
         callback=start,
         help="Run the Ringback server.",
         invoke_without_command=True,
-        subcommand_metavar="[backup FILE]",
+        subcommand_metavar="[backup FILE | kick ID]",
     )
-    target = click.Argument(["file"], type=click.Path(path_type=Path))
-    server.add_command(click.Command("backup", params=[target], callback=copy, help=BACKUP_HELP))
+    subcommand("backup", click.Argument(["file"], type=click.Path(path_type=Path)), back_up, BACKUP_HELP)
+    subcommand("kick", click.Argument(["id"]), kick, KICK_HELP)
     return server
 
 

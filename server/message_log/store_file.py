@@ -258,6 +258,11 @@ def _sync_directory(path: Path) -> None:
         os.close(directory)
 
 
+def control_path(path: Path) -> Path:
+    """Give where operators reach the server that has a store open."""
+    return _beside(_real(path), "-control")
+
+
 def _real(path: Path) -> Path:
     """Follow links: one and what it leads to are one store, with one lock and one WAL."""
     return Path(os.path.realpath(path))

@@ -241,6 +241,38 @@ async def test_another_process_with_its_token_makes_it_stop(room: Rig) -> None:
     assert (await room.server.post(theirs, ring_message(2)))[0] == 410
 
 
+KICKED = {"kicked": True, "detail": "an operator has removed you from this chat"}
+
+
+async def test_one_whom_an_operator_removed_says_so_and_does_not_come_back(room: Rig) -> None:
+    me = room.participant()
+    await me.enter("Alice")
+    await room.listener.told()
+    seat = room.server.only_member
+    room.server.refuse["Ping"] = [ContractError(ErrorCode.UNAUTHORIZED, KICKED)]
+    await room.sleep.let_pass()
+    assert await room.listener.told() == (
+        REPLACED,
+        "An operator has removed you from this chat. Who comes in again is a newcomer.",
+    )
+    assert (await room.server.post(seat, ring_message(2)))[0] == 410
+    await me.leave()
+    assert room.server.methods() == ["Register", "Ping"]
+
+
+async def test_one_who_is_removed_while_the_server_is_away_does_not_come_back_either(room: Rig) -> None:
+    me = room.participant()
+    await me.enter("Alice")
+    await room.listener.told()
+    room.server.refuse["Ping"] = [ContractError(ErrorCode.AWAY)]
+    room.server.refuse["Register"] = [ContractError(ErrorCode.UNAUTHORIZED, KICKED)]
+    await room.sleep.let_pass()
+    assert (await room.listener.told())[0] is RECONNECTING
+    await room.sleep.let_pass()
+    assert (await room.listener.told())[0] is REPLACED
+    assert room.server.methods() == ["Register", "Ping", "Register"]
+
+
 async def test_who_was_replaced_does_not_put_the_other_out(room: Rig) -> None:
     me = room.participant()
     await me.enter("Alice")

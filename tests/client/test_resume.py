@@ -206,6 +206,17 @@ async def test_a_seat_that_another_process_has_is_not_shared(room: Rig, tmp_path
     assert on_disk(tmp_path) == remembered
 
 
+async def test_the_seat_of_one_whom_an_operator_removed_is_forgotten(room: Rig, tmp_path: Path) -> None:
+    await room.kill(await seated(room))
+    me, _ = await back(room)
+    room.server.refuse["Register"] = [ContractError(ErrorCode.UNAUTHORIZED, {"kicked": True})]
+    with pytest.raises(CallRefused, match="An operator has removed you"):
+        await me.enter("Alice")
+    assert not any_file(tmp_path)
+    await me.enter("Alice-2")
+    assert len(room.server.members) == 2  # a newcomer
+
+
 async def test_one_who_was_replaced_leaves_the_file_to_others(room: Rig, tmp_path: Path) -> None:
     await seated(room)
     remembered = on_disk(tmp_path)

@@ -14,11 +14,15 @@ def no_copy(_settings: Settings, _target: Path) -> None:
     raise AssertionError("nobody asked for a backup")
 
 
+def no_kick(_settings: Settings, _member_id: str) -> None:
+    raise AssertionError("nobody asked to kick anybody")
+
+
 def start(*arguments: str, **environment: str) -> tuple[Result, Settings | None]:
     """Run the command line; gives what it printed, and the settings if it came so far."""
     started: list[Settings] = []
     unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
-    result = CliRunner().invoke(command(started.append, no_copy), arguments, env=unset | environment)
+    result = CliRunner().invoke(command(started.append, no_copy, no_kick), arguments, env=unset | environment)
     return result, started[0] if started else None
 
 

@@ -16,7 +16,7 @@ SECONDS = 5.0
 class Exchange:
     """Something that takes its time, and writes down when that is over; then it does something of its own."""
 
-    def __init__(self, name: str, expired: list[str], then: Callable[[], None] | None = None) -> None:
+    def __init__(self, name: str, expired: list[str], then: Callable[[], object] | None = None) -> None:
         self._name = name
         self._expired = expired
         self.then = then

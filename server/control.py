@@ -1,0 +1,122 @@
+"""What an operator may ask of a running server: JSON-RPC over a Unix socket beside the store, for its owner alone."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, cast
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from protocol.errors import invalid_params
+from protocol.messages import Name
+from protocol.methods import CONTENT_TYPE, RPC_PATH
+from server import journal
+from server.core.caller import Caller
+from server.errors import ControlError
+from server.methods import CallContext, checked
+from server.room import Room
+from server.rpc import RpcFront
+
+KICK: Final = "Kick"
+CALL_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 0.1
+MODE: Final = 0o600
+
+
+class KickParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Kick`: remove somebody, whose token is of no use from then on."""
+
+    id: Name  # a person may type any text here, and is told what it should be
+
+
+class KickResult(Struct, frozen=True):
+    """A sentence for the operator."""
+
+    success: bool
+    message: str
+
+
+class Control:
+    """The methods of an operator."""
+
+    def __init__(self, room: Room) -> None:
+        """Act on this room."""
+        self._room = room
+        self._front = RpcFront({KICK: checked(KickParams, self.kick)})
+
+    async def kick(self, _context: CallContext, params: KickParams) -> KickResult:
+        """Remove a member, present or away."""
+        member = self._room.members.get(params.id)
+        if member is None:
+            raise invalid_params("id", self._no_such(params.id))
+        await self._room.kick(member.id)
+        how = "is removed" if member.present else "was not in the room, and cannot come back to that seat"
+        return KickResult(success=True, message=f"{member.name} (ID: {member.id}) {how}")
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one POST."""
+        answer = await self._front.answer(await request.read(), CallContext(lambda: Caller(None), None))
+        return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    def _no_such(self, given: str) -> str:
+        named = next((member for member in self._room.members.present() if member.name == given), None)
+        where = f"the one called {given} has the ID {named.id}" if named else "the log and ListMembers tell the IDs"
+        return f"is nobody's ID; {where}"
+
+
+@contextlib.asynccontextmanager
+async def controlled(room: Room, path: Path) -> AsyncIterator[None]:
+    """Listen for operators at `path`. Where that cannot be, it is told, and all else works."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            listener = stack.enter_context(await asyncio.to_thread(_bind, path))
+        except OSError as error:
+            journal.server.warning("Nobody can be kicked: cannot listen at %s: %s", path, error)
+        else:
+            stack.push_async_callback(asyncio.to_thread, path.unlink, missing_ok=True)
+            app = web.Application()
+            app.router.add_post(RPC_PATH, Control(room).handle)
+            runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            make_protocol = cast("web.Server", runner.server)  # there is one from now on
+            accepting = await asyncio.get_running_loop().create_unix_server(make_protocol, sock=listener)
+            stack.callback(accepting.close)
+        yield
+
+
+def _bind(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)  # of a server that was killed: whoever has the store's lock is the only one
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(MODE)  # before it listens: until now nobody could connect
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def kick(path: Path, member_id: str) -> str:
+    """Ask the server that listens at `path` to remove somebody; gives its sentence. Raises `ControlError`."""
+    request = {"jsonrpc": "2.0", "method": KICK, "params": {"id": member_id}, "id": 1}
+    timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
+            session.post(f"http://localhost{RPC_PATH}", json=request) as response,
+        ):
+            answer = msgspec.json.decode(await response.read())
+    except OSError as error:
+        raise ControlError(f"no server answers at {path}: {error.strerror or 'no answer came in time'}") from None
+    except (aiohttp.ClientError, msgspec.DecodeError):
+        raise ControlError(f"what answers at {path} is not a server of this version") from None
+    if "error" in answer:
+        data = answer["error"].get("data", {})
+        raise ControlError(f"{member_id} {data['problem']}" if "problem" in data else answer["error"]["message"])
+    return str(answer["result"]["message"])
