@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,7 +23,7 @@ from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
 from server.connections import Connections, connection_of
 from server.control import controlled, kick
-from server.core.address_policy import AddressPolicy, IPAddress, plain
+from server.core.address_policy import AddressPolicy
 from server.errors import ControlError, StartError
 from server.housekeeping import keep_house
 from server.limits import Limits
@@ -221,21 +221,19 @@ def _policy(settings: Settings, host: str, port: int) -> AddressPolicy:
     address = ip_address(host)
     return AddressPolicy(
         allow=settings.callback_allow,
-        own=_machine_addresses() if address.is_unspecified else frozenset({address}),
+        own=ThisMachine() if address.is_unspecified else frozenset({address}),
         own_port=port,
         listens_on_loopback=address.is_unspecified or address.is_loopback,
     )
 
 
-def _machine_addresses() -> frozenset[IPAddress]:
-    """Find the addresses by which others reach this machine, as far as it can know them itself."""
-    found: set[str] = set()
-    with contextlib.suppress(OSError):
-        found.update(str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None))
-    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        # Connecting a datagram socket sends nothing; it only chooses the address that packets would leave from.
+class ThisMachine:
+    """The addresses of this machine as they are now: interfaces come and go."""
+
+    def __contains__(self, address: object) -> bool:
+        """Tell whether a socket can have it; nothing is sent."""
+        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.setblocking(False)
-            probe.connect((elsewhere, 9))
-            found.add(str(probe.getsockname()[0]))
-    return frozenset(plain(ip_address(text.partition("%")[0])) for text in found)
+            probe.bind((str(address), 0))
+            return True
+        return False

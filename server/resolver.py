@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from server.core.address_policy import IPAddress
 from server.core.callback_url import literal_address
 
 LOOK_UP_SECONDS: Final = 2.0
-LOOK_UPS_AT_ONCE: Final = 32
+LOOK_UPS_AT_ONCE: Final = 128
+LOOK_UPS_PER_NETWORK: Final = 8  # of these: names that hang hold up only those that were given by the same place
 
 
 class ResolveError(Exception):
@@ -22,8 +24,8 @@ class ResolveError(Exception):
 class Resolver(Protocol):
     """Who knows the addresses of a host."""
 
-    async def resolve(self, host: str) -> list[IPAddress]:
-        """Give the addresses of a name, or the one that it is. Raises `ResolveError`."""
+    async def resolve(self, host: str, network: str) -> list[IPAddress]:
+        """Give the addresses of a name that came from `network`, or the one that it is. Raises `ResolveError`."""
 
 
 class SystemResolver:
@@ -37,26 +39,35 @@ class SystemResolver:
         """Begin with no thread; each look-up has one, on which `look_up` gives the addresses, none if there is none."""
         self._look_up = look_up or _look_up
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def resolve(self, host: str) -> list[IPAddress]:
+    async def resolve(self, host: str, network: str) -> list[IPAddress]:
         """Look a host up, for at most two seconds."""
         if (literal := literal_address(host)) is not None:
             return [literal]
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                await self._slots.acquire()
-                found = await asyncio.shield(self._start(host))
+                found = await asyncio.shield(self._start(host, await self._slot(network)))
         except TimeoutError:
             raise ResolveError(f"no answer from the name server within {LOOK_UP_SECONDS:g} s") from None
         if not found:
             raise ResolveError("the name has no address")
         return found
 
-    def _start(self, host: str) -> asyncio.Future[list[IPAddress]]:
+    async def _slot(self, network: str) -> contextlib.ExitStack:
+        """Wait for a thread that may be used; closed, what is given frees it."""
+        share = self._shares.setdefault(network, asyncio.Semaphore(LOOK_UPS_PER_NETWORK))
+        with contextlib.ExitStack() as slot:
+            for semaphore in (share, self._slots):
+                await semaphore.acquire()
+                slot.callback(semaphore.release)
+            return slot.pop_all()
+
+    def _start(self, host: str, slot: contextlib.ExitStack) -> asyncio.Future[list[IPAddress]]:
         """Look up in a thread; the slot is free again when that has ended, however long after the caller gave up."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[IPAddress]] = loop.create_future()
-        found.add_done_callback(lambda _: self._slots.release())
+        found.add_done_callback(lambda _: slot.close())
 
         def look_up() -> None:
             addresses = self._look_up(host)

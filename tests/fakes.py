@@ -111,7 +111,7 @@ class FakeResolver:
         self.names = dict(names or {})
         self.asked: list[str] = []
 
-    async def resolve(self, host: str) -> list[IPAddress]:
+    async def resolve(self, host: str, network: str) -> list[IPAddress]:
         self.asked.append(host)
         if (literal := literal_address(host)) is not None:
             return [literal]

@@ -3,14 +3,18 @@
 import asyncio
 import functools
 import ssl
+from typing import Final
 
 from protocol.methods import CONNECT_SECONDS
 from server.callbacks.connection import Connection, Owner
 from server.callbacks.turns import Turns
 from server.core.address_policy import AddressPolicy, IPAddress, allowed_addresses
 from server.core.callback_url import CallbackUrl
+from server.core.caller import network_of
 from server.core.reply import Failed
 from server.resolver import ResolveError, Resolver
+
+MAX_ADDRESSES: Final = 8  # of one name: more would make a scan of it
 
 
 class CallbackError(Exception):
@@ -56,18 +60,18 @@ class Dialler:
         What is dialled is the address that was checked, never the name. Raises `CallbackError` (dns, connect, tls),
         `AddressNotAllowed`.
         """
-        found = [known] if known is not None else await self._look_up(url)
+        found = [known] if known is not None else await self._look_up(url, network_of(caller))
         failure: CallbackError = AddressNotAllowed()
-        for address in allowed_addresses(found, url.port, caller, self._policy):
+        for address in allowed_addresses(found, url.port, caller, self._policy)[:MAX_ADDRESSES]:
             try:
                 return address, await self._connect(url, address, owner)
             except Unconnected as error:
                 failure = error
         raise failure
 
-    async def _look_up(self, url: CallbackUrl) -> list[IPAddress]:
+    async def _look_up(self, url: CallbackUrl, network: str) -> list[IPAddress]:
         try:
-            return await self._resolver.resolve(url.host)
+            return await self._resolver.resolve(url.host, network)
         except ResolveError as error:
             raise CallbackError("dns", str(error)) from None
 

@@ -4,7 +4,7 @@ The tables are written out: `ipaddress.is_private` and `is_global` differ betwee
 these networks out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
@@ -31,7 +31,7 @@ V4_IN_LAST_32_BITS: Final = (
     ip_network("::/96"),  # IPv4-compatible (RFC 4291), deprecated
     ip_network("::ffff:0:0:0/96"),  # IPv4-translated (RFC 2765)
     ip_network("64:ff9b::/96"),  # NAT64 (RFC 6052)
-    ip_network("64:ff9b:1::/48"),  # NAT64 for local use (RFC 8215)
+    ip_network("64:ff9b:1::/48"),  # NAT64 for local use (RFC 8215), by a prefix of up to 96 bits
 )
 
 
@@ -40,7 +40,7 @@ class AddressPolicy:
     """`allow`: networks beside the caller's own address. `own`: where this server listens, on `own_port`."""
 
     allow: tuple[IPNetwork, ...] = ()
-    own: frozenset[IPAddress] = frozenset()
+    own: Container[IPAddress] = frozenset()
     own_port: int = 0
     listens_on_loopback: bool = True
 
@@ -86,6 +86,10 @@ def _embedded(address: IPAddress) -> list[IPv4Address]:
     found = [*(address.teredo or ()), address.sixtofour]
     if _within(address, V4_IN_LAST_32_BITS) and int(address) > 1:
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    if address in V4_IN_LAST_32_BITS[-1]:  # by 48, 56 or 64 bits, without bits 64 to 71 (RFC 6052, section 2.2)
+        bits = int(address) >> 64 << 56 | int(address) & (1 << 56) - 1
+        behind = (bits >> shift & 0xFFFFFFFF for shift in (40, 32, 24))
+        found.extend(IPv4Address(form) for form in behind if form >> 24)  # 0.x is only padding
     return [form for form in found if form is not None]
 
 

@@ -156,9 +156,23 @@ class Stack:
         """Give the address of a client's page."""
         return f"http://{self._run('port', '--index', str(index), 'client', '8080')}/"
 
-    def python(self, service: str, code: str) -> str:
-        """Run code in a container; gives what it printed."""
-        return self._run("exec", "--no-TTY", service, "python", "-c", code)
+    def python(self, service: str, code: str, *arguments: str) -> str:
+        """Run code in the first container of a service; gives what it printed."""
+        return self._run("exec", "--no-TTY", "--index", "1", service, "python", "-c", code, *arguments)
+
+    def host_name(self, container: str) -> str:
+        """Give the name by which the other containers know one."""
+        return f"{self._project}-{container}"
+
+    def address(self, container: str) -> str:
+        """Give the address of a container on their network."""
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return self._docker("inspect", "--format", form, f"{self._project}-{container}")
+
+    def gateway(self) -> str:
+        """Give the address of this machine on their network."""
+        form = "{{(index .IPAM.Config 0).Gateway}}"
+        return self._docker("network", "inspect", "--format", form, f"{self._project}_default")
 
     @contextmanager
     def log(self, service: str, since: datetime | None = None) -> Iterator[Log]:

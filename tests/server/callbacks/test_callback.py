@@ -384,7 +384,7 @@ class HangingResolver(FakeResolver):
         self.asking = asyncio.Event()
         self.found = asyncio.Event()
 
-    async def resolve(self, host: str) -> list[IPAddress]:
+    async def resolve(self, host: str, network: str) -> list[IPAddress]:
         self.asking.set()
         await self.found.wait()
         return [HOME]
