@@ -32,6 +32,7 @@ from client.web.page import Page
 
 PAGE_PORT: Final = 8080
 SHUTDOWN_SECONDS: Final = 2.0
+KEEP_ALIVE_SECONDS: Final = 75.0  # a head that drips is cut off then, too; aiohttp has an hour
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
@@ -128,6 +129,7 @@ def new_runner(app: web.Application) -> web.AppRunner:
         access_log=None,
         handle_signals=False,
         shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
         logger=_http_log(),
         # What is signed is what travels; and nothing small can unfold to something big.
         auto_decompress=False,

@@ -18,6 +18,8 @@ REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a place, when the s
 VERIFICATIONS_AT_ONCE: Final = 64
 VERIFICATIONS_PER_NETWORK: Final = 16  # of these: callbacks that hang hold up only those from the same place
 SEAT_RETRY_SECONDS: Final = 10.0
+MAX_AWAY_PER_NETWORK: Final = 10_000  # who have left are kept in memory, 2 KiB each: so much one place may fill
+AWAY_RETRY_SECONDS: Final = 3600.0
 
 
 class Limits:
@@ -30,6 +32,7 @@ class Limits:
         self._asking = RateLimit(rate, BURST_SECONDS * rate)
         self._registering = RateLimit(REGISTRATIONS_PER_SECOND if rate else 0, REGISTRATIONS_IN_A_BURST)
         self._max_per_network = max_per_network
+        self._max_away = MAX_AWAY_PER_NETWORK if rate else math.inf
         self._entering: Counter[str] = Counter()
         self._verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
         self._verifications_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -45,6 +48,12 @@ class Limits:
     def register(self, network: str) -> None:
         """Count a registration, whatever becomes of it."""
         self._take(self._registering, network)
+
+    def newcomer(self, away: int) -> None:
+        """Let no more in from where so many have left and are remembered."""
+        if away >= self._max_away:
+            detail = "too many from your address have left and are remembered; come back with the token of one of them"
+            raise _rate_limited(AWAY_RETRY_SECONDS, detail)
 
     @contextlib.contextmanager
     def entering(self, network: str, present: int) -> Iterator[None]:

@@ -56,6 +56,7 @@ class Registrar:
         owner = self._room.members.owner_of(hash_token(token)) if token else None
         if not token:
             self._check_join_key(params.join_key)
+            self._limits.newcomer(self._room.members.away_from(network))
         self._check_claims(params.id, name, token, owner)
         self._check_after(params.after)
         token = token or secrets.token_urlsafe(TOKEN_BYTES)

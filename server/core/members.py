@@ -48,7 +48,7 @@ class Members:
         self._by_token: dict[bytes, str] = {}
         self._by_name: dict[tuple[str, str], str] = {}  # (which of the two keys, key) -> id
         self._present: list[str] = []
-        self._present_from: Counter[str] = Counter()
+        self._from: Counter[tuple[str, bool]] = Counter()  # (network, present) -> how many
         for member in members:
             self.put(member)
 
@@ -62,7 +62,11 @@ class Members:
 
     def present_from(self, network: str) -> int:
         """Say how many of those in the room called from a network, as `network_of` gives it."""
-        return self._present_from[network]
+        return self._from[network, True]
+
+    def away_from(self, network: str) -> int:
+        """Say how many of those who have left had called from a network."""
+        return self._from[network, False]
 
     def get(self, member_id: str) -> Member | None:
         """Find a member, present or away, by id."""
@@ -88,7 +92,7 @@ class Members:
         self._by_token[member.token_hash] = member.id
         if member.present:
             insort(self._present, member.id)
-            self._present_from[_network_of(member)] += 1
+        self._from[_network_of(member), member.present] += 1
         for key in name_keys(member.name)._asdict().items():
             holder = self._by_id.get(self._by_name.get(key, ""))
             if holder is None or _claim(member) >= _claim(holder):
@@ -102,7 +106,10 @@ class Members:
         del self._by_token[member.token_hash]
         if member.present:
             self._present.pop(bisect_right(self._present, member_id) - 1)
-            self._leave_network(_network_of(member))
+        origin = (_network_of(member), member.present)
+        self._from[origin] -= 1
+        if not self._from[origin]:
+            del self._from[origin]
         for key in name_keys(member.name)._asdict().items():
             if self._by_name.get(key) == member_id:
                 del self._by_name[key]
@@ -118,11 +125,6 @@ class Members:
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_id.values()))
-
-    def _leave_network(self, network: str) -> None:
-        self._present_from[network] -= 1
-        if not self._present_from[network]:
-            del self._present_from[network]
 
 
 def _network_of(member: Member) -> str:

@@ -1,14 +1,18 @@
 """How much one participant, or one address, may take: -32006 beyond."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
+from pathlib import Path
 
 import msgspec
 import pytest
 from aiohttp import ClientSession
 
 from server.limits import (
+    MAX_AWAY_PER_NETWORK,
     REGISTRATIONS_IN_A_BURST,
     REGISTRATIONS_PER_SECOND,
     VERIFICATIONS_AT_ONCE,
@@ -164,6 +168,29 @@ async def test_those_who_are_about_to_enter_count(narrow: RunningServer) -> None
         await slow.posted(1)
         assert (await refusal(narrow.call("Register", name="Carol"))).code == -32006
         entering.cancel()
+
+
+async def test_where_too_many_have_left_only_they_may_come_in(session: ClientSession, tmp_path: Path) -> None:
+    settings = local_settings(rate=20.0, store=f"sqlite:{tmp_path / 'chat.db'}", trusted_proxies=THIS_MACHINE)
+    async with RunningServer(session, settings) as server:
+        alice = await server.register("Alice")
+        await alice.call("Unregister", id=alice.id)
+    await asyncio.to_thread(multiply, tmp_path / "chat.db", MAX_AWAY_PER_NETWORK)
+    async with RunningServer(session, settings) as server:
+        error = await refusal(server.call("Register", name="Bob"))
+        assert (error.code, error.data["retry_after_ms"]) == (-32006, 3_600_000)
+        assert (await server.call("Register", alice.token, name="Alice"))["resumed"]
+        await server.call("Register", name="Bob", forwarded="192.0.2.7")
+
+
+def multiply(file: Path, count: int) -> None:
+    """Have as many members in a store as its only one, who is away."""
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(members)")]
+        made = {"id": "id || '-' || n", "token_hash": "randomblob(32)"}
+        chosen = ", ".join(made.get(name, name) for name in columns)
+        numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
+        db.execute(f"{numbers} INSERT INTO members SELECT {chosen} FROM members, numbers", (count,))
 
 
 async def test_callbacks_that_hang_hold_up_only_those_from_the_same_address(server: RunningServer) -> None:

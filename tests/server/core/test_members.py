@@ -1,10 +1,12 @@
 """Who is found by id, token and name."""
 
+from ipaddress import ip_address
 from itertools import permutations
 
 import msgspec
 import pytest
 
+from server.core.caller import network_of
 from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
 
 NOW = 1_800_000_000.0
@@ -157,3 +159,15 @@ def test_only_the_long_away_are_listed_as_such() -> None:
 
 def test_members_tell_how_many_they_are() -> None:
     assert repr(Members([GONE, BOB])) == "<Members present=1 known=2>"
+
+
+def test_those_from_a_network_are_counted_the_present_and_the_away() -> None:
+    members = Members([ALICE, BOB])
+    network = network_of(ip_address(ALICE.caller))
+    assert (members.present_from(network), members.away_from(network)) == (2, 0)
+    members.put(msgspec.structs.replace(ALICE, present=False))
+    assert (members.present_from(network), members.away_from(network)) == (1, 1)
+    members.put(msgspec.structs.replace(BOB, caller="2001:db8::7"))
+    assert (members.present_from(network), members.present_from("2001:db8::/64")) == (0, 1)
+    members.forget(ALICE.id)
+    assert members.away_from(network) == 0
