@@ -137,6 +137,10 @@ class Stack:
         """Kill a container at once."""
         self._docker("kill", f"{self._project}-{container}")
 
+    def wait(self, container: str) -> int:
+        """Return when a container has ended, with its exit code."""
+        return int(self._docker("wait", f"{self._project}-{container}"))
+
     def exit_codes(self) -> dict[str, int]:
         """Give the exit code of each container that has stopped."""
         lines = self._run("ps", "--all", "--status", "exited", "--format", "{{.Name}} {{.ExitCode}}").split()
@@ -147,6 +151,14 @@ class Stack:
     def member_name(self, container: str) -> str:
         """Give the name under which a client container sits in the room."""
         return f"client-{self._docker('inspect', '--format', '{{.Config.Hostname}}', f'{self._project}-{container}')}"
+
+    def member_ids(self, container: str) -> list[str]:
+        """Give the ids under which a client container has sat in the room."""
+        return re.findall(r"Joined as .* \(ID: (.*?)\)", "\n".join(self.printed(container)))
+
+    def kick(self, member_id: str) -> str:
+        """Have an operator remove somebody; gives what that printed."""
+        return self._run("exec", "--no-TTY", "server", "python", "-m", "server", "kick", member_id)
 
     def printed(self, container: str) -> list[str]:
         """Give the lines that a container has printed until now, from its first start on."""

@@ -57,6 +57,15 @@ def test_the_others_see_a_killed_client_leave(own_stack: Stack) -> None:
         log.await_from_each(others, rf"\[SYSTEM\] {name} left the chat \(unreachable\)")
 
 
+def test_an_operator_removes_a_client_which_says_so_and_ends(own_stack: Stack) -> None:
+    name, [member_id] = own_stack.member_name("client-2"), own_stack.member_ids("client-2")
+    with own_stack.log("client") as log:
+        assert own_stack.kick(member_id) == f"{name} (ID: {member_id}) is removed"
+        log.await_from_each(["client-1", "client-3"], rf"\[SYSTEM\] {name} left the chat")
+        log.await_from_each(["client-2"], r"\[CLIENT\] An operator has removed you from this chat\..*")
+    assert own_stack.wait("client-2") == 1
+
+
 def test_a_killed_server_loses_nothing_and_everybody_carries_on(own_stack: Stack) -> None:
     with own_stack.log("client") as log, own_stack.seat("Curl") as curl, own_stack.terminal() as terminal:
         terminal.expect_exact("Enter your name: ")
