@@ -34,6 +34,7 @@ from protocol.signing import SignatureError, verify
 P = TypeVar("P", bound=msgspec.Struct)
 
 CLOSED_SEATS_KEPT: Final = 1024
+NOTIFICATIONS_KEPT: Final = 1024
 PATIENCE_SECONDS: Final = 4.0  # within the 5 s that the server waits for an answer
 MESSAGES_ID: Final = re.compile(r"(.+)-[0-9]+-[0-9]+")  # the webhook-id of messages: <epoch>-<first seq>-<last seq>
 
@@ -70,6 +71,7 @@ class CallbackEndpoint:
         self._patience = patience
         self._seats: dict[str, tuple[bytes, Receiver]] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
+        self._notified: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
         """Add the route; `app` must read bodies of up to 1 MiB (aiohttp's own limit)."""
@@ -108,9 +110,20 @@ class CallbackEndpoint:
             await self._until_it_follows(receiver, of_messages[1])
             if seat not in self._seats:  # closed while it waited
                 raise web.HTTPGone
+        reply = self._take(seat, receiver, webhook_id, body)
+        return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
+
+    def _take(self, seat: str, receiver: Receiver, webhook_id: str, body: bytes) -> bytes | None:
+        """Answer what has come, but for notifications that come again: no `seq` tells those for what they are."""
+        if (seat, webhook_id) in self._notified:
+            return None
         reply = answer(body, receiver)
         receiver.keep()
-        return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
+        if reply is None:
+            self._notified[seat, webhook_id] = None
+            if len(self._notified) > NOTIFICATIONS_KEPT:
+                self._notified.popitem(last=False)
+        return reply
 
     async def _until_it_follows(self, receiver: Receiver, epoch: str) -> None:
         try:
@@ -193,17 +206,17 @@ def _is_request(given: object) -> TypeGuard[dict[str, Any]]:
 
 def _perform(method: str, params: object, receiver: Receiver) -> object:
     if method == RECEIVE_MESSAGE:
-        receiver.receive(_take(params, ReceiveMessageParams).message)
+        receiver.receive(_bound(params, ReceiveMessageParams).message)
         return ReceiveMessageResult(success=True)
     if method == VERIFY_CALLBACK:
-        return _take(params, VerifyCallbackParams).challenge
+        return _bound(params, VerifyCallbackParams).challenge
     if method == RECEIVE_TYPING:
-        receiver.typing(_take(params, ReceiveTypingParams))
+        receiver.typing(_bound(params, ReceiveTypingParams))
         return True
     raise ContractError(ErrorCode.METHOD_NOT_FOUND)
 
 
-def _take(params: object, wanted: type[P]) -> P:
+def _bound(params: object, wanted: type[P]) -> P:
     """Read parameters given by name or by position; what the class does not know is left alone."""
     if isinstance(params, list):
         params = dict(zip(wanted.__struct_fields__, params, strict=False))

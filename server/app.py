@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import resource
 import secrets
@@ -21,7 +22,7 @@ from server.broadcaster import broadcast
 from server.callbacks.callback import Callbacks
 from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
-from server.connections import Connections, connection_of
+from server.connections import SERVER, Connections, HttpProtocol, connection_of
 from server.control import controlled, kick
 from server.core.address_policy import AddressPolicy
 from server.errors import ControlError, StartError
@@ -75,21 +76,21 @@ class Server:
         self._endpoint.add_to(self.app)
         policy = _policy(settings, self.host, self.port)
         self.app.cleanup_ctx.append(lambda app: _run_room(app, settings, policy, surroundings))
-        self._runner = web.AppRunner(
-            self.app,
-            handle_signals=False,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            shutdown_timeout=CLOSE_SECONDS,
-            auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
-        )
+        self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
 
     async def start(self) -> None:
         """Take calls from now on."""
         await self._runner.setup()
-        make_protocol = cast("web.Server", self._runner.server)  # there is one from now on
-        connections = Connections(make_protocol, self._max_connections, self._read_seconds)
         loop = asyncio.get_running_loop()
+        make_protocol = functools.partial(
+            HttpProtocol,
+            cast("web.Server", self._runner.server),  # there is one from now on
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # as AppRunner hands it on
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
+        )
+        connections = Connections(make_protocol, self._max_connections, self._read_seconds)
         self._accepting = await loop.create_server(connections, sock=self._listener, backlog=BACKLOG)
 
     async def stop(self) -> None:
@@ -153,8 +154,8 @@ def _control_path(store: str) -> Path | None:
 
 
 async def _on_answer(request: web.Request, response: web.StreamResponse) -> None:
-    """Do not tell strangers which version of what this runs on; and let the connection wait for the next request."""
-    response.headers[hdrs.SERVER] = "Ringback"
+    """Say who answers; and let the connection wait for the next request."""
+    response.headers[hdrs.SERVER] = SERVER
     if connection := connection_of(request):
         connection.answered()
 

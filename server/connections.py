@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from server import journal
 from server.callbacks.deadlines import Deadlines
@@ -19,6 +19,8 @@ from server.core.caller import network_of
 
 TAKE_SECONDS: Final = 60.0  # for an answer to be taken, once more of it waits than the transport likes
 MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow together may leave waiting
+SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
+NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 34\r\n\r\nthere are too many connections now"
@@ -27,6 +29,24 @@ TOO_SLOW: Final = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 29\r\n\r\nthe head did not come in time"
 )
+
+
+class HttpProtocol(web.RequestHandler):
+    """aiohttp's protocol, but for what it says to those who send what is not HTTP: all of that, and its version."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer, log and close as aiohttp does, in words of our own."""
+        response = super().handle_error(request, status, exc, NOT_HTTP if message else None)
+        response.headers[hdrs.SERVER] = SERVER
+        return response
 
 
 class Connections:

@@ -23,7 +23,7 @@ class AnswerReader:
     are called by the parser.
     """
 
-    __slots__ = ("_has_head", "_headers", "_parser", "_pieces", "_received", "_reply", "_size", "reusable")
+    __slots__ = ("_body", "_has_head", "_headers", "_parser", "_received", "_reply", "_size", "reusable")
 
     def __init__(self) -> None:
         """Begin before the first answer."""
@@ -71,6 +71,10 @@ class AnswerReader:
             raise BadAnswer("the body of the answer is mostly padding")
         return None
 
+    def drop(self) -> None:
+        """Let go of what has come: parser and reader hold each other, and may wait long for the garbage collector."""
+        self._clear()
+
     def end(self) -> Reply | None:
         """Take the end of the connection; gives the answer if it is one that ends so (section 6.3)."""
         self.reusable = False
@@ -82,8 +86,9 @@ class AnswerReader:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, or a trailer."""
-        self._headers.append((name, value))
+        """Keep a header. Trailers tell nothing here (RFC 9110, section 6.5.1), and small ones cost a lot of memory."""
+        if not self._has_head:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note that the head is complete."""
@@ -92,7 +97,7 @@ class AnswerReader:
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body, up to the first that is too much."""
         if self._size <= MAX_REPLY_BYTES:
-            self._pieces.append(data)
+            self._body += data
             self._size += len(data)
 
     def on_message_complete(self) -> None:
@@ -109,13 +114,13 @@ class AnswerReader:
     def _clear(self) -> None:
         self._has_head = False
         self._headers: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
+        self._body = bytearray()
         self._size = 0
 
     def _make_reply(self) -> Reply:
         truncated = self._size > MAX_REPLY_BYTES
         self.reusable = self.reusable and not truncated
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        body = bytes(self._body)
         status = self._parser.get_status_code()
         retry_after = None if 200 <= status < 300 else self._header(b"retry-after")
         return Reply(status, body, retry_after, truncated)

@@ -107,6 +107,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the owner, if it does not know."""
         self._lose(ENDED)
+        self._reader.drop()
 
     def _deliver(self, reply: Reply) -> None:
         """Hand over the answer, and let the connection go if it cannot carry another exchange."""

@@ -181,8 +181,9 @@ async def test_a_body_that_drips_is_given_up(hasty: RunningServer) -> None:
     ids=lambda sent: repr(sent[-30:]),
 )
 async def test_what_is_not_http_is_refused_without_a_traceback(server: RunningServer, sent: bytes) -> None:
-    status, _, _ = await exchange_raw(server.server.port, sent)
-    assert status == 400
+    status, head, body = await exchange_raw(server.server.port, sent)
+    assert (status, body) == (400, b"this is not a request of HTTP/1.1\n")
+    assert b"aiohttp" not in head
 
 
 async def test_a_chunk_that_is_none_in_the_middle_of_a_body_ends_like_one_that_does_not_come(
