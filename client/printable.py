@@ -1,6 +1,11 @@
-"""Text of others, made safe for a terminal or a log: nothing in it can move the cursor or pose as another line."""
+"""Text of others, made safe for a terminal or a log: nothing in it can move the cursor or pose as another line.
+
+What is shown as itself is what a reader can see: letters, digits, symbols, spaces, a few marks on each. Python's own
+tables settle which those are: an emoji that is younger is shown as its number.
+"""
 
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
 from protocol.messages import ChatMessage
@@ -8,13 +13,29 @@ from protocol.messages import ChatMessage
 GUTTER: Final = "\n    | "
 TAB: Final = "    "
 
-# Control, format (the bidi overrides are there), surrogate, line and paragraph separator: Unicode 16.0, table 4-4.
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# More paint over the lines above, and no living script needs more on one letter (Burmese and pointed Hebrew come near).
+MOST_MARKS: Final = 5
+NARROWEST: Final = 20  # columns; no terminal to chat in has fewer
+
+# Control, format (the bidi overrides are there), surrogate, private use, unassigned, line and paragraph separator:
+# Unicode 16.0, table 4-4.
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt), but for those and the variation selectors: the combining
+# grapheme joiner, the Hangul fillers, the inherent vowels of Khmer.
+_INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_SELECTORS: Final = frozenset(
+    map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+_JOINERS: Final = frozenset("\u200c\u200d")
+# Parts of an emoji that are not of category So: the skin tones, and the arrow of a shaken head.
+_EMOJI_PARTS: Final = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff\u2194")
 
 
 def printable(text: str) -> str:
     r"""Give `text` as one line, what a terminal would obey or not show written as `\u{1b}`."""
-    return "".join(_escape(char) for char in text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(text))
 
 
 def printable_lines(text: str) -> str:
@@ -25,8 +46,81 @@ def printable_lines(text: str) -> str:
 def line_of(message: ChatMessage) -> str:
     """Show a message as the terminal does: `Bob: hi`, `[SYSTEM] Bob joined the chat`."""
     text = printable_lines(message.text)
-    return f"[SYSTEM] {text}" if message.is_system else f"{printable(message.sender_name)}: {text}"
+    if message.is_system:
+        return f"[SYSTEM] {text}"
+    name = printable(message.sender_name)
+    if name.startswith("["):  # only lines that are nobody's begin so
+        name = _escape("[") + name[1:]
+    return f"{name}: {text}"
+
+
+def wrapped(line: str, columns: int) -> str:
+    """Break what `line_of` gives as a terminal of this width would, but with the gutter before what goes on below.
+
+    Else whoever knows or guesses the width can fill up a line with blanks, and what follows stands there as a new one.
+    """
+    width = max(columns, NARROWEST) - 1  # what ends in the last column makes some terminals begin a line, some not
+    first, *further = line.split("\n")
+    room = len(GUTTER) - 1
+    parts = [*_broken(first, width, width - room)]
+    for part in further:
+        parts.extend(_broken(part.removeprefix(GUTTER[1:]), width - room, width - room))
+    return GUTTER.join(parts)
+
+
+def _shown(text: str) -> Iterator[str]:
+    left = 0  # how many marks what was shown last may still have; none after an escape, nor before the first letter
+    for before, char, after in zip("\0" + text, text, text[1:] + "\0", strict=False):
+        category = unicodedata.category(char)
+        if category[0] == "M" and char not in _INVISIBLE:
+            passes = left > 0 and (char not in _SELECTORS or (left == MOST_MARKS and before != " "))
+            left = left - 1 if passes else 0
+        elif char in _JOINERS:
+            passes = left > 0 and _is_joined(before, after)
+        else:
+            passes = category not in _UNSAFE and char not in _INVISIBLE
+            left = MOST_MARKS if passes else 0
+        yield char if passes else _escape(char)
+
+
+def _is_joined(before: str, after: str) -> bool:
+    """Tell whether a joiner is needed there: within a word (Persian, the scripts of India) or an emoji."""
+    marked = unicodedata.category(before)[0] == "M"
+    return (marked or _is_letter_or_emoji(before)) and _is_letter_or_emoji(after)
+
+
+def _is_letter_or_emoji(char: str) -> bool:
+    category = unicodedata.category(char)
+    return (category[0] == "L" or category == "So" or char in _EMOJI_PARTS) and char not in _INVISIBLE
 
 
 def _escape(char: str) -> str:
-    return f"\\u{{{ord(char):x}}}" if unicodedata.category(char) in _UNSAFE else char
+    return f"\\u{{{ord(char):x}}}"
+
+
+def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
+    """Give the parts of a line, at most `width` and then `width_below` columns each; no letter parts from its marks."""
+    begun = used = 0
+    letter = used_before = 0  # where the last one that is no mark begins, and the columns before it
+    for place, char in enumerate(line):
+        if not _is_mark(char):
+            letter, used_before = place, used
+        used += _columns(char)
+        if used > width:
+            yield line[begun:letter]
+            begun, used, width = letter, used - used_before, width_below
+            used_before = 0
+    yield line[begun:]
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M" or char in _JOINERS
+
+
+def _columns(char: str) -> int:
+    """Give how many columns a terminal takes for a character, at most: it may draw any symbol as an emoji."""
+    category = unicodedata.category(char)
+    if category in ("Mn", "Me") or char in _JOINERS:
+        return 0
+    is_symbol = not char.isascii() and category[0] == "S"
+    return 2 if is_symbol or unicodedata.east_asian_width(char) in "WF" else 1

@@ -15,7 +15,7 @@ from client.errors import CallRefused, ClientError
 from client.listener import ConnectionState
 from client.outgoing import send_until_stored
 from client.participant import NewParticipant
-from client.printable import line_of, printable
+from client.printable import line_of, printable, wrapped
 from client.seat_file import by_name
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
@@ -124,8 +124,8 @@ class Terminal:
         return await self._prompt.prompt_async([("fg:ansidefault", prompt)], handle_sigint=False)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it."""
-        _show(line_of(message))
+        """Show it, in lines that fit: one that the terminal breaks could go on as what poses as another."""
+        _show(wrapped(line_of(message), self._prompt.output.get_size().columns))
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Say nothing: a line of its own would be too loud."""

@@ -8,6 +8,10 @@ from protocol.methods import MAX_NAME_CHARS
 from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
+# What a name would pass for: the chat itself, and to a reader himself.
+RESERVED: Final = ("system", "server", "you")
+# What notices say. A name that holds it would make one say something else as well.
+NOTICES: Final = ("joined the chat", "left the chat", " is now ")
 # A character of NFKC is composed of four at most, so that a text longer than this is too long in any case. To normalize
 # it could take minutes: the time grows with the square of the combining marks in a row.
 MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
@@ -42,9 +46,7 @@ def normalize_name(text: str) -> str:
         raise NameProblem("must not begin or end with a space or have two spaces in a row")
     if not is_highly_restrictive(name):
         raise NameProblem("must not mix letters of different writing systems, which may look the same")
-    keys = name_keys(name)
-    if any(keys.clash(reserved) for reserved in RESERVED):
-        raise NameProblem("is reserved: it would pass for the chat itself")
+    _check_looks(name)
     return name
 
 
@@ -85,4 +87,17 @@ def _check_marks(name: str) -> None:
             raise NameProblem(f"must not have more than {MAX_MARKS} marks on one letter")
 
 
-RESERVED: Final = tuple(name_keys(name) for name in ("system", "server"))
+def _check_looks(name: str) -> None:
+    """Refuse what would be taken for something else than a name."""
+    keys = name_keys(name)
+    if any(keys.clash(name_keys(reserved)) for reserved in RESERVED):
+        raise NameProblem("is reserved: it would pass for the chat itself, or for the one who reads it")
+    if name[0] == "[" or unicodedata.category(name[0])[0] == "M":
+        raise NameProblem("must not begin with a bracket or a combining mark")
+    if looks := FORBIDDEN_CHARACTERS.intersection(map(skeleton, name)):
+        raise NameProblem(f"must not contain what looks like {min(looks)!r}")
+    if any(notice in key for notice in NOTICE_KEYS for key in (keys.folded, keys.drawn.lower())):
+        raise NameProblem("must not say that somebody came, left, or is called otherwise")
+
+
+NOTICE_KEYS: Final = tuple(name_keys(notice).folded for notice in NOTICES)

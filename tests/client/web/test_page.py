@@ -1,6 +1,7 @@
 """The HTTP edge of the page: hosts, origins, headers, files, the cookie."""
 
 import asyncio
+import re
 import socket
 
 import pytest
@@ -10,6 +11,34 @@ from yarl import URL
 from client.web.page import SECURITY_HEADERS, STATIC
 from tests.client.web.conftest import COOKIE, Browser, NewBrowser
 from tests.client.web.fake_participant import Participants, a_message
+
+
+def policy() -> dict[str, list[str]]:
+    """Give the Content Security Policy as directives and their values."""
+    directives = SECURITY_HEADERS["Content-Security-Policy"].split("; ")
+    return {name: values for name, *values in map(str.split, directives)}
+
+
+def test_the_policy_allows_the_pages_own_files_and_its_own_server_and_nothing_else() -> None:
+    assert policy() == {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["'none'"],
+    }
+
+
+def test_nothing_is_guessed_told_or_lent_to_other_origins() -> None:
+    assert SECURITY_HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert SECURITY_HEADERS["Referrer-Policy"] == "no-referrer"
+    assert SECURITY_HEADERS["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert SECURITY_HEADERS["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 async def test_the_page_is_served_with_its_security_headers(browser: Browser) -> None:
@@ -74,13 +103,36 @@ async def test_the_page_refuses_any_other_host(browser: Browser, host: str) -> N
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-@pytest.mark.parametrize(
-    "origin", ["null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", "file://", "ws://HOST", ""]
-)
-async def test_the_websocket_refuses_a_foreign_origin(browser: Browser, origin: str) -> None:
+FOREIGN_ORIGINS = [
+    "null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", "http://HOST.evil.example",
+    "http://localhost:PORT", "http://evil@HOST", "http://HOST/", "http://HOST http://evil.example", "HOST", "file://",
+    "ws://HOST", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/none.js", "/ws"])
+@pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
+async def test_a_request_of_a_foreign_page_is_refused(browser: Browser, origin: str, path: str) -> None:
     own = browser.origin.removeprefix("http://")
-    answer = await browser.http.get("/ws", headers={"Origin": origin.replace("HOST", own)})
+    told = origin.replace("HOST", own).replace("PORT", own.partition(":")[2])
+    answer = await browser.http.get(path, headers={"Origin": told})
     assert answer.status == 403
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+@pytest.mark.parametrize("path", ["/", "/static/main.js"])
+async def test_a_request_of_the_page_itself_may_name_its_origin(browser: Browser, path: str) -> None:
+    answer = await browser.http.get(path, headers={"Origin": browser.origin})
+    assert answer.status == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+async def test_the_page_is_there_to_be_read_only(browser: Browser, method: str) -> None:
+    answer = await browser.http.request(method, "/", headers={"Origin": "http://evil.example"})
+    assert answer.status == 405
+    assert not [name for name in answer.headers if name.startswith("Access-Control-")]
 
 
 async def test_the_websocket_refuses_a_request_without_an_origin(browser: Browser) -> None:
@@ -172,7 +224,31 @@ def test_the_page_is_small_and_its_modules_too() -> None:
     assert all(len(file.read_text().splitlines()) < 200 for file in files if file.suffix == ".js")
 
 
+# Whatever makes a script or markup of text: the sinks of Trusted Types, and what they have no name for.
+WAYS_FOR_MARKUP = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|parseHTML|parseFromString|setHTML|srcdoc"
+    r"|createContextualFragment|createHTMLDocument|createPolicy|\beval\b|\bFunction\(|\bimport\(|importScripts"
+    r"|set(?:Timeout|Interval)\(\s*[\"'`]|javascript:|\.(?:src|href|action|on[a-z]+)\s*=[^=]"
+    r"|window\.open|location\.(?:assign|replace)|postMessage"
+)
+# The first argument is a plain word: nothing that others say names a tag or an attribute.
+PLAIN_FIRST_ARGUMENT = re.compile(r"\((?:tag|\"[a-z-]+\")[,)]")
+NAMING = re.compile(r"createElement|setAttribute")
+
+
 def test_text_gets_into_the_page_as_text_only() -> None:
-    ways_for_html = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "DOMParser", "setHTML")
     for file in STATIC.glob("*.js"):
-        assert not [way for way in ways_for_html if way in file.read_text()], file
+        assert not WAYS_FOR_MARKUP.findall(file.read_text()), file
+        for named in NAMING.finditer(file.read_text()):
+            assert PLAIN_FIRST_ARGUMENT.match(file.read_text(), named.end()), file
+
+
+def test_the_page_has_no_script_or_style_within_and_loads_nothing_from_elsewhere() -> None:
+    markup = (STATIC / "index.html").read_text()
+    assert not re.findall(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)|//", markup)
+    for file in STATIC.glob("*.css"):
+        assert not re.findall(r"@import|url\(|expression\(", file.read_text()), file
+
+
+def test_the_icon_runs_nothing() -> None:
+    assert not re.findall(r"<script|\son[a-z]+=|href|foreignObject|<style", (STATIC / "icon.svg").read_text())

@@ -154,10 +154,35 @@ def test_a_name_that_mixes_writing_systems_otherwise_is_refused(name: str) -> No
         normalize_name(name)
 
 
-@pytest.mark.parametrize("name", ["system", "SYSTEM", "Server", "ｓｅｒｖｅｒ", "SySteM", "ſyſtem"])
+@pytest.mark.parametrize("name", ["system", "SYSTEM", "Server", "ｓｅｒｖｅｒ", "SySteM", "ſyſtem", "You", "ʏou"])
 def test_the_names_that_would_pass_for_the_chat_itself_are_reserved(name: str) -> None:
     with pytest.raises(NameProblem, match="is reserved"):
         normalize_name(name)
+
+
+@pytest.mark.parametrize("name", ["[SYSTEM] Eve left", "[CLIENT]", "\u0301a"])
+def test_a_name_that_begins_as_a_line_of_the_chats_own_does_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="must not begin with a bracket or a combining mark"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize("name", ["Bob\u2236 I quit", "a\u2044b", "a\ua789b"])
+def test_what_looks_like_a_character_that_is_refused_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match=r"must not contain what looks like '[/:]'"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["Bob left the chat. Eve", "Bob JOINED the chat", "Bob is now Eve", "Bob Ieft the chat"]
+)
+def test_a_name_that_would_make_a_notice_say_something_else_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="must not say that somebody"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize("name", ["Is Now", "now", "Nina (left)", "100 %", "Youssef", "a]", "The chat"])
+def test_a_name_that_only_comes_near_is_fine(name: str) -> None:
+    assert normalize_name(name) == name
 
 
 def test_marks_that_paint_over_other_lines_are_refused() -> None:
