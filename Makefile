@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
 
-.PHONY: help install run test crash bench check lock clean
+.PHONY: help install run test crash fuzz bench check lock clean
 
 help: ## Tell what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ test: $(VENV)/dev ## Run the tests; ARGS="-k name" picks some
 
 crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing is lost; ROUNDS=200 SEED=7
 	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(VENV)/dev ## Send hostile input to every port and check each answer; INPUTS=200000 SEED=7
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),200000) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/bench ## Measure the speed against rivals in the same run; ARGS="1 2 --rounds 1" picks rows
 	$(BIN)/python -m bench --json figures.json $(ARGS)

@@ -90,7 +90,7 @@ def _check_marks(name: str) -> None:
 def _check_looks(name: str) -> None:
     """Refuse what would be taken for something else than a name."""
     keys = name_keys(name)
-    if any(keys.clash(name_keys(reserved)) for reserved in RESERVED):
+    if any(keys.clash(reserved) for reserved in RESERVED_KEYS):
         raise NameProblem("is reserved: it would pass for the chat itself, or for the one who reads it")
     if name[0] == "[" or unicodedata.category(name[0])[0] == "M":
         raise NameProblem("must not begin with a bracket or a combining mark")
@@ -100,4 +100,5 @@ def _check_looks(name: str) -> None:
         raise NameProblem("must not say that somebody came, left, or is called otherwise")
 
 
+RESERVED_KEYS: Final = tuple(name_keys(name) for name in RESERVED)
 NOTICE_KEYS: Final = tuple(name_keys(notice).folded for notice in NOTICES)

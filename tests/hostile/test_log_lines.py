@@ -17,7 +17,7 @@ from tests.fakes import Json, Recipient, answer_status
 from tests.processes import Program, start_server
 from tests.server.served import exchange_raw
 
-EVE: Final = "[LEAVE] User Alice (ID= alice)"
+EVE: Final = "Eve [LEAVE] User Alice (ID= a)"
 NAMES: Final = (
     EVE,
     "%s %d %(name)s {0} {x!r}",
