@@ -13,6 +13,7 @@ from server.clock import Clock
 from server.core.rate_limit import RateLimit
 
 BURST_SECONDS: Final = 5  # a participant may do at once what it may do in so many seconds
+ASKED_FOR_ONE_SAID: Final = 10  # to ask is cheaper than to be heard by everybody
 REGISTRATIONS_PER_SECOND: Final = 10
 REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a place, when the server was away
 VERIFICATIONS_AT_ONCE: Final = 64
@@ -29,7 +30,7 @@ class Limits:
         """Let a participant speak `rate` times a second; 0 turns all rates off. 0 of `max_per_network`: any number."""
         self._clock = clock
         self._speaking = RateLimit(rate, BURST_SECONDS * rate)
-        self._asking = RateLimit(rate, BURST_SECONDS * rate)
+        self._asking = RateLimit(ASKED_FOR_ONE_SAID * rate, ASKED_FOR_ONE_SAID * BURST_SECONDS * rate)
         self._registering = RateLimit(REGISTRATIONS_PER_SECOND if rate else 0, REGISTRATIONS_IN_A_BURST)
         self._max_per_network = max_per_network
         self._max_away = MAX_AWAY_PER_NETWORK if rate else math.inf
@@ -41,9 +42,9 @@ class Limits:
         """Count a call that others hear of."""
         self._take(self._speaking, member_id)
 
-    def ask(self, member_id: str) -> None:
-        """Count a call that only reads."""
-        self._take(self._asking, member_id)
+    def ask(self, member_id: str, cost: int) -> None:
+        """Count a call that only reads, for as many as it costs."""
+        self._take(self._asking, member_id, cost)
 
     def register(self, network: str) -> None:
         """Count a registration, whatever becomes of it."""
@@ -76,8 +77,8 @@ class Limits:
         async with share, self._verifications:
             yield
 
-    def _take(self, limit: RateLimit, key: Hashable) -> None:
-        wait = limit.take(key, self._clock.monotonic())
+    def _take(self, limit: RateLimit, key: Hashable, count: int = 1) -> None:
+        wait = limit.take(key, self._clock.monotonic(), count)
         if wait:
             raise _rate_limited(wait, "that was too much at once; wait, and do it again")
 

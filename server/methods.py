@@ -38,6 +38,9 @@ Params = Sequence[Any] | Mapping[str, Any]
 
 DEFAULT_HISTORY = 50
 DEFAULT_MEMBERS = 100
+# So many cost as much as one call without any; see `Limits.ask`.
+MESSAGES_FOR_ONE = 30
+MEMBERS_FOR_ONE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,11 @@ class Methods:
 
     async def get_history(self, context: CallContext, params: GetHistoryParams) -> GetHistoryResult:
         """Read the log."""
-        self._asker(context)
+        limit = params.limit or DEFAULT_HISTORY
+        self._asker(context, cost=1 + limit // MESSAGES_FOR_ONE)
         if params.before is not None and params.after is not None:
             raise invalid_params("before", "must not be given together with after")
-        log, limit = self._room.log, params.limit or DEFAULT_HISTORY
+        log = self._room.log
         if params.after is not None:
             entries = await log.read_after(params.after, limit)
         else:
@@ -105,8 +109,8 @@ class Methods:
 
     async def list_members(self, context: CallContext, params: ListMembersParams) -> ListMembersResult:
         """Tell who is here."""
-        self._asker(context)
         limit = params.limit or DEFAULT_MEMBERS
+        self._asker(context, cost=1 + limit // MEMBERS_FOR_ONE)
         page = [
             member for member, _ in zip(self._room.members.present(params.after_id or ""), range(limit), strict=False)
         ]
@@ -141,10 +145,10 @@ class Methods:
         self._limits.speak(member.id)
         return member
 
-    def _asker(self, context: CallContext) -> Member:
+    def _asker(self, context: CallContext, cost: int = 1) -> Member:
         """Give the member who wants to know something. Raises -32001, -32002, -32006."""
         member = self._member(context)
-        self._limits.ask(member.id)
+        self._limits.ask(member.id, cost)
         return member
 
     def _member(self, context: CallContext, member_id: str | None = None) -> Member:

@@ -20,11 +20,14 @@ class RateLimit:
     def __repr__(self) -> str:
         return f"<RateLimit interval={self._interval} depth={self._depth} keys={len(self._full_at)}>"
 
-    def take(self, key: Hashable, now: float) -> float:
-        """Take one from the bucket of `key`, and give 0; or, if it is empty, the seconds until there is one."""
+    def take(self, key: Hashable, now: float, count: int = 1) -> float:
+        """Take so many from the bucket of `key`, and give 0; or, if it has fewer, the seconds until it has them.
+
+        More than a burst is never there.
+        """
         if not self._interval:
             return 0.0
-        full_at = max(self._full_at.get(key, now), now) + self._interval
+        full_at = max(self._full_at.get(key, now), now) + count * self._interval
         wait = full_at - now - self._depth
         if wait > TOLERANCE:
             return wait

@@ -88,20 +88,26 @@ async def test_whatever_others_hear_of_counts_as_speaking(alice: Seat, method: s
     assert (await refusal(alice.call(method, **params))).code == -32006
 
 
-async def test_reading_counts_by_itself(alice: Seat) -> None:
+async def test_reading_counts_by_itself_ten_times_as_often(alice: Seat) -> None:
     await at_once(alice, "SendMessage", 100, user_id=alice.id, text="hi")
     errors = [
-        *await at_once(alice, "GetHistory", 50, limit=1),
-        *await at_once(alice, "ListMembers", 30),
-        *await at_once(alice, "Ping", 30),
+        *await at_once(alice, "GetHistory", 500, limit=1),
+        *await at_once(alice, "ListMembers", 300, limit=1),
+        *await at_once(alice, "Ping", 300),
     ]
-    assert not any(errors[:100])
-    assert {error["code"] for error in errors[100:]} == {-32006}
+    assert not any(errors[:1000])
+    assert {error["code"] for error in errors[1000:]} == {-32006}
+
+
+@pytest.mark.parametrize(("method", "limit", "cost"), [("GetHistory", 300, 11), ("ListMembers", 1000, 11)])
+async def test_reading_much_counts_for_more(alice: Seat, method: str, limit: int, cost: int) -> None:
+    errors = await at_once(alice, method, 100, limit=limit)
+    assert sum(not error for error in errors) == 1000 // cost
 
 
 async def test_one_may_always_leave(alice: Seat) -> None:
     await at_once(alice, "SendMessage", 200, user_id=alice.id, text="hi")
-    await at_once(alice, "Ping", 200)
+    await at_once(alice, "Ping", 1100)
     assert (await alice.call("Unregister", id=alice.id))["success"]
 
 
