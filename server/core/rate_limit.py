@@ -11,9 +11,9 @@ class RateLimit:
     """At most `rate` a second for each key, in bursts of up to `burst`. A rate of 0 is no limit."""
 
     def __init__(self, rate: float, burst: float) -> None:
-        """Begin with full buckets."""
+        """Begin with full buckets. Of less than one, a bucket would never have one."""
         self._interval = 1 / rate if rate else 0.0
-        self._depth = burst * self._interval
+        self._depth = max(burst, 1) * self._interval
         self._full_at: dict[Hashable, float] = {}  # when a bucket is full again; those that are need not be here
         self._sweep_at = SWEEP_FROM
 
@@ -23,11 +23,11 @@ class RateLimit:
     def take(self, key: Hashable, now: float, count: int = 1) -> float:
         """Take so many from the bucket of `key`, and give 0; or, if it has fewer, the seconds until it has them.
 
-        More than a burst is never there.
+        What counts for more than a burst takes all of it.
         """
         if not self._interval:
             return 0.0
-        full_at = max(self._full_at.get(key, now), now) + count * self._interval
+        full_at = max(self._full_at.get(key, now), now) + min(count * self._interval, self._depth)
         wait = full_at - now - self._depth
         if wait > TOLERANCE:
             return wait

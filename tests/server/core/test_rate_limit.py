@@ -49,6 +49,25 @@ def test_a_rate_of_0_is_no_limit() -> None:
     assert taken(RateLimit(0, 0), 1000) == 1000
 
 
+def test_a_bucket_of_less_than_one_has_one_all_the_same() -> None:
+    limit = RateLimit(0.1, 0.5)
+    assert limit.take("alice", NOW) == 0
+    assert limit.take("alice", NOW) == pytest.approx(10)
+
+
+def test_what_counts_for_many_takes_as_many() -> None:
+    limit = RateLimit(20, 100)
+    assert limit.take("alice", NOW, 60) == 0
+    assert limit.take("alice", NOW, 60) == pytest.approx(1)
+    assert limit.take("alice", NOW, 40) == 0
+
+
+def test_what_counts_for_more_than_a_burst_takes_all_of_it() -> None:
+    limit = RateLimit(1, 5)
+    assert limit.take("alice", NOW, 11) == 0
+    assert limit.take("alice", NOW, 11) == pytest.approx(5)
+
+
 def test_full_buckets_are_forgotten() -> None:
     limit = RateLimit(10, 10)
     for number in range(10 * SWEEP_FROM):
