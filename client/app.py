@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
@@ -122,9 +122,26 @@ async def _listening(app: web.Application, listening: socket.socket) -> AsyncIte
         await runner.cleanup()
 
 
+class Runner(web.AppRunner):
+    """Answers 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it."""
+
+    async def setup(self) -> None:
+        """Set up, with that before all else."""
+        await super().setup()
+        server = cast("web.Server", self.server)  # there is one from now on
+        handler = server.request_handler
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers.get(hdrs.EXPECT, "").isascii():
+                return await handler(request)
+            return web.Response(status=417, text="nothing but 100-continue can be expected\n")
+
+        server.request_handler = handle
+
+
 def new_runner(app: web.Application) -> web.AppRunner:
     """Make the HTTP server of `app`, such that nothing a peer sends leaves a traceback in the log."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log=None,
         handle_signals=False,
@@ -166,9 +183,9 @@ def _http_log() -> logging.Logger:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp reports, with a traceback, of a malformed request: it got its 400."""
+    """Drop what aiohttp reports, with a traceback, of a malformed request, which got its 400, and of a hang-up."""
     fault = record.exc_info[1] if record.exc_info else None
-    return not isinstance(fault, HttpProcessingError | web.RequestPayloadError)
+    return not isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 def page_address(host: str, port: int, in_container: bool) -> str:

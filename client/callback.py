@@ -135,12 +135,14 @@ class CallbackEndpoint:
 
 
 async def _read(request: web.Request) -> bytes:
+    if request.transport is None:  # the server has hung up; aiohttp's own word for it would be a RuntimeError
+        raise web.HTTPBadRequest
     try:
         async with asyncio.timeout(REQUEST_READ_SECONDS):
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except web.RequestPayloadError:  # chunks that are none
+    except (web.RequestPayloadError, ConnectionError):  # chunks that are none, or the server has hung up
         raise web.HTTPBadRequest from None
     if len(body) > MAX_BODY_BYTES:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))

@@ -22,7 +22,7 @@ from server.broadcaster import broadcast
 from server.callbacks.callback import Callbacks
 from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
-from server.connections import SERVER, Connections, HttpProtocol, connection_of
+from server.connections import SERVER, Connections, HttpProtocol, connection_of, refusing_odd_expectations
 from server.control import controlled, kick
 from server.core.address_policy import AddressPolicy
 from server.errors import ControlError, StartError
@@ -81,10 +81,12 @@ class Server:
     async def start(self) -> None:
         """Take calls from now on."""
         await self._runner.setup()
+        server = cast("web.Server", self._runner.server)  # there is one from now on
+        server.request_handler = refusing_odd_expectations(server.request_handler)
         loop = asyncio.get_running_loop()
         make_protocol = functools.partial(
             HttpProtocol,
-            cast("web.Server", self._runner.server),  # there is one from now on
+            server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as AppRunner hands it on
             keepalive_timeout=KEEP_ALIVE_SECONDS,

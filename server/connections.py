@@ -5,7 +5,7 @@ taken, and has no limit of connections.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Final, cast
 
@@ -20,6 +20,7 @@ from server.core.caller import network_of
 TAKE_SECONDS: Final = 60.0  # for an answer to be taken, once more of it waits than the transport likes
 MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow together may leave waiting
 SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
+UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
 NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
@@ -29,6 +30,8 @@ TOO_SLOW: Final = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 29\r\n\r\nthe head did not come in time"
 )
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpProtocol(web.RequestHandler):
@@ -204,3 +207,14 @@ def connection_of(request: web.BaseRequest) -> Connection | None:
     """Give the connection that a request came by, if it is still there."""
     protocol = request.transport.get_protocol() if request.transport else None
     return protocol if isinstance(protocol, Connection) else None
+
+
+def refusing_odd_expectations(handler: Handler) -> Handler:
+    """Answer 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get(hdrs.EXPECT, "").isascii():
+            return await handler(request)
+        return web.Response(status=417, text=UNEXPECTED, headers={hdrs.SERVER: SERVER})
+
+    return handle

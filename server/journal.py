@@ -51,14 +51,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class BadHttpFilter(logging.Filter):
-    """Keeps aiohttp from writing a traceback, on error level, whenever somebody sends what is not HTTP."""
+    """Keeps aiohttp from writing a traceback, on error level, whenever somebody sends what is not HTTP, or hangs up."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass everything but that; it is told in one line on debug level."""
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError | RequestPayloadError):
+        if not isinstance(error, HttpProcessingError | RequestPayloadError | ConnectionError):
             return True
-        server.debug("A request that is not HTTP was refused: %s", type(error).__name__)
+        server.debug("A request was no HTTP or not complete: %s", type(error).__name__)
         return False
 
 

@@ -117,6 +117,8 @@ class RpcEndpoint:
             if len(body) > MAX_BODY_BYTES:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
             return body
+        if request.transport is None:  # the caller has hung up; aiohttp's own word for it would be a RuntimeError
+            raise ConnectionResetError
         async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._read_seconds) as reading:
             self._reading.add(reading)
             try:

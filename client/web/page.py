@@ -125,7 +125,7 @@ class Page:
         if hdrs.ORIGIN not in request.headers:  # no browser's
             return _refusal(403, "This WebSocket answers only to the page of its own address.")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_READ_BYTES, compress=False)
-        if not socket.can_prepare(request):
+        if not _can_begin(socket, request):
             return _refusal(400, "This address is a WebSocket: open the page at / instead.")
         if self._stopping:
             return _refusal(503, "This page's container is stopping.")
@@ -162,6 +162,13 @@ WRONG_HOST: Final = (
     "This page does not answer to the host name it was asked by. Open it as http://localhost and its port, "
     "or add the name to CHAT_PAGE_HOSTS."
 )
+
+
+def _can_begin(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(socket.can_prepare(request))
+    except ValueError:  # what aiohttp makes of a key that is not ASCII
+        return False
 
 
 def _refusal(status: int, words: str) -> web.Response:
