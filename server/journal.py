@@ -58,7 +58,7 @@ class BadHttpFilter(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError | RequestPayloadError | ConnectionError):
             return True
-        server.debug("A request was no HTTP or not complete: %s", type(error).__name__)
+        server.debug("A request that is not HTTP, or not complete, was refused: %s", type(error).__name__)
         return False
 
 
