@@ -1,8 +1,8 @@
 """The methods of the server: check, call the room, answer."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -34,7 +34,7 @@ from server.registration import Registrar, checked_name
 from server.room import Room, hash_token, removed
 
 P = TypeVar("P", bound=Struct)
-Params = Sequence[Any] | Mapping[str, Any]
+Params = bytes  # as JSON
 
 DEFAULT_HISTORY = 50
 DEFAULT_MEMBERS = 100

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.structs import FieldInfo, fields
 
 from protocol.errors import invalid_params
 
 S = TypeVar("S", bound=Struct)
 SHOWN_CHARS = 64
+NULL: Final = Raw(b"null")
+BY_NAME: Final = msgspec.json.Decoder(dict[str, Raw])
+BY_POSITION: Final = msgspec.json.Decoder(list[Raw])
 
 
 class Field(NamedTuple):
@@ -23,45 +26,56 @@ class Field(NamedTuple):
     description: str
 
 
-def bind_params(params: Sequence[Any] | Mapping[str, Any], shape: type[S]) -> S:
-    """Check parameters given by position or by name, and give them as `shape`.
+def bind_params(params: bytes, shape: type[S]) -> S:
+    """Read parameters, given as the JSON text of an array or an object without white space before it, as `shape`.
 
     None for an optional parameter is the same as left out. Raises -32602 that names the field and what is expected.
+    What is not asked for is passed over, not read: it could take long.
     """
     table = _fields_of(shape)
-    given = params if isinstance(params, Mapping) else _by_name(params, table)
-    if given.keys() <= table.keys():
+    if params.startswith(b"{"):
         try:
-            return msgspec.convert(given, shape)
+            return cast("S", _decoder_of(shape).decode(params))
         except msgspec.ValidationError:
-            pass  # what is wrong is found out below
+            given = BY_NAME.decode(params)  # what is wrong is found out below
+    else:
+        given = _by_name(BY_POSITION.decode(params), table)
     if unknown := given.keys() - table.keys():
         field = min(unknown)[:SHOWN_CHARS]
         raise invalid_params(field, f"is not a parameter of this method; it takes {_names(table)}")
     return shape(**{name: _convert(given.get(name), field) for name, field in table.items() if _counts(given, field)})
 
 
-def _by_name(params: Sequence[Any], table: Mapping[str, Field]) -> dict[str, Any]:
+def _by_name(params: Sequence[Raw], table: Mapping[str, Field]) -> dict[str, Raw]:
     if len(params) > len(table):
         raise invalid_params(None, f"{len(params)} parameters given; this method takes {_names(table)}")
     return dict(zip(table, params, strict=False))
 
 
-def _counts(given: Mapping[str, Any], field: Field) -> bool:
-    return field.required or given.get(field.name) is not None
+def _counts(given: Mapping[str, Raw], field: Field) -> bool:
+    return field.required or not _is_nothing(given.get(field.name))
 
 
-def _convert(value: Any, field: Field) -> Any:
-    if value is None:
+def _is_nothing(value: Raw | None) -> bool:
+    return value is None or value == NULL
+
+
+def _convert(value: Raw | None, field: Field) -> Any:
+    if value is None or _is_nothing(value):
         raise invalid_params(field.name, f"is required: {field.description}")
     try:
-        return msgspec.convert(value, field.type)
+        return _decoder_of(field.type).decode(value)
     except msgspec.ValidationError:
         raise invalid_params(field.name, f"must be {field.description}") from None
 
 
 def _names(table: Mapping[str, Field]) -> str:
     return ", ".join(table) or "none"
+
+
+@cache
+def _decoder_of(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
 
 
 @cache

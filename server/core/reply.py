@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode
 
 # A recipient that answers with one of these has understood that it cannot use this message: trying again is no help.
+ABSENT: Final = Raw()
+NONE: Final = (ABSENT, Raw(b"null"))
+LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
 
@@ -51,18 +54,23 @@ Outcome = Answered | Failed | Gone
 
 
 class Answer(Struct):
-    """A JSON-RPC response as it came, if it is one."""
+    """A JSON-RPC response as it came, if it is one. What is not looked at is not read: it could take long."""
 
-    jsonrpc: Any = None
-    id: Any = None
-    result: Any = UNSET
-    error: Any = None
+    jsonrpc: Raw = ABSENT
+    id: Raw = ABSENT
+    result: Raw = ABSENT
+    error: Raw = ABSENT
 
 
-# Anything may come. What is not an object, or an array of them, holds no response.
-ANYTHING: Final = msgspec.json.Decoder(
-    Answer | list[Answer | list[Any] | str | int | float | bool | None] | str | int | float | bool | None
-)
+class ErrorObject(Struct):
+    """What counts of an error."""
+
+    code: int
+
+
+ANSWER: Final = msgspec.json.Decoder(Answer)
+ANSWERS: Final = msgspec.json.Decoder(list[Raw])
+ERROR: Final = msgspec.json.Decoder(ErrorObject)
 
 
 class Taken(Struct):
@@ -70,7 +78,7 @@ class Taken(Struct):
 
     jsonrpc: Literal["2.0"]
     id: int
-    result: Any
+    result: Raw
     error: None = None
 
 
@@ -80,7 +88,7 @@ ALL_TAKEN: Final = msgspec.json.Decoder(list[Taken])
 
 def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
     """Tell whether this is the usual answer: all taken, in order. Any other is for `judge_reply`."""
-    if reply.status != 200 or reply.truncated:
+    if reply.status != 200 or reply.truncated or not reply.body.isascii():  # what is not read may be no UTF-8
         return False
     try:
         if len(ids) == 1:
@@ -103,7 +111,7 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
         answer = answers.get(request_id)
         if answer is None:
             return Answered(taken) if taken else Failed("rpc", f"no answer has the id {request_id}")
-        if answer.error is not None and (refusal := _refusal(answer)) is not None:
+        if answer.error not in NONE and (refusal := _refusal(answer)) is not None:
             return Answered(taken, refusal)
     return Answered(len(ids))
 
@@ -117,7 +125,7 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
         return Failed("rpc", "the answer is not JSON-RPC with the id of the request")
     if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
         return None
-    if answer.error is None and answer.result == challenge:
+    if answer.error in NONE and _scalar(answer.result) == challenge:
         return None
     return Failed("rpc", "the result is not the challenge")
 
@@ -145,26 +153,44 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
 def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
     """Give the well-formed JSON-RPC responses by id. A batch is answered with an array, a single request never is."""
     try:
-        parsed = ANYTHING.decode(reply.body)
+        reply.body.decode()  # of what is not read, nothing else is unchecked
+        elements = ANSWERS.decode(reply.body) if batch else [reply.body]
+        answers = [answer for element in elements if (answer := _read_answer(element)) is not None]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    if batch != isinstance(parsed, list):
-        return {}
-    return {answer.id: answer for answer in (parsed if batch else [parsed]) if _is_response(answer)}
+    return {identifier: answer for answer in answers if (identifier := _response_id(answer)) is not None}
 
 
-def _is_response(answer: object) -> bool:
+def _read_answer(element: Raw | bytes) -> Answer | None:
+    """Read an object as what it should be; None for what is none."""
+    try:
+        return ANSWER.decode(element)
+    except msgspec.ValidationError:
+        return None
+
+
+def _response_id(answer: Answer) -> int | str | None:
     """JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code."""
-    if type(answer) is not Answer or answer.jsonrpc != "2.0":
-        return False
-    if type(answer.id) is not int and type(answer.id) is not str:
-        return False
-    return _error_code(answer) is not None if answer.result is UNSET else answer.error is None
+    identifier = _scalar(answer.id)
+    if _scalar(answer.jsonrpc) != "2.0" or type(identifier) not in (int, str):
+        return None
+    is_good = answer.error in NONE if answer.result else _error_code(answer) is not None
+    return cast("int | str", identifier) if is_good else None
+
+
+def _scalar(value: Raw) -> object:
+    """Read a string or an integer as short as an id or a challenge is; None for all else."""
+    try:
+        return msgspec.json.decode(value, type=int | str) if len(value) <= LONGEST_SCALAR else None
+    except msgspec.DecodeError:
+        return None
 
 
 def _error_code(answer: Answer) -> int | None:
-    code = answer.error.get("code") if isinstance(answer.error, dict) else None
-    return code if type(code) is int else None
+    try:
+        return ERROR.decode(answer.error).code if answer.error else None
+    except msgspec.DecodeError:
+        return None
 
 
 def _refusal(answer: Answer) -> int | None:

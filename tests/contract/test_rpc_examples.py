@@ -22,13 +22,14 @@ def result(value: object, request_id: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "result": value, "id": request_id}
 
 
-async def subtract(_context: CallContext, params: Params) -> Any:
+async def subtract(_context: CallContext, given: Params) -> Any:
+    params = msgspec.json.decode(given)
     minuend, subtrahend = (params["minuend"], params["subtrahend"]) if isinstance(params, dict) else list(params)
     return minuend - subtrahend
 
 
 async def add_up(_context: CallContext, params: Params) -> Any:
-    return sum(params)
+    return sum(msgspec.json.decode(params))
 
 
 async def get_data(_context: CallContext, _params: Params) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -21,9 +22,13 @@ SHAPES = [
 GOOD = {"id": "a1", "user_id": "a1", "name": "Alice", "text": "hi"}
 
 
+def encode(params: Any) -> bytes:
+    return msgspec.json.encode(params)
+
+
 def problem_of(params: Any, shape: type[Struct]) -> tuple[str | None, str]:
     with pytest.raises(ContractError) as caught:
-        bind_params(params, shape)
+        bind_params(encode(params), shape)
     assert caught.value.code is ErrorCode.INVALID_PARAMS
     assert caught.value.data is not None
     assert caught.value.data.keys() == {"field", "problem"}
@@ -39,12 +44,14 @@ def problem_of(params: Any, shape: type[Struct]) -> tuple[str | None, str]:
     ],
 )
 def test_parameters_come_by_position_or_by_name(params: Any) -> None:
-    assert bind_params(params, SendMessageParams) == SendMessageParams(user_id="a1", text="hi", client_msg_id="m-1")
+    assert bind_params(encode(params), SendMessageParams) == SendMessageParams(
+        user_id="a1", text="hi", client_msg_id="m-1"
+    )
 
 
 def test_all_of_register_can_come_by_position() -> None:
     given = ["a1", "Alice", ":80/", 5, "whsec_x", "key", ["ReceiveTyping"], 7]
-    assert bind_params(given, RegisterParams) == RegisterParams(
+    assert bind_params(encode(given), RegisterParams) == RegisterParams(
         id="a1",
         name="Alice",
         callback=":80/",
@@ -60,17 +67,17 @@ def test_all_of_register_can_come_by_position() -> None:
     "params", [["a1", "hi"], ["a1", "hi", None], {"user_id": "a1", "text": "hi", "client_msg_id": None}]
 )
 def test_null_for_an_optional_parameter_is_the_same_as_left_out(params: Any) -> None:
-    assert bind_params(params, SendMessageParams) == SendMessageParams(user_id="a1", text="hi")
+    assert bind_params(encode(params), SendMessageParams) == SendMessageParams(user_id="a1", text="hi")
 
 
 def test_null_before_a_parameter_by_position_leaves_it_out() -> None:
-    assert bind_params([None, "Alice"], RegisterParams) == RegisterParams(name="Alice")
+    assert bind_params(b'[null, "Alice"]', RegisterParams) == RegisterParams(name="Alice")
 
 
 @pytest.mark.parametrize("params", [[], {}])
 def test_a_method_may_have_no_parameters(params: Any) -> None:
-    assert bind_params(params, NoParams) == NoParams()
-    assert bind_params(params, GetHistoryParams) == GetHistoryParams()
+    assert bind_params(encode(params), NoParams) == NoParams()
+    assert bind_params(encode(params), GetHistoryParams) == GetHistoryParams()
 
 
 @pytest.mark.parametrize("params", [[], [None], {}, {"id": None}])
@@ -124,7 +131,7 @@ def test_a_parameter_without_a_description_is_the_programmers_mistake() -> None:
         text: str
 
     with pytest.raises(TypeError, match="without a description"):
-        bind_params(["hi"], Undescribed)
+        bind_params(b'["hi"]', Undescribed)
 
 
 @pytest.mark.parametrize(("shape", "field"), [(shape, field) for shape in SHAPES for field in shape.__struct_fields__])
