@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import math
 import os
 import resource
 import secrets
@@ -43,6 +44,8 @@ from server.settings import MEMORY_STORE, SQLITE_STORE, Settings
 ROOM: Final = web.AppKey("room", Room)
 BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
 KEEP_ALIVE_SECONDS: Final = 75.0
+RESERVED_FILES: Final = 128  # for the store, callbacks that are being verified, look-ups
+SEND_BUFFER_BYTES: Final = 256 * 1024  # of the system, for each connection; by itself it may grow to some megabytes
 CLOSE_SECONDS: Final = 0.1  # aiohttp takes this twice: for handlers, then for connections
 RESERVED_SECONDS: Final = 0.6  # of the drain, for closing and for the end of the process
 
@@ -115,7 +118,9 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]  # fmt: skip
         dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
+        return listener
     except OSError as error:
         # Without the second half, in which Python tells the address once more.
         number = error.errno or 0
@@ -162,6 +167,12 @@ async def _on_answer(request: web.Request, response: web.StreamResponse) -> None
         connection.answered()
 
 
+def _callback_limit() -> float:
+    """Give how many callbacks may be rung: each has a file, and half of them are for those who call."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if files == resource.RLIM_INFINITY else max(1, files // 2 - RESERVED_FILES)
+
+
 def _connection_limit(wanted: int) -> int:
     """Give how many connections there may be: each client costs two files, one for each direction."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -189,7 +200,12 @@ async def _run_room(
             await room.open()
         except Unreadable as problem:
             raise StartError(f"cannot read {settings.store}: {problem}") from None
-        limits = Limits(around.clock, rate=settings.rate, max_per_network=settings.max_per_address)
+        limits = Limits(
+            around.clock,
+            rate=settings.rate,
+            max_per_network=settings.max_per_address,
+            max_callbacks=_callback_limit(),
+        )
         methods = Methods(room, Registrar(room, settings.newcomers_key, limits), limits)
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})

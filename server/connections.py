@@ -19,6 +19,7 @@ from server.core.caller import network_of
 
 TAKE_SECONDS: Final = 60.0  # for an answer to be taken, once more of it waits than the transport likes
 MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow together may leave waiting
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests that have not been answered, of all together
 SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
 UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
 NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
@@ -62,12 +63,16 @@ class Connections:
         read_seconds: float,
         take_seconds: float = TAKE_SECONDS,
         max_untaken: int = MAX_UNTAKEN_BYTES,
+        max_pending: int = MAX_PENDING_BYTES,
     ) -> None:
         """Hand over to the protocols of aiohttp. A request head may take `read_seconds`."""
         self.make_protocol = make_protocol
         self.heads = Deadlines(read_seconds)
         self.answers = Deadlines(take_seconds)
         self._max_untaken = max_untaken
+        self._max_pending = max_pending
+        self._pending: dict[Connection, int] = {}  # bytes of requests
+        self._pending_bytes = 0
         self._admission = Admission(limit)
         self._of: dict[str, dict[Connection, None]] = {}
         self._untaken: dict[Connection, int] = {}  # bytes, in the order in which they became slow
@@ -95,6 +100,7 @@ class Connections:
 
     def release(self, connection: "Connection", network: str) -> None:
         """Let one go; harmless when it has gone."""
+        self.done(connection)
         theirs = self._of.get(network, {})
         if connection not in theirs:
             return
@@ -104,6 +110,17 @@ class Connections:
         self._admission.leave(network)
         self.heads.stop(connection)
         self.taken(connection)
+
+    def pending(self, connection: "Connection", size: int) -> None:
+        """Note that so many bytes of a request have come. If it is too much in all, whoever has sent most goes."""
+        self._pending[connection] = self._pending.get(connection, 0) + size
+        self._pending_bytes += size
+        while self._pending_bytes > self._max_pending:
+            max(self._pending, key=self._pending.__getitem__).abort()
+
+    def done(self, connection: "Connection") -> None:
+        """Note that its request is answered, or that nobody waits for that any more."""
+        self._pending_bytes -= self._pending.pop(connection, 0)
 
     def untaken(self, connection: "Connection", size: int) -> None:
         """Note that so many bytes wait to be taken. If it is too much in all, whoever has been slow longest goes."""
@@ -146,6 +163,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(FULL)
             self._transport.close()
             return
+        # Whatever waits to be taken is to be told of: the system's own buffer alone may hold some megabytes.
+        self._transport.set_write_buffer_limits(high=0)
+        self._all.heads.start(self)  # who has nothing to ask after all makes room
         self._inner = self._all.make_protocol()
         self._inner.connection_made(transport)
 
@@ -156,7 +176,9 @@ class Connection(asyncio.Protocol):
         if self.is_idle:
             self.is_idle = False
             self._all.heads.start(self)
-        self._inner.data_received(data)
+        self._all.pending(self, len(data))
+        if not self._transport.is_closing():
+            self._inner.data_received(data)
 
     def called(self) -> float | None:
         """Note that the head is here; gives when the time of its request is over, by the loop, if that is known."""
@@ -165,6 +187,7 @@ class Connection(asyncio.Protocol):
     def answered(self) -> None:
         """Note that the request is done with: the next bytes are of another one."""
         self._all.heads.stop(self)
+        self._all.done(self)
         self.is_idle = True
 
     def eof_received(self) -> bool | None:

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from protocol.errors import ContractError, ErrorCode
 from server.clock import Clock
+from server.core.members import Members
 from server.core.rate_limit import RateLimit
 
 BURST_SECONDS: Final = 5  # a participant may do at once what it may do in so many seconds
@@ -19,22 +20,23 @@ REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a place, when the s
 VERIFICATIONS_AT_ONCE: Final = 64
 VERIFICATIONS_PER_NETWORK: Final = 16  # of these: callbacks that hang hold up only those from the same place
 SEAT_RETRY_SECONDS: Final = 10.0
-MAX_AWAY_PER_NETWORK: Final = 10_000  # who have left are kept in memory, 2 KiB each: so much one place may fill
-AWAY_RETRY_SECONDS: Final = 3600.0
+MAX_KNOWN_PER_NETWORK: Final = 10_000  # who have left are kept in memory, too, 2 KiB each: so much one place may fill
+KNOWN_RETRY_SECONDS: Final = 3600.0
 
 
 class Limits:
     """Raises -32006 when it is too much. A network is what `network_of` gives."""
 
-    def __init__(self, clock: Clock, *, rate: float, max_per_network: int) -> None:
+    def __init__(self, clock: Clock, *, rate: float, max_per_network: int, max_callbacks: float = math.inf) -> None:
         """Let a participant speak `rate` times a second; 0 turns all rates off. 0 of `max_per_network`: any number."""
         self._clock = clock
         self._speaking = RateLimit(rate, BURST_SECONDS * rate)
         self._asking = RateLimit(ASKED_FOR_ONE_SAID * rate, ASKED_FOR_ONE_SAID * BURST_SECONDS * rate)
         self._registering = RateLimit(REGISTRATIONS_PER_SECOND if rate else 0, REGISTRATIONS_IN_A_BURST)
         self._max_per_network = max_per_network
-        self._max_away = MAX_AWAY_PER_NETWORK if rate else math.inf
-        self._entering: Counter[str] = Counter()
+        self._max_known = MAX_KNOWN_PER_NETWORK if rate else math.inf
+        self._max_callbacks = max_callbacks
+        self._entering: dict[str, Counter[str]] = {}  # network -> ids
         self._verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
         self._verifications_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -50,25 +52,34 @@ class Limits:
         """Count a registration, whatever becomes of it."""
         self._take(self._registering, network)
 
-    def newcomer(self, away: int) -> None:
-        """Let no more in from where so many have left and are remembered."""
-        if away >= self._max_away:
-            detail = "too many from your address have left and are remembered; come back with the token of one of them"
-            raise _rate_limited(AWAY_RETRY_SECONDS, detail)
+    def settle(self, network: str, known: int) -> None:
+        """Let one more be of a network of which so many are known, those included who have left."""
+        if known >= self._max_known:
+            detail = "too many from your address have come and left; come back with the token of one of them"
+            raise _rate_limited(KNOWN_RETRY_SECONDS, detail)
+
+    def ring(self, callbacks: int) -> None:
+        """Let one more be rung beside so many."""
+        if callbacks >= self._max_callbacks:
+            raise _rate_limited(SEAT_RETRY_SECONDS, "this server can ring no more participants; leave the callback out")
 
     @contextlib.contextmanager
-    def entering(self, network: str, present: int) -> Iterator[None]:
-        """Keep a seat for one who is about to enter where `present` have one."""
-        if self._max_per_network and present + self._entering[network] >= self._max_per_network:
-            detail = f"this server lets at most {self._max_per_network} participants in from one address"
-            raise _rate_limited(SEAT_RETRY_SECONDS, detail)
-        self._entering[network] += 1
+    def entering(self, network: str, member_id: str, members: Members) -> Iterator[None]:
+        """Keep a seat for one who is about to be present from a network, whoever leaves or enters meanwhile."""
+        about_to = self._entering.setdefault(network, Counter())
+        if self._max_per_network:
+            others = [one for one in about_to if one != member_id and not members.is_present_from(network, one)]
+            mine = members.is_present_from(network, member_id)
+            if members.present_from(network) - mine + len(others) >= self._max_per_network:
+                detail = f"this server lets at most {self._max_per_network} participants in from one address"
+                raise _rate_limited(SEAT_RETRY_SECONDS, detail)
+        about_to[member_id] += 1
         try:
             yield
         finally:
-            self._entering[network] -= 1
-            if not self._entering[network]:
-                del self._entering[network]
+            about_to -= Counter((member_id,))
+            if not about_to:
+                self._entering.pop(network, None)
 
     @contextlib.asynccontextmanager
     async def verification(self, network: str) -> AsyncIterator[None]:

@@ -45,10 +45,14 @@ MEMBERS_FOR_ONE = 100
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a method knows of its call beside the parameters. `find_caller` tells where it comes from: few ask."""
+    """What a method knows of its call beside the parameters. `find_caller` tells where it comes from: few ask.
+
+    `is_heard` tells whether the caller is still there to hear the answer.
+    """
 
     find_caller: Callable[[], Caller]
     token: str | None
+    is_heard: Callable[[], bool] = lambda: True
 
 
 Method = Callable[[CallContext, Params], Awaitable[Struct]]
@@ -78,7 +82,7 @@ class Methods:
 
     async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
         """Take a seat, or come back to it."""
-        return await self._registrar.register(params, context.token, context.find_caller())
+        return await self._registrar.register(params, context.token, context.find_caller(), context.is_heard)
 
     async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
         """Leave the room."""

@@ -4,6 +4,7 @@ import contextlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -17,7 +18,7 @@ from server.callbacks.callback import Callback
 from server.callbacks.dialling import AddressNotAllowed, CallbackError
 from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callback
 from server.core.caller import Caller, network_of
-from server.core.members import Member
+from server.core.members import Member, network_of_member
 from server.core.names import NameProblem, normalize_name
 from server.core.reply import Failed, judge_challenge
 from server.delivery import new_challenge
@@ -46,7 +47,9 @@ class Registrar:
         self._join_key = join_key
         self._limits = limits
 
-    async def register(self, params: RegisterParams, token: str | None, caller: Caller) -> RegisterResult:
+    async def register(
+        self, params: RegisterParams, token: str | None, caller: Caller, is_heard: Callable[[], bool]
+    ) -> RegisterResult:
         """Seat a newcomer, or with its token somebody who comes back."""
         network = network_of(caller.address)
         self._limits.register(network)
@@ -56,9 +59,9 @@ class Registrar:
         owner = self._room.members.owner_of(hash_token(token)) if token else None
         if not token:
             self._check_join_key(params.join_key)
-            self._limits.newcomer(self._room.members.away_from(network))
         self._check_claims(params.id, name, token, owner)
         self._check_after(params.after)
+        self._check_limits(owner, name, network, has_callback=url is not None)
         token = token or secrets.token_urlsafe(TOKEN_BYTES)
         member = Member(
             id=owner.id if owner else params.id or self._new_id(name),
@@ -72,8 +75,8 @@ class Registrar:
             present=True,
             changed_at=self._room.clock.unix(),
         )
-        with contextlib.nullcontext() if owner and owner.present else self._entering(network):
-            callback = await self._proven_callback(url, caller, member) if url else None
+        with self._limits.entering(network, member.id, self._room.members):
+            callback = await self._proven_callback(url, caller, member, is_heard) if url else None
             with contextlib.ExitStack() as undo:
                 if callback is not None:
                     undo.callback(callback.close)  # it keeps its connection
@@ -83,8 +86,14 @@ class Registrar:
                 undo.pop_all()
         return self._result(member, token, resumed=owner is not None)
 
-    def _entering(self, network: str) -> contextlib.AbstractContextManager[None]:
-        return self._limits.entering(network, self._room.members.present_from(network))
+    def _check_limits(self, owner: Member | None, name: str, network: str, *, has_callback: bool) -> None:
+        members, deliveries = self._room.members, self._room.deliveries
+        if owner is None or network_of_member(owner) != network:
+            self._limits.settle(network, members.known_from(network))
+        if owner is not None and (not owner.present or owner.name != name):
+            self._limits.speak(owner.id)  # the others will hear of it
+        if has_callback and (owner is None or owner.id not in deliveries):
+            self._limits.ring(len(deliveries))
 
     def _check_join_key(self, given: str | None) -> None:
         if self._join_key and not hmac.compare_digest((given or "").encode(), self._join_key.encode()):
@@ -104,14 +113,16 @@ class Registrar:
         if self._room.members.other_called(name, owner.id if owner else None, self._room.clock.unix()):
             raise ContractError(ErrorCode.TAKEN, {"field": "name"})
 
-    async def _proven_callback(self, url: CallbackUrl, caller: Caller, member: Member) -> Callback:
+    async def _proven_callback(
+        self, url: CallbackUrl, caller: Caller, member: Member, is_heard: Callable[[], bool]
+    ) -> Callback:
         """Ring `VerifyCallback` there. Raises -32004, -32005."""
         if caller.proxied:
             setting = "the call came through a proxy that CHAT_TRUSTED_PROXIES does not name"
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
         callback = self._room.callbacks.to(url, caller.address, member.id)
         try:
-            failure = await self._challenge(callback, member.secret, network_of(caller.address))
+            failure = await self._challenge(callback, member.secret, network_of(caller.address), is_heard)
         except AddressNotAllowed as error:
             data = {"url": url.text, "detail": error.failure.detail}
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
@@ -121,11 +132,15 @@ class Registrar:
             raise ContractError(ErrorCode.CALLBACK_UNREACHABLE, data)
         return callback
 
-    async def _challenge(self, callback: Callback, secret: bytes, network: str) -> Failed | None:
+    async def _challenge(
+        self, callback: Callback, secret: bytes, network: str, is_heard: Callable[[], bool]
+    ) -> Failed | None:
         """Say why a callback has not proven itself, if so. Raises `AddressNotAllowed`."""
         clock, challenge = self._room.clock, new_challenge()
         try:
             async with self._limits.verification(network):
+                if not is_heard():
+                    return Failed("http", "the caller has hung up")
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
         except AddressNotAllowed:
             raise

@@ -19,13 +19,17 @@ from protocol.methods import (
 from protocol.signing import ID_HEADER
 from server.connections import connection_of
 from server.core.address_policy import IPNetwork
-from server.core.caller import Caller, find_caller
+from server.core.caller import HEADERS_OF_PROXIES, Caller, find_caller, network_of
+from server.core.rate_limit import RateLimit
 from server.methods import CallContext
 from server.rpc import RpcFront
 
 FRONT: Final = web.AppKey("front", RpcFront)
-FORWARDING_HEADERS: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 RETRY_AFTER_DRAIN: Final = "5"
+LARGE_BYTES: Final = 64 * 1024  # a request that is larger counts
+PACE_SECONDS: Final = 0.5
+LARGE_BYTES_PER_SECOND: Final = 2 * 1024 * 1024  # from one network
+LARGE_BYTES_IN_A_BURST: Final = 8 * 1024 * 1024
 JSON: Final = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
 GREETING: Final = (
     "This is a Ringback chat server. Programs POST JSON-RPC 2.0 to /rpc.\n"
@@ -44,6 +48,7 @@ class RpcEndpoint:
         """`read_seconds` is how long a request may take to come in. The app brings the front, as `FRONT`."""
         self._trusted_proxies = trusted_proxies
         self._read_seconds = read_seconds
+        self._large = RateLimit(LARGE_BYTES_PER_SECOND, LARGE_BYTES_IN_A_BURST)
         self._draining = False
         self._in_flight = 0
         self._reading: set[asyncio.Timeout] = set()
@@ -105,7 +110,9 @@ class RpcEndpoint:
         except (web.RequestPayloadError, ConnectionError):
             # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
             return _closing(400, "the body could not be read\n")
-        context = CallContext(partial(self._caller, request), _token(request))
+        if len(body) > LARGE_BYTES:
+            await self._pace(request, len(body))
+        context = CallContext(partial(self._caller, request), _token(request), lambda: request.transport is not None)
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
             return web.Response(status=204)
@@ -126,9 +133,16 @@ class RpcEndpoint:
             finally:
                 self._reading.discard(reading)
 
+    async def _pace(self, request: web.Request, size: int) -> None:
+        """Wait, if much came from there: what is large takes some time to read, in which all others wait."""
+        clock = asyncio.get_running_loop().time
+        network = network_of(self._caller(request).address)
+        while not self._draining and (wait := self._large.take(network, clock(), size)):
+            await asyncio.sleep(min(wait, PACE_SECONDS))
+
     def _caller(self, request: web.Request) -> Caller:
         forwarding = {
-            name: ", ".join(request.headers.getall(name)) for name in FORWARDING_HEADERS if name in request.headers
+            name: ", ".join(request.headers.getall(name)) for name in HEADERS_OF_PROXIES if name in request.headers
         }
         return find_caller(request.remote or "", forwarding, self._trusted_proxies)
 

@@ -13,7 +13,11 @@ class Verdict(Enum):
 
 
 class Admission:
-    """Counts connections by network, as `network_of` gives it. When all are taken, no network keeps more than half."""
+    """Counts connections by network, as `network_of` gives it.
+
+    When all are taken, the network that has most gives one up for one that would still have fewer; so no network keeps
+    more than half, and however few have taken all, there is one for each newcomer.
+    """
 
     def __init__(self, limit: int) -> None:
         """Begin with nobody."""
@@ -33,9 +37,7 @@ class Admission:
         """Say whether one from `network` may have a connection."""
         if self._total < self._limit:
             return Verdict.ADMIT
-        if self.heaviest != network and 2 * self._held[self.heaviest] > self._limit:
-            return Verdict.DISPLACE
-        return Verdict.REFUSE
+        return Verdict.DISPLACE if self._held[self.heaviest] > self._held[network] + 1 else Verdict.REFUSE
 
     def enter(self, network: str) -> None:
         """Count a connection."""

@@ -3,8 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Final
 
 from server.core.address_policy import IPAddress, IPNetwork, plain
+
+# Whoever sends one of these speaks for somebody else; only the first three tell for whom.
+HEADERS_OF_PROXIES: Final = (
+    "X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
+    "X-Forwarded-Server", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ def find_caller(peer: str, headers: Mapping[str, str], trusted: Sequence[IPNetwo
     address = _read_address(peer)
     chains = [[_read_address(entry) for entry in chain] for chain in _forwarded_chains(headers)]
     if not chains:
-        return Caller(address)
+        return Caller(address, proxied=any(name in headers for name in HEADERS_OF_PROXIES))
     if not _is_trusted(address, trusted):
         return Caller(address, proxied=True)
     untrusted = [[hop for hop in chain if not _is_trusted(hop, trusted)] for chain in chains]

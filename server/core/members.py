@@ -64,9 +64,14 @@ class Members:
         """Say how many of those in the room called from a network, as `network_of` gives it."""
         return self._from[network, True]
 
-    def away_from(self, network: str) -> int:
-        """Say how many of those who have left had called from a network."""
-        return self._from[network, False]
+    def known_from(self, network: str) -> int:
+        """Say how many had called from a network, those who have left included."""
+        return self._from[network, True] + self._from[network, False]
+
+    def is_present_from(self, network: str, member_id: str) -> bool:
+        """Tell whether a member is in the room, and called from this network."""
+        member = self._by_id.get(member_id)
+        return member is not None and member.present and network_of_member(member) == network
 
     def get(self, member_id: str) -> Member | None:
         """Find a member, present or away, by id."""
@@ -92,7 +97,7 @@ class Members:
         self._by_token[member.token_hash] = member.id
         if member.present:
             insort(self._present, member.id)
-        self._from[_network_of(member), member.present] += 1
+        self._from[network_of_member(member), member.present] += 1
         for key in name_keys(member.name)._asdict().items():
             holder = self._by_id.get(self._by_name.get(key, ""))
             if holder is None or _claim(member) >= _claim(holder):
@@ -106,7 +111,7 @@ class Members:
         del self._by_token[member.token_hash]
         if member.present:
             self._present.pop(bisect_right(self._present, member_id) - 1)
-        origin = (_network_of(member), member.present)
+        origin = (network_of_member(member), member.present)
         self._from[origin] -= 1
         if not self._from[origin]:
             del self._from[origin]
@@ -127,7 +132,8 @@ class Members:
         return iter(list(self._by_id.values()))
 
 
-def _network_of(member: Member) -> str:
+def network_of_member(member: Member) -> str:
+    """Give the network from which a member called last."""
     return network_of(literal_address(member.caller))
 
 

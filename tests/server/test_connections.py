@@ -117,12 +117,15 @@ async def test_head_and_body_have_one_time_together(hasty: RunningServer, dial: 
 
 
 async def test_a_connection_on_which_nothing_is_asked_is_kept(hasty: RunningServer, dial: Dial) -> None:
-    silent, kept, slow = await dial(hasty), await dial(hasty), await dial(hasty)
+    kept, slow = await dial(hasty), await dial(hasty)
     assert await ask(kept) == 200
     slow[1].write(HEAD)
     assert (await read_response(slow[0]))[0] == 408  # so much time has passed for the others too
     assert await ask(kept) == 200
-    assert await ask(silent) == 200
+
+
+async def test_a_connection_on_which_nothing_was_ever_asked_is_given_up(hasty: RunningServer, dial: Dial) -> None:
+    assert await ends(await dial(hasty))
 
 
 async def test_a_call_may_take_longer_than_its_request(hasty: RunningServer, dial: Dial) -> None:
@@ -170,6 +173,10 @@ class Talker(asyncio.Protocol):
 
     def data_received(self, _data: bytes) -> None:
         self.transport.write(bytes(self.size))
+
+
+class Silent(asyncio.Protocol):
+    """Answers nothing."""
 
 
 @contextlib.asynccontextmanager
@@ -238,6 +245,21 @@ async def test_what_waits_to_be_taken_is_bounded_and_the_slowest_goes_first() ->
         assert [await is_cut(taker) for taker in (takers[1], last)] == [False, False]
 
 
+async def test_requests_that_are_not_answered_are_bounded_and_the_largest_goes_first(session: ClientSession) -> None:
+    connections = Connections(Silent, 10, 10.0, max_pending=3000)
+    async with talking(connections) as port:
+        wires = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for (_, writer), size in zip(wires, (500, 2000, 1000), strict=True):
+            writer.write(bytes(size))
+        assert await ends(wires[1])
+        wires[2][1].write(bytes(1501))
+        assert await ends(wires[2])
+        wires[0][0].feed_eof()
+        assert await wires[0][0].read() == b""
+        for _, writer in wires:
+            writer.close()
+
+
 # How many
 
 
@@ -256,7 +278,13 @@ async def test_whoever_has_more_than_half_gives_one_up_for_another(small: Runnin
     assert [await ask(await dial(small, "127.0.0.2")) for _ in range(HALF)] == [200] * HALF
     assert all([await ends(wire) for wire in many[:HALF]])
     assert [await ask(wire) for wire in many[HALF:]] == [200] * HALF
-    assert (await read_response((await dial(small, "127.0.0.3"))[0]))[0] == 503
+
+
+async def test_two_who_have_taken_all_keep_nobody_out(small: RunningServer, dial: Dial) -> None:
+    for number in range(2 * HALF):
+        await ask(await dial(small, f"127.0.0.{2 + number % 2}"))
+    for host in ("127.0.0.4", "127.0.0.5", "127.0.0.6"):
+        assert await ask(await dial(small, host)) == 200
 
 
 async def test_of_many_the_idle_go_first(small: RunningServer, dial: Dial) -> None:

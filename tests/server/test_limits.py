@@ -11,14 +11,16 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
+from protocol.errors import ContractError
 from server.limits import (
-    MAX_AWAY_PER_NETWORK,
+    MAX_KNOWN_PER_NETWORK,
     REGISTRATIONS_IN_A_BURST,
     REGISTRATIONS_PER_SECOND,
     VERIFICATIONS_AT_ONCE,
     VERIFICATIONS_PER_NETWORK,
+    Limits,
 )
-from tests.fakes import Recipient, RunningServer, Seat, hang, local_settings, refusal, take
+from tests.fakes import ManualClock, Recipient, RunningServer, Seat, hang, local_settings, refusal, take
 
 THIS_MACHINE = (ip_network("127.0.0.1/32"),)
 
@@ -176,12 +178,74 @@ async def test_those_who_are_about_to_enter_count(narrow: RunningServer) -> None
         entering.cancel()
 
 
+async def test_who_leaves_while_it_comes_back_makes_no_room(narrow: RunningServer) -> None:
+    """Its seat is kept for it until its callback is proven: else each round of this would let one more in."""
+    alice = await narrow.register("Alice")
+    await narrow.register("Bob")
+    async with Recipient() as slow:
+        slow.behaviour = hang
+        params = {"name": "Alice", "callback": f"http://127.0.0.1:{slow.port}/rpc", "secret": slow.secret}
+        coming_back = asyncio.create_task(alice.call("Register", **params))
+        await slow.posted(1)
+        await alice.call("Unregister", id=alice.id)
+        assert (await refusal(narrow.call("Register", name="Carol"))).code == -32006
+        coming_back.cancel()
+
+
+async def test_who_moves_to_another_address_counts_there(narrow: RunningServer) -> None:
+    seats = [await narrow.call("Register", name=name, forwarded="192.0.2.7") for name in ("Alice", "Bob")]
+    for name in ("Carol", "Dora"):
+        await narrow.call("Register", name=name, forwarded="192.0.2.8")
+    error = await refusal(narrow.call("Register", seats[0]["token"], name="Alice", forwarded="192.0.2.8"))
+    assert error.code == -32006
+    await narrow.call("Register", seats[0]["token"], name="Alice", forwarded="192.0.2.7")
+
+
+async def test_to_come_back_under_other_names_counts_as_speaking(alice: Seat) -> None:
+    call = {"jsonrpc": "2.0", "method": "Register", "id": 1}
+    codes = []
+    for number in range(110):
+        body = msgspec.json.encode({**call, "params": {"name": f"Alice {number}"}})
+        _, raw = await alice.server.post(body, headers={"Authorization": f"Bearer {alice.token}"})
+        codes.append(msgspec.json.decode(raw).get("error", {}).get("code"))
+    assert codes == [None] * 100 + [-32006] * 10
+
+
+async def test_whoever_hangs_up_before_its_turn_is_not_verified(server: RunningServer) -> None:
+    async with Recipient() as slow, Recipient() as good:
+        slow.behaviour = hang
+        there = f"http://127.0.0.1:{slow.port}/rpc"
+        hanging = [
+            asyncio.create_task(server.register(f"Eve {number}", slow, callback=there))
+            for number in range(VERIFICATIONS_PER_NETWORK)
+        ]
+        await slow.posted(VERIFICATIONS_PER_NETWORK)
+        late = asyncio.create_task(server.register("Late", slow, callback=there))
+        await server.call("Register", name="Somebody")  # by now the late one waits for its turn
+        late.cancel()
+        await asyncio.wait([late])
+        await server.call("Register", name="Somebody else")  # and by now its connection is gone
+        for attempt in hanging:
+            attempt.cancel()
+        await asyncio.wait(hanging)
+        slow.behaviour = take
+        await server.register("Bob", good)
+        assert len(slow.posts) == VERIFICATIONS_PER_NETWORK
+
+
+async def test_no_more_are_rung_than_there_are_files_for() -> None:
+    limits = Limits(ManualClock(), rate=20.0, max_per_network=0, max_callbacks=2)
+    limits.ring(1)
+    with pytest.raises(ContractError, match="can ring no more participants"):
+        limits.ring(2)
+
+
 async def test_where_too_many_have_left_only_they_may_come_in(session: ClientSession, tmp_path: Path) -> None:
     settings = local_settings(rate=20.0, store=f"sqlite:{tmp_path / 'chat.db'}", trusted_proxies=THIS_MACHINE)
     async with RunningServer(session, settings) as server:
         alice = await server.register("Alice")
         await alice.call("Unregister", id=alice.id)
-    await asyncio.to_thread(multiply, tmp_path / "chat.db", MAX_AWAY_PER_NETWORK)
+    await asyncio.to_thread(multiply, tmp_path / "chat.db", MAX_KNOWN_PER_NETWORK)
     async with RunningServer(session, settings) as server:
         error = await refusal(server.call("Register", name="Bob"))
         assert (error.code, error.data["retry_after_ms"]) == (-32006, 3_600_000)

@@ -19,19 +19,20 @@ def test_while_there_is_room_anybody_may_have_as_many_as_there_are() -> None:
     assert filled(10, a=9).judge("a") is Verdict.ADMIT
 
 
-@pytest.mark.parametrize("held", [{"a": 10}, {"a": 6, "b": 4}])
-def test_when_full_whoever_has_more_than_half_gives_one_up_for_another(held: dict[str, int]) -> None:
+@pytest.mark.parametrize("held", [{"a": 10}, {"a": 6, "b": 4}, {"a": 5, "b": 5}, {"a": 3, "b": 3, "d": 4}])
+def test_when_full_whoever_has_most_gives_one_up_for_another(held: dict[str, int]) -> None:
     admission = filled(10, **held)
     assert admission.judge("c") is Verdict.DISPLACE
-    assert admission.heaviest == "a"
+    assert held[admission.heaviest] == max(held.values())
 
 
-def test_when_full_whoever_has_more_than_half_gets_no_more() -> None:
+def test_when_full_whoever_has_most_gets_no_more() -> None:
     assert filled(10, a=6, b=4).judge("a") is Verdict.REFUSE
 
 
-def test_when_full_and_nobody_has_more_than_half_nobody_is_let_in() -> None:
-    assert filled(10, a=5, b=5).judge("c") is Verdict.REFUSE
+@pytest.mark.parametrize("held", [{"a": 5, "c": 5}, {"a": 6, "c": 5}, dict.fromkeys("abdefghijk", 1)])
+def test_when_full_nobody_gives_one_up_for_one_who_would_have_as_many(held: dict[str, int]) -> None:
+    assert filled(sum(held.values()), **held).judge("c") is Verdict.REFUSE
 
 
 def test_who_leaves_makes_room() -> None:

@@ -164,10 +164,12 @@ def test_members_tell_how_many_they_are() -> None:
 def test_those_from_a_network_are_counted_the_present_and_the_away() -> None:
     members = Members([ALICE, BOB])
     network = network_of(ip_address(ALICE.caller))
-    assert (members.present_from(network), members.away_from(network)) == (2, 0)
+    assert (members.present_from(network), members.known_from(network)) == (2, 2)
     members.put(msgspec.structs.replace(ALICE, present=False))
-    assert (members.present_from(network), members.away_from(network)) == (1, 1)
+    assert (members.present_from(network), members.known_from(network)) == (1, 2)
+    assert [members.is_present_from(network, member.id) for member in (ALICE, BOB)] == [False, True]
     members.put(msgspec.structs.replace(BOB, caller="2001:db8::7"))
     assert (members.present_from(network), members.present_from("2001:db8::/64")) == (0, 1)
     members.forget(ALICE.id)
-    assert members.away_from(network) == 0
+    assert members.known_from(network) == 0
+    assert not members.is_present_from(network, BOB.id)
