@@ -27,7 +27,6 @@ from server.rpc import RpcFront
 FRONT: Final = web.AppKey("front", RpcFront)
 RETRY_AFTER_DRAIN: Final = "5"
 LARGE_BYTES: Final = 64 * 1024  # a request that is larger counts
-PACE_SECONDS: Final = 0.5
 LARGE_BYTES_PER_SECOND: Final = 2 * 1024 * 1024  # from one network
 LARGE_BYTES_IN_A_BURST: Final = 8 * 1024 * 1024
 JSON: Final = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
@@ -135,10 +134,8 @@ class RpcEndpoint:
 
     async def _pace(self, request: web.Request, size: int) -> None:
         """Wait, if much came from there: what is large takes some time to read, in which all others wait."""
-        clock = asyncio.get_running_loop().time
         network = network_of(self._caller(request).address)
-        while not self._draining and (wait := self._large.take(network, clock(), size)):
-            await asyncio.sleep(min(wait, PACE_SECONDS))
+        await asyncio.sleep(self._large.owe(network, asyncio.get_running_loop().time(), size))
 
     def _caller(self, request: web.Request) -> Caller:
         forwarding = {

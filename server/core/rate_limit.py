@@ -31,8 +31,17 @@ class RateLimit:
         wait = full_at - now - self._depth
         if wait > TOLERANCE:
             return wait
+        self._put(key, full_at, now)
+        return 0.0
+
+    def owe(self, key: Hashable, now: float, count: int) -> float:
+        """Take so many, be they there or not, and give the seconds until they are."""
+        full_at = max(self._full_at.get(key, now), now) + count * self._interval
+        self._put(key, full_at, now)
+        return max(0.0, full_at - now - self._depth)
+
+    def _put(self, key: Hashable, full_at: float, now: float) -> None:
         self._full_at[key] = full_at
         if len(self._full_at) >= self._sweep_at:
             self._full_at = {key: at for key, at in self._full_at.items() if at > now}
             self._sweep_at = max(SWEEP_FROM, 2 * len(self._full_at))
-        return 0.0

@@ -211,26 +211,26 @@ async def test_to_come_back_under_other_names_counts_as_speaking(alice: Seat) ->
     assert codes == [None] * 100 + [-32006] * 10
 
 
-async def test_whoever_hangs_up_before_its_turn_is_not_verified(server: RunningServer) -> None:
-    async with Recipient() as slow, Recipient() as good:
+async def test_whoever_hangs_up_before_its_turn_is_not_verified(session: ClientSession) -> None:
+    async with (
+        RunningServer(session, exchange_seconds=0.3) as server,
+        Recipient() as slow,
+        Recipient() as late,
+        Recipient() as good,
+    ):
         slow.behaviour = hang
-        there = f"http://127.0.0.1:{slow.port}/rpc"
         hanging = [
-            asyncio.create_task(server.register(f"Eve {number}", slow, callback=there))
+            asyncio.create_task(refusal(server.register(f"Eve {number}", slow)))
             for number in range(VERIFICATIONS_PER_NETWORK)
         ]
         await slow.posted(VERIFICATIONS_PER_NETWORK)
-        late = asyncio.create_task(server.register("Late", slow, callback=there))
-        await server.call("Register", name="Somebody")  # by now the late one waits for its turn
-        late.cancel()
-        await asyncio.wait([late])
-        await server.call("Register", name="Somebody else")  # and by now its connection is gone
-        for attempt in hanging:
-            attempt.cancel()
+        waiting = asyncio.create_task(server.register("Late", late))
+        await server.register("Somebody")  # by now the late one waits for its turn
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await server.register("Bob", good)  # waits for its turn behind it
+        assert not late.posts
         await asyncio.wait(hanging)
-        slow.behaviour = take
-        await server.register("Bob", good)
-        assert len(slow.posts) == VERIFICATIONS_PER_NETWORK
 
 
 async def test_no_more_are_rung_than_there_are_files_for() -> None:

@@ -68,6 +68,12 @@ def test_what_counts_for_more_than_a_burst_takes_all_of_it() -> None:
     assert limit.take("alice", NOW, 11) == pytest.approx(5)
 
 
+def test_what_is_owed_is_waited_for_in_turn() -> None:
+    limit = RateLimit(2, 8)
+    assert [limit.owe("alice", NOW, 4) for _ in range(4)] == pytest.approx([0, 0, 2, 4])
+    assert limit.owe("alice", NOW + 100, 8) == 0
+
+
 def test_full_buckets_are_forgotten() -> None:
     limit = RateLimit(10, 10)
     for number in range(10 * SWEEP_FROM):
