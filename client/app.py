@@ -94,6 +94,7 @@ async def serve(settings: Settings, listening: socket.socket) -> int:
             return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
 
         app = web.Application()
+        app.on_response_prepare.append(_say_who_answers)
         endpoint.add_to(app)
         if settings.face in (Face.HEADLESS, Face.PAGE):
             page = Page(new_participant, hosts=settings.page_hosts, server=settings.server, cookie_name=_cookie(port))
@@ -120,6 +121,11 @@ async def _listening(app: web.Application, listening: socket.socket) -> AsyncIte
         yield
     finally:
         await runner.cleanup()
+
+
+async def _say_who_answers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Strangers need not know which version of what this runs on."""
+    response.headers[hdrs.SERVER] = "Ringback"
 
 
 class Runner(web.AppRunner):

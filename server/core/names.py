@@ -10,6 +10,7 @@ from server.core.lookalikes import is_highly_restrictive, skeleton
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
 # What a name would pass for: the chat itself, and to a reader himself.
 RESERVED: Final = ("system", "server", "you")
+RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})  # UAX 9
 # What notices say. A name that holds it would make one say something else as well.
 NOTICES: Final = ("joined the chat", "left the chat", " is now ")
 # A character of NFKC is composed of four at most, so that a text longer than this is too long in any case. To normalize
@@ -21,8 +22,9 @@ FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp
 # Letters, marks and symbols that show nothing: the other code points of Default_Ignorable_Code_Point
 # (DerivedCoreProperties.txt), but for the variation selectors of emoji, and the Braille pattern without dots.
 INVISIBLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\ufffc\ufffd\U0001d159\U000e0100-\U000e01ef]"
 )
+HARDLY_VISIBLE: Final = re.compile("[\u0334-\u0338]|[ijl\u0131\u0237]\u0307")
 MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more of them paint over the lines above and below
 
 
@@ -80,8 +82,10 @@ def _check_character(character: str) -> None:
 
 
 def _check_marks(name: str) -> None:
-    marks = 0
-    for character in unicodedata.normalize("NFD", name):
+    marks, apart = 0, unicodedata.normalize("NFD", name)
+    if HARDLY_VISIBLE.search(apart):
+        raise NameProblem("must not have a mark that is hardly to be seen: a stroke, or a second dot")
+    for character in apart:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         if marks > MAX_MARKS:
             raise NameProblem(f"must not have more than {MAX_MARKS} marks on one letter")
@@ -90,10 +94,14 @@ def _check_marks(name: str) -> None:
 def _check_looks(name: str) -> None:
     """Refuse what would be taken for something else than a name."""
     keys = name_keys(name)
-    if any(keys.clash(reserved) for reserved in RESERVED_KEYS):
+    letters = name_keys("".join(filter(str.isalnum, name)))
+    if any(letters.clash(reserved) for reserved in RESERVED_KEYS):
         raise NameProblem("is reserved: it would pass for the chat itself, or for the one who reads it")
     if name[0] == "[" or unicodedata.category(name[0])[0] == "M":
         raise NameProblem("must not begin with a bracket or a combining mark")
+    directions = [unicodedata.bidirectional(character) for character in name]
+    if RIGHT_TO_LEFT.intersection(directions) and directions[0] not in RIGHT_TO_LEFT:
+        raise NameProblem("must begin with a letter, if it is written from the right: else it looks like another one")
     if looks := FORBIDDEN_CHARACTERS.intersection(map(skeleton, name)):
         raise NameProblem(f"must not contain what looks like {min(looks)!r}")
     if any(notice in key for notice in NOTICE_KEYS for key in (keys.folded, keys.drawn.lower())):

@@ -134,3 +134,11 @@ def test_an_ipv4_address_and_a_64_of_ipv6_are_one_place(address: str, network: s
 
 def test_an_address_that_is_not_known_is_a_place_too() -> None:
     assert network_of(None) == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["Via", "X-Forwarded-Proto", "X-Forwarded-Host", "CF-Connecting-IP", "X-Forwarded-For", "Forwarded"]
+)
+@pytest.mark.parametrize("value", ["", "1.1 proxy", "https"])
+def test_who_says_that_there_is_a_proxy_without_saying_for_whom_is_proxied(name: str, value: str) -> None:
+    assert find_caller("192.0.2.7", CIMultiDict({name: value}), ()).proxied

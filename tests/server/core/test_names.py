@@ -65,6 +65,7 @@ def test_a_character_that_addresses_use_is_refused_however_it_is_written(name: s
         *("\u200b", "\u200d", "\u202e", "\u2066", "\ufeff", "\u00ad", "\U000e0041"),
         *("\ue000", "\uffff", "\u1680"),
         *("\u034f", "\u1160", "\u17b5", "\u2800", "\ufe00", "\U000e0100"),
+        *("\ufffc", "\ufffd", "\U0001d159"),
     ],
 )
 def test_a_control_format_or_invisible_character_is_refused_and_named(character: str) -> None:
@@ -154,7 +155,10 @@ def test_a_name_that_mixes_writing_systems_otherwise_is_refused(name: str) -> No
         normalize_name(name)
 
 
-@pytest.mark.parametrize("name", ["system", "SYSTEM", "Server", "ｓｅｒｖｅｒ", "SySteM", "ſyſtem", "You", "ʏou"])
+@pytest.mark.parametrize(
+    "name",
+    ["system", "SYSTEM", "Server", "ｓｅｒｖｅｒ", "SySteM", "ſyſtem", "You", "ʏou", "(SYSTEM)", "⟦System⟧", "you!"],
+)
 def test_the_names_that_would_pass_for_the_chat_itself_are_reserved(name: str) -> None:
     with pytest.raises(NameProblem, match="is reserved"):
         normalize_name(name)
@@ -183,6 +187,25 @@ def test_a_name_that_would_make_a_notice_say_something_else_is_refused(name: str
 @pytest.mark.parametrize("name", ["Is Now", "now", "Nina (left)", "100 %", "Youssef", "a]", "The chat"])
 def test_a_name_that_only_comes_near_is_fine(name: str) -> None:
     assert normalize_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["Mi\u0307a", "Benj\u0307i", "Yo\u0335u", "Al\u0338ice"])
+def test_a_mark_that_is_hardly_to_be_seen_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="hardly to be seen"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["İbrahim", "Żaneta", "Ėglė", "Søren", "Łukasz", "Đorđe", "S\u0307ule", "\u05d01", "السيد 2"]
+)
+def test_letters_that_have_a_stroke_or_a_dot_of_their_own_are_fine(name: str) -> None:
+    normalize_name(name)
+
+
+@pytest.mark.parametrize("name", ["1\u05d0", "!\u05d0", "٢كمال"])
+def test_a_name_from_the_right_begins_with_a_letter(name: str) -> None:
+    with pytest.raises(NameProblem, match="must begin with a letter"):
+        normalize_name(name)
 
 
 def test_marks_that_paint_over_other_lines_are_refused() -> None:
