@@ -45,6 +45,7 @@ ROOM: Final = web.AppKey("room", Room)
 BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
 KEEP_ALIVE_SECONDS: Final = 75.0
 RESERVED_FILES: Final = 128  # for the store, callbacks that are being verified, look-ups
+READ_BUFFER_BYTES: Final = 16 * 1024  # of a body, before it is known whether it is wanted
 SEND_BUFFER_BYTES: Final = 256 * 1024  # of the system, for each connection; by itself it may grow to some megabytes
 CLOSE_SECONDS: Final = 0.1  # aiohttp takes this twice: for handlers, then for connections
 RESERVED_SECONDS: Final = 0.6  # of the drain, for closing and for the end of the process
@@ -93,6 +94,7 @@ class Server:
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as AppRunner hands it on
             keepalive_timeout=KEEP_ALIVE_SECONDS,
+            read_bufsize=READ_BUFFER_BYTES,
             auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
         )
         connections = Connections(make_protocol, self._max_connections, self._read_seconds)
@@ -164,7 +166,7 @@ async def _on_answer(request: web.Request, response: web.StreamResponse) -> None
     """Say who answers; and let the connection wait for the next request."""
     response.headers[hdrs.SERVER] = SERVER
     if connection := connection_of(request):
-        connection.answered()
+        connection.answered(is_over=not response.keep_alive)
 
 
 def _callback_limit() -> float:

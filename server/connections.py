@@ -145,7 +145,7 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One of them. Everything goes on to aiohttp's protocol, once it is admitted."""
 
-    __slots__ = ("_all", "_inner", "_network", "_transport", "is_idle")
+    __slots__ = ("_all", "_inner", "_is_over", "_network", "_transport", "is_idle")
 
     def __init__(self, connections: Connections) -> None:
         self._all = connections
@@ -153,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._network = ""
         self.is_idle = True  # no request is coming in or being answered
+        self._is_over = False  # what still comes is passed over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for admission."""
@@ -173,10 +174,11 @@ class Connection(asyncio.Protocol):
         """Hand on; the first bytes of a request let its time begin."""
         if self._inner is None:
             return
-        if self.is_idle:
-            self.is_idle = False
-            self._all.heads.start(self)
-        self._all.pending(self, len(data))
+        if not self._is_over:
+            if self.is_idle:
+                self.is_idle = False
+                self._all.heads.start(self)
+            self._all.pending(self, len(data))
         if not self._transport.is_closing():
             self._inner.data_received(data)
 
@@ -184,11 +186,11 @@ class Connection(asyncio.Protocol):
         """Note that the head is here; gives when the time of its request is over, by the loop, if that is known."""
         return self._all.heads.stop(self)
 
-    def answered(self) -> None:
-        """Note that the request is done with: the next bytes are of another one."""
+    def answered(self, *, is_over: bool) -> None:
+        """Note that the request is done with: the next bytes are of another one, or if it is over, of no interest."""
         self._all.heads.stop(self)
         self._all.done(self)
-        self.is_idle = True
+        self.is_idle, self._is_over = True, is_over
 
     def eof_received(self) -> bool | None:
         """Hand on."""

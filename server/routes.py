@@ -1,6 +1,8 @@
 """The HTTP edge: POST /rpc, /healthz and /readyz."""
 
 import asyncio
+import contextlib
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -20,15 +22,13 @@ from protocol.signing import ID_HEADER
 from server.connections import connection_of
 from server.core.address_policy import IPNetwork
 from server.core.caller import HEADERS_OF_PROXIES, Caller, find_caller, network_of
-from server.core.rate_limit import RateLimit
+from server.core.large_requests import LARGE_BYTES, LargeRequests
 from server.methods import CallContext
 from server.rpc import RpcFront
 
 FRONT: Final = web.AppKey("front", RpcFront)
 RETRY_AFTER_DRAIN: Final = "5"
-LARGE_BYTES: Final = 64 * 1024  # a request that is larger counts
-LARGE_BYTES_PER_SECOND: Final = 2 * 1024 * 1024  # from one network
-LARGE_BYTES_IN_A_BURST: Final = 8 * 1024 * 1024
+RETRY_AFTER_BUSY: Final = "1"
 JSON: Final = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
 GREETING: Final = (
     "This is a Ringback chat server. Programs POST JSON-RPC 2.0 to /rpc.\n"
@@ -47,8 +47,8 @@ class RpcEndpoint:
         """`read_seconds` is how long a request may take to come in. The app brings the front, as `FRONT`."""
         self._trusted_proxies = trusted_proxies
         self._read_seconds = read_seconds
-        self._large = RateLimit(LARGE_BYTES_PER_SECOND, LARGE_BYTES_IN_A_BURST)
-        self._draining = False
+        self._large = LargeRequests()
+        self._draining = asyncio.Event()
         self._in_flight = 0
         self._reading: set[asyncio.Timeout] = set()
         self._quiet = asyncio.Event()
@@ -63,14 +63,14 @@ class RpcEndpoint:
 
     async def drain(self) -> None:
         """Refuse new calls and those whose body is not here yet, and return when those in flight are answered."""
-        self._draining = True
+        self._draining.set()
         for reading in self._reading:
             reading.reschedule(asyncio.get_running_loop().time())
         await self._quiet.wait()
 
     async def rpc(self, request: web.Request) -> web.Response:
         """Answer one POST."""
-        if self._draining:
+        if self._draining.is_set():
             return _unavailable()
         self._in_flight += 1
         self._quiet.clear()
@@ -91,17 +91,33 @@ class RpcEndpoint:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Tell whether calls are taken."""
-        return _unavailable() if self._draining else web.Response(text="ready\n")
+        return _unavailable() if self._draining.is_set() else web.Response(text="ready\n")
 
     async def _answer(self, request: web.Request) -> web.Response:
         connection = connection_of(request)
         until = connection.called() if connection else None
         if (refusal := _refusal(request)) is not None:
             return refusal
+        size = _announced(request)
+        if size <= LARGE_BYTES:
+            return await self._read_and_answer(request, until)
+        network = network_of(self._caller(request).address)
+        if not self._large.enter(network, size):
+            return _busy()
+        try:
+            return await self._read_and_answer(request, until, network)
+        finally:
+            self._large.leave(network, size)
+
+    async def _read_and_answer(
+        self, request: web.Request, until: float | None, large_from: str | None = None
+    ) -> web.Response:
         try:
             body = await self._read(request, until)
+            if large_from is not None:
+                await self._pace(large_from, len(body))
         except TimeoutError:
-            if self._draining:
+            if self._draining.is_set():
                 return _unavailable()
             return _closing(408, f"the request did not come within {self._read_seconds:g} s\n")
         except web.HTTPRequestEntityTooLarge:
@@ -109,8 +125,6 @@ class RpcEndpoint:
         except (web.RequestPayloadError, ConnectionError):
             # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
             return _closing(400, "the body could not be read\n")
-        if len(body) > LARGE_BYTES:
-            await self._pace(request, len(body))
         context = CallContext(partial(self._caller, request), _token(request), lambda: request.transport is not None)
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
@@ -129,19 +143,34 @@ class RpcEndpoint:
             self._reading.add(reading)
             try:
                 return await request.read()
+            except BaseException as error:
+                # aiohttp keeps the error, and it the frames, with what has come, until the garbage is collected.
+                traceback.clear_frames(error.__traceback__)
+                raise
             finally:
                 self._reading.discard(reading)
 
-    async def _pace(self, request: web.Request, size: int) -> None:
-        """Wait, if much came from there: what is large takes some time to read, in which all others wait."""
-        network = network_of(self._caller(request).address)
-        await asyncio.sleep(self._large.owe(network, asyncio.get_running_loop().time(), size))
+    async def _pace(self, network: str, size: int) -> None:
+        """Wait, if much came from there. Raises `TimeoutError` when the server drains before it is its turn."""
+        wait = self._large.owe(network, size, asyncio.get_running_loop().time())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._draining.wait()
+        if wait and self._draining.is_set():
+            raise TimeoutError
 
     def _caller(self, request: web.Request) -> Caller:
         forwarding = {
             name: ", ".join(request.headers.getall(name)) for name in HEADERS_OF_PROXIES if name in request.headers
         }
         return find_caller(request.remote or "", forwarding, self._trusted_proxies)
+
+
+def _announced(request: web.Request) -> int:
+    """Give how large the body is, by the head; in chunks it may be as large as can be."""
+    if request.content_length is None:
+        return MAX_BODY_BYTES if request.body_exists else 0
+    return request.content_length
 
 
 def _refusal(request: web.Request) -> web.Response | None:
@@ -172,6 +201,12 @@ def _too_large() -> web.Response:
 
 def _unavailable() -> web.Response:
     return web.Response(status=503, headers={hdrs.RETRY_AFTER: RETRY_AFTER_DRAIN}, text="the server is stopping\n")
+
+
+def _busy() -> web.Response:
+    response = _closing(503, "there are too many large requests now\n")
+    response.headers[hdrs.RETRY_AFTER] = RETRY_AFTER_BUSY
+    return response
 
 
 def _closing(status: int, text: str) -> web.Response:

@@ -368,3 +368,35 @@ async def test_a_person_who_comes_with_a_browser_is_told_where_to_go(server: Run
     async with server.session.get(server.url.removesuffix("/rpc")) as response:
         assert response.status == 200
         assert "open the page of a client" in await response.text()
+
+
+async def test_large_requests_have_so_much_room_and_small_ones_go_on(server: RunningServer) -> None:
+    head = HEAD + b"Content-Length: %d\r\n\r\n{" % MAX_BODY_BYTES
+    wires = [await asyncio.open_connection("127.0.0.1", server.server.port) for _ in range(17)]
+    for _, writer in wires:
+        writer.write(head)
+    answered, waiting = await asyncio.wait(
+        [asyncio.create_task(read_response(reader)) for reader, _ in wires], return_when=asyncio.FIRST_COMPLETED
+    )
+    [(status, refusal, body)] = [task.result() for task in answered]
+    assert (status, body) == (503, b"there are too many large requests now\n")
+    assert b"\r\nRetry-After: 1\r\n" in refusal
+    assert (await server.post(CALL))[0] == 200
+    for _, writer in wires:
+        writer.close()
+    await asyncio.wait(waiting)
+    for task in waiting:
+        assert task.exception() is not None
+
+
+async def test_a_large_request_that_waits_for_its_turn_is_turned_away_by_a_drain(session: ClientSession) -> None:
+    async with RunningServer(session) as server:
+        body = CALL + b" " * (MAX_BODY_BYTES - len(CALL))
+        large = [asyncio.create_task(server.post(body)) for _ in range(12)]
+        done, waiting = await asyncio.wait(large, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 8:
+            more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            done |= more
+        await server.server.stop()
+        assert {task.result()[0] for task in done} == {200}
+        assert {(await task)[0] for task in waiting} <= {200, 503}

@@ -1,0 +1,36 @@
+"""Room and time for large requests."""
+
+import pytest
+
+from server.core.large_requests import BYTES_IN_A_BURST, BYTES_PER_SECOND, ROOM_BYTES, LargeRequests
+
+MIB = 1024 * 1024
+
+
+def test_a_network_has_half_of_the_room_and_no_more() -> None:
+    large = LargeRequests()
+    assert sum(large.enter("a", MIB) for _ in range(100)) * MIB == ROOM_BYTES // 2
+    assert large.enter("b", MIB)
+
+
+def test_there_is_so_much_room_for_all() -> None:
+    large = LargeRequests()
+    assert sum(large.enter(str(number), MIB) for number in range(100)) * MIB == ROOM_BYTES
+
+
+def test_what_is_left_is_room_again() -> None:
+    large = LargeRequests()
+    while large.enter("a", MIB):
+        pass
+    large.leave("a", MIB)
+    assert large.enter("a", MIB)
+    assert not large.enter("a", 1)
+
+
+def test_after_a_burst_they_are_looked_at_one_after_the_other() -> None:
+    large = LargeRequests()
+    waits = [large.owe("a", MIB, 1000.0) for _ in range(12)]
+    assert waits == pytest.approx(
+        [0.0] * (BYTES_IN_A_BURST // MIB) + [n * MIB / BYTES_PER_SECOND for n in (1, 2, 3, 4)]
+    )
+    assert large.owe("b", MIB, 1000.0) == 0
