@@ -32,7 +32,8 @@ class Number(str):
 class Dialect:
     """What a port settles beyond the specification: the longest batch (0: none at all), its nesting, its size.
 
-    `as_written`: numbers come back as they were written, else as the same number.
+    `as_written`: numbers are not read; they may be of any size, and come back as they were written. Else they come back
+    as the same number.
     """
 
     max_batch: int
@@ -41,11 +42,11 @@ class Dialect:
     as_written: bool = False
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, *, any_number: bool = True) -> Any:
     """Read a JSON text (RFC 8259) whose numbers stay as they were written. Raises `NotJson`."""
     try:
         text = body.decode()
-        value = _VALUES.decode(text)
+        value = (_VALUES if any_number else _VALUES_IN_RANGE).decode(text)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(_PAIRS.decode(text), ensure_ascii=False).encode()  # trips over a lone surrogate
     except NotJson:
@@ -58,7 +59,7 @@ def read_json(body: bytes) -> Any:
 def is_answered(asked: bytes, dialect: Dialect) -> bool:
     """Tell whether something must come back."""
     try:
-        given = read_json(asked)
+        given = read_json(asked, any_number=dialect.as_written)
     except NotJson:
         return True
     if len(asked) > dialect.max_bytes or nesting(asked) > min(DEEPEST, dialect.max_nesting):
@@ -72,7 +73,7 @@ def check(asked: bytes, answered: bytes | None, dialect: Dialect) -> str:
         return _refusal(answered, INVALID_REQUEST)
     deep = nesting(asked)
     try:
-        given = read_json(asked)
+        given = read_json(asked, any_number=dialect.as_written)
     except NotJson:
         # What is too deep for this reader may be read, and found too deep, by the other.
         return _refusal(answered, PARSE_ERROR, *[INVALID_REQUEST] * (deep > DEEPEST))
@@ -243,7 +244,8 @@ def _no_constant(name: str) -> Any:
     raise NotJson(f"{name} is no JSON")
 
 
-_VALUES: Final = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant)
+_VALUES: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_no_constant)
+_VALUES_IN_RANGE: Final = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant)
 _PAIRS: Final = json.JSONDecoder(
-    object_pairs_hook=list, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant
+    object_pairs_hook=list, parse_int=Number, parse_float=Number, parse_constant=_no_constant
 )
