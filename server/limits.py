@@ -66,20 +66,17 @@ class Limits:
     @contextlib.contextmanager
     def entering(self, network: str, member_id: str, members: Members) -> Iterator[None]:
         """Keep a seat for one who is about to be present from a network, whoever leaves or enters meanwhile."""
+        if self._max_per_network and self._taken(network, member_id, members) >= self._max_per_network:
+            detail = f"this server lets at most {self._max_per_network} participants in from one address"
+            raise _rate_limited(SEAT_RETRY_SECONDS, detail)
         about_to = self._entering.setdefault(network, Counter())
-        if self._max_per_network:
-            others = [one for one in about_to if one != member_id and not members.is_present_from(network, one)]
-            mine = members.is_present_from(network, member_id)
-            if members.present_from(network) - mine + len(others) >= self._max_per_network:
-                detail = f"this server lets at most {self._max_per_network} participants in from one address"
-                raise _rate_limited(SEAT_RETRY_SECONDS, detail)
         about_to[member_id] += 1
         try:
             yield
         finally:
             about_to -= Counter((member_id,))
             if not about_to:
-                self._entering.pop(network, None)
+                del self._entering[network]
 
     @contextlib.asynccontextmanager
     async def verification(self, network: str) -> AsyncIterator[None]:
@@ -87,6 +84,12 @@ class Limits:
         share = self._verifications_of.setdefault(network, asyncio.Semaphore(VERIFICATIONS_PER_NETWORK))
         async with share, self._verifications:
             yield
+
+    def _taken(self, network: str, member_id: str, members: Members) -> int:
+        """Count the seats of a network that others have, or are about to have."""
+        others = {one for one in self._entering.get(network, ()) if not members.is_present_from(network, one)}
+        mine = members.is_present_from(network, member_id)
+        return members.present_from(network) - mine + len(others - {member_id})
 
     def _take(self, limit: RateLimit, key: Hashable, count: int = 1) -> None:
         wait = limit.take(key, self._clock.monotonic(), count)
