@@ -36,7 +36,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpProtocol(web.RequestHandler):
-    """aiohttp's protocol, but for what it says to those who send what is not HTTP: all of that, and its version."""
+    """aiohttp's protocol; what is not HTTP it does not repeat to its sender, and its version it keeps to itself."""
 
     __slots__ = ()
 

@@ -20,10 +20,12 @@ MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
 # unassigned, line and paragraph separators.
 FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters, marks and symbols that show nothing: the other code points of Default_Ignorable_Code_Point
-# (DerivedCoreProperties.txt), but for the variation selectors of emoji, and the Braille pattern without dots.
+# (DerivedCoreProperties.txt), but for the variation selectors of emoji; the Braille pattern without dots, the note
+# without a head, and what stands for something that is not there.
 INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\ufffc\ufffd\U0001d159\U000e0100-\U000e01ef]"
 )
+# A stroke through a letter, and a second dot on one that has a dot: next to nothing to tell a name by.
 HARDLY_VISIBLE: Final = re.compile("[\u0334-\u0338]|[ijl\u0131\u0237]\u0307")
 MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more of them paint over the lines above and below
 
