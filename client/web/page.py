@@ -19,6 +19,7 @@ from client.seat_file import by_cookie
 from client.web.calls import answer
 from client.web.errors import PageError, TooMany
 from client.web.frames import MAX_FRAME_BYTES, error_frame
+from client.web.icons import with_counts
 from client.web.session import Session
 from client.web.sessions import GRACE_SECONDS, MAX_SESSIONS, Sessions
 from client.web.tab import Tab
@@ -69,6 +70,7 @@ class Page:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._cookie_name = cookie_name
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.suffix in CONTENT_TYPES}
+        self._files |= with_counts(self._files["icon.svg"])
         self._stopping = False
 
         def new_session(cookie: str) -> Session:

@@ -68,6 +68,9 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2] or 0)
 
 
+SAID = ":not(.pending, .waiting, .failed)"  # what is stored
+
+
 class Person:
     """Somebody before a tab. Does everything by what is to be seen and by the keyboard."""
 
@@ -78,13 +81,18 @@ class Person:
         self.status = tab.locator("#status")
         self.banner = tab.locator("#banner")
         self.name = tab.get_by_label("Your name")
-        self.own = tab.locator("#messages .own .text")  # what is said
-        self.waiting = tab.locator("#unsent .waiting .text")
-        self.refused = tab.locator("#unsent .failed .text")
+        self.own = tab.locator(f".own{SAID} .text")
+        self.waiting = tab.locator(".waiting .text")
+        self.refused = tab.locator(".failed .text")
+        self.unread_line = tab.locator(".unread")
+        self.to_end = tab.locator("#to-end")
+        self.typing = tab.locator("#typing")
 
     async def join(self, name: str) -> "Person":
+        """Come in, and have read what was said before."""
         await self.asks_to_join(name)
         await expect(self.status).to_have_text("Online")
+        await expect(self.log).to_have_attribute("aria-busy", "false")
         return self
 
     async def asks_to_join(self, name: str) -> None:
@@ -97,14 +105,19 @@ class Person:
 
     async def sees(self, text: str) -> None:
         """Wait for what is said: one's own words stand in the log before, but are still on their way."""
-        said = self.tab.locator("#messages .text", has_text=re.compile(f"^{re.escape(text)}$"))
+        said = self.tab.locator(f":is(.message{SAID}, .notice) .text", has_text=re.compile(f"^{re.escape(text)}$"))
         await expect(said).to_have_count(1)
 
-    async def sees_people(self, *names: str) -> None:
-        await expect(self.tab.locator("#people-list .who")).to_have_text(list(names))
+    async def sees_people(self, me: str, *others: str) -> None:
+        await expect(self.tab.get_by_label("The name you go by")).to_have_value(me)
+        await expect(self.tab.locator("#people-list .who")).to_have_text(list(others))
 
     async def texts(self) -> list[str]:
-        return await self.log.locator(".text").all_inner_texts()
+        """Give what is said, notices that are folded away included."""
+        texts: list[str] = await self.log.locator(".text").evaluate_all(
+            "nodes => nodes.map((node) => node.textContent)"
+        )
+        return texts
 
 
 NewPerson = Callable[..., Awaitable[Person]]
@@ -138,11 +151,16 @@ async def running(stack: Stack) -> AsyncIterator[Stack]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson]:
-    """Make a person with a browser of its own, or in a further tab of `beside`'s. No script may fail in any tab."""
+    """Make a person with a browser of its own, or in a further tab of `beside`'s. No script may fail in any tab.
+
+    With `clock` the tab's time can be wound on.
+    """
     contexts: list[BrowserContext] = []
     flaws: list[str] = []
 
-    async def make(beside: Person | None = None, wire: Wire | None = None, **options: Any) -> Person:
+    async def make(
+        beside: Person | None = None, wire: Wire | None = None, clock: bool = False, **options: Any
+    ) -> Person:
         if beside is None:
             contexts.append(await chromium.new_context(**options))
         tab = await (beside.tab.context if beside else contexts[-1]).new_page()
@@ -150,6 +168,8 @@ async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson
         tab.on("pageerror", lambda error: flaws.append(str(error)))
         tab.on("dialog", lambda dialog: flaws.append(f"a script ran: {dialog.message}"))
         tab.on("console", lambda line: flaws.append(line.text) if "Content Security Policy" in line.text else None)
+        if clock:
+            await tab.clock.install()  # before the page is there, so that none of its timers escapes
         if wire:
             await wire.attach(tab)
         await tab.goto(stack.page_address)

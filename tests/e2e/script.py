@@ -15,18 +15,26 @@ class Script:
         self._token = ""
 
     async def join(self, name: str) -> "Script":
-        """Register."""
+        """Register, as somebody new each time."""
+        self._token = ""
         result = await self.call("Register", name=name)
         self._id, self._token = result["id"], result["token"]
         return self
+
+    async def leave(self) -> None:
+        """Unregister."""
+        await self.call("Unregister", id=self._id)
 
     async def say(self, text: str) -> None:
         """Send a message."""
         await self.call("SendMessage", user_id=self._id, text=text)
 
     async def texts(self) -> list[str]:
-        """Give the newest 300 texts, notices included."""
-        return [message["text"] for message in (await self.call("GetHistory", limit=300))["messages"]]
+        """Give all texts, notices included."""
+        messages: list[dict[str, Any]] = []
+        while (page := await self.call("GetHistory", after=len(messages), limit=300))["messages"]:
+            messages += page["messages"]
+        return [message["text"] for message in messages]
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the server, which must succeed."""

@@ -37,7 +37,7 @@ async def listener(stack: Stack) -> AsyncIterator[Program]:
 
 
 async def sees_that_the_server_is_away(person: Person) -> None:
-    await expect(person.status).to_have_text("Reconnecting…")
+    await expect(person.status).to_have_text("Offline")
     await expect(person.banner).to_contain_text("cannot be reached")
 
 

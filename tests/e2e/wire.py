@@ -11,14 +11,18 @@ from playwright.async_api import Page, WebSocketRoute
 class Wire:
     """Passes frames on, but those that hold the words to be swallowed; `cut` breaks it, `is_open` lets it be mended.
 
-    `refuse`: words -> the JSON-RPC error that answers the page's calls which hold them, in the container's stead.
+    `refuse` and `answer`: words -> the JSON-RPC error, or the result, that answers the page's calls which hold them, in
+    the container's stead.
     """
 
     def __init__(self, swallow_up: str = "", swallow_down: str = "") -> None:
         self.swallow_up = swallow_up
         self.swallow_down = swallow_down
         self.refuse: dict[str, Mapping[str, Any]] = {}
+        self.answer: dict[str, Mapping[str, Any]] = {}
+        self.answered = asyncio.Event()
         self._calls: list[str] = []
+        self._called = asyncio.Event()
         self.is_open = asyncio.Event()
         self.is_open.set()
         self._routes: list[WebSocketRoute] = []
@@ -33,6 +37,13 @@ class Wire:
         """Tell how often the page has called a method, whatever became of it."""
         return sum(f'"method":"{method}"' in call for call in self._calls)
 
+    async def has_called(self, method: str, times: int) -> None:
+        """Return when the page has called a method so often."""
+        async with asyncio.timeout(15):
+            while self.calls(method) < times:
+                self._called.clear()
+                await self._called.wait()
+
     async def _connect(self, page: WebSocketRoute) -> None:
         await self.is_open.wait()
         self._routes.append(page)
@@ -42,10 +53,13 @@ class Wire:
 
     def _up(self, frame: str | bytes, page: WebSocketRoute, container: WebSocketRoute) -> None:
         self._calls.append(str(frame))
-        for words, error in self.refuse.items():
-            if words in str(frame):
-                page.send(json.dumps({"jsonrpc": "2.0", "id": json.loads(frame)["id"], "error": error}))
-                return
+        self._called.set()
+        for kind, answers in (("error", self.refuse), ("result", self.answer)):
+            for words, answer in answers.items():
+                if words in str(frame):
+                    page.send(json.dumps({"jsonrpc": "2.0", "id": json.loads(frame)["id"], kind: answer}))
+                    self.answered.set()
+                    return
         _pass(frame, container, self.swallow_up)
 
 

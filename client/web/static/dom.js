@@ -1,33 +1,40 @@
-// The few things that every view needs of the document. Text gets in by textContent alone.
+// What every view needs of the document. A string becomes text by textContent, never HTML.
 
-const TONES = 8; // as many as page.css has
+const TONES = 8; // as many as tokens.css has
 
 export const byId = (id) => document.getElementById(id);
+export const on = (target, type, listener) => target.addEventListener(type, listener);
 
-export function element(tag, className, text) {
+// content: the text, or the nodes in it
+export function element(tag, className, content = []) {
   const made = document.createElement(tag);
   if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
+  if (typeof content === "string") made.textContent = content;
+  else made.append(...content);
   return made;
 }
 
 export function say(place, text) {
-  place.textContent = text;
+  if (place.textContent !== text) place.textContent = text; // else a screen reader says it again
   place.hidden = !text;
 }
 
-export function button(className, text, onClick) {
-  const made = element("button", className, text);
-  made.type = "button";
-  made.addEventListener("click", onClick);
+export function button(text, onClick) {
+  const made = element("button", "", text);
+  on(made, "click", onClick);
   return made;
 }
 
-// A round sign with the first letter of a name, in a colour that goes with the id.
-export function avatar(id, name) {
+// A colour goes with a name, so that whoever comes back has it again.
+export function inTone(made, name) {
   let hash = 0x811c9dc5; // FNV-1a
-  for (const char of id) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
-  const made = element("span", `avatar tone-${(hash >>> 16) % TONES}`, [...name][0]?.toUpperCase() ?? "?");
-  made.setAttribute("aria-hidden", "true");
+  for (const char of name.toLowerCase()) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+  made.style.setProperty("--tone", `var(--tone-${(hash >>> 16) % TONES})`);
   return made;
+}
+
+export function avatar(name) {
+  const made = element("span", "avatar", [...name][0]?.toUpperCase() ?? "?");
+  made.ariaHidden = "true";
+  return inTone(made, name);
 }

@@ -1,60 +1,75 @@
-// The screen to come in by.
+// Coming in: by the form, or by itself when this tab was in the room and its seat is gone (after sleep, say).
 
-import { byId, say } from "./dom.js";
-import { JOIN_KEY_WRONG } from "./rpc.js";
+import { byId, on, say } from "./dom.js";
+import { JOIN_KEY_WRONG, NO_ANSWER, RATE_LIMITED, TAKEN, UNREACHABLE } from "./rpc.js";
 
-export function showJoin(store, rpc) {
+const KEPT_AS = "ringback-name"; // in sessionStorage: who this tab is in the room; in localStorage: to be offered
+const RETRY = 2000; // ms
+const GHOST = 60_000; // ms: for so long one's own lost seat may hold the name
+
+export function showJoin(store, call) {
   const [form, name, key, keyField, error, enter] =
     ["join-form", "join-name", "join-key", "join-key-field", "join-error", "join-button"].map(byId);
-  let lastName = "";
+  let isEntering = false;
+
+  // Gives what it was refused for, if it was.
+  const register = (wanted) =>
+    call("Register", { name: wanted, join_key: key.value || null }).then(() => null, (refused) => refused);
 
   const fail = (field, words) => {
     error.textContent = words;
-    for (const input of [name, key]) input.setAttribute("aria-invalid", String(input === field));
+    for (const input of [name, key]) input.ariaInvalid = String(input === field);
     field?.focus();
   };
 
-  form.addEventListener("submit", async (event) => {
+  const settle = (refused) => {
+    isEntering = enter.disabled = false;
+    if (!refused || store.session.id) return; // another tab of this browser was quicker
+    if (refused.code !== JOIN_KEY_WRONG) return fail(name, refused.message);
+    keyField.hidden = false;
+    fail(key, key.value ? "That is not the join key." : "This chat asks for a join key.");
+  };
+
+  on(form, "submit", async (event) => {
     event.preventDefault();
-    if (enter.disabled) return;
+    if (isEntering) return;
     fail(null, "");
     const wanted = name.value.trim();
     if (!wanted) return fail(name, "Enter a name first.");
-    enter.disabled = true;
-    enter.textContent = "Joining…";
-    try {
-      await rpc.call("Register", key.value ? { name: wanted, join_key: key.value } : { name: wanted });
-    } catch (refused) {
-      if (refused.code === undefined) throw refused;
-      if (refused.code === JOIN_KEY_WRONG) keyField.hidden = false;
-      fail(refused.code === JOIN_KEY_WRONG ? key : name, joinWords(refused, key.value));
-    } finally {
-      enter.disabled = false;
-      enter.textContent = "Join the room";
+    isEntering = enter.disabled = true;
+    settle(await register(wanted));
+  });
+
+  const comeBack = async (wanted) => {
+    isEntering = true;
+    store.setReturning(true);
+    const tooLong = Date.now() + GHOST;
+    const passes = ({ code }) => [NO_ANSWER, UNREACHABLE, RATE_LIMITED].includes(code) || (code === TAKEN && Date.now() < tooLong);
+    let refused = await register(wanted);
+    while (refused && passes(refused) && !store.session.id) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+      refused = await register(wanted);
     }
-  });
+    settle(refused);
+    store.setReturning(false);
+  };
 
-  store.addEventListener("standing", () => {
-    const { session } = store;
+  on(store, "standing", () => {
+    const { connected, session } = store;
     if (session.join_key_needed) keyField.hidden = false;
-    if (session.name) lastName = session.name;
-    if (!name.value && lastName) name.value = lastName;
-    byId("join-server").textContent = session.server ? `Chat server: ${session.server}` : "";
-    say(byId("join-note"), store.downWords || partingWords(store, lastName));
+    if (session.name) for (const storage of [sessionStorage, localStorage]) storage.setItem(KEPT_AS, session.name);
+    else if (session.state !== "new") sessionStorage.removeItem(KEPT_AS);
+    name.value ||= localStorage.getItem(KEPT_AS) ?? "";
+    byId("join-server").textContent = session.server && `Chat server: ${session.server}`;
+    say(byId("join-note"), store.downWords || partingWords(store));
+    const wasIn = sessionStorage.getItem(KEPT_AS);
+    if (wasIn && connected && !session.id && !isEntering && !error.textContent) comeBack(wasIn);
   });
 }
 
-function joinWords(refused, key) {
-  if (refused.code !== JOIN_KEY_WRONG) return refused.message;
-  return key ? "That is not the join key." : "This chat asks for a join key.";
-}
-
-function partingWords({ session, dropped, nextToSend }, lastName) {
-  const words = [];
-  if (session.state === "left") words.push("You have left the room.");
-  else if (session.state === "replaced") words.push(session.detail);
-  else if (lastName) words.push("Your seat is gone: this page was closed or asleep for too long, or its container was started anew.");
-  if (session.state === "left" && dropped) words.push(`What still waited to be sent is dropped (${dropped}).`);
-  if (nextToSend) words.push("What you wrote meanwhile is sent when you are back.");
-  return words.join(" ");
+function partingWords({ session: { state, detail }, dropped, unsent }) {
+  const words = [state === "left" ? "You have left the room." : state === "replaced" ? detail : ""];
+  if (state === "left" && dropped) words.push(`What still waited to be sent is dropped (${dropped}).`);
+  if (unsent.size) words.push("What you wrote meanwhile is sent when you are back.");
+  return words.join(" ").trim();
 }

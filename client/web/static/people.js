@@ -1,44 +1,41 @@
-// The view of who is here; on a narrow screen it opens over the messages.
+// Who is here, how they are reached, and one's own name; on a phone a drawer.
 
-import { avatar, byId, element } from "./dom.js";
+import { avatar, byId, element, on } from "./dom.js";
 
-export function showPeople(store) {
-  const [people, title, list, toggle] = ["people", "people-title", "people-list", "people-button"].map(byId);
+const MUCH = 20; // messages; a few are always on their way
+
+export function showPeople(store, call, tell) {
+  const [title, list, me, myAvatar, toggle] = ["people-title", "people-list", "me", "my-avatar", "people-button"].map(byId);
 
   const draw = () => {
-    const others = [...store.members].filter(([id]) => id !== store.session.id);
-    others.sort(([, one], [, other]) => one.localeCompare(other));
-    const mine = store.session.id ? [[store.session.id, store.session.name]] : [];
-    const shown = [...mine, ...others];
-    const count = Math.max(store.memberCount, shown.length);
-    list.replaceChildren(...shown.map(([id, name]) => drawPerson(id, name, id === store.session.id)));
-    if (count > shown.length) list.append(element("li", "more", `and ${count - shown.length} more`));
+    const others = [...store.members.values()].filter(({ id }) => id !== store.session.id);
+    others.sort((one, other) => one.name.localeCompare(other.name));
+    const count = Math.max(store.memberCount, others.length + 1);
+    const more = count - others.length - 1;
     title.textContent = `Who is here (${count})`;
     toggle.textContent = count === 1 ? "1 person" : `${count} people`;
+    list.replaceChildren(...others.map(drawPerson), ...(more ? [element("li", "hint", `and ${more} more`)] : []));
   };
-  store.addEventListener("members", draw);
-  store.addEventListener("standing", draw);
 
-  const open = (isOpen) => {
-    people.classList.toggle("open", isOpen);
-    toggle.setAttribute("aria-expanded", String(isOpen));
+  const drawMe = () => {
+    if (document.activeElement !== me) me.value = store.myName;
+    myAvatar.replaceChildren(avatar(store.myName));
   };
-  toggle.addEventListener("click", () => open(!people.classList.contains("open")));
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !people.classList.contains("open")) return;
-    open(false);
-    toggle.focus();
-  });
-  document.addEventListener("click", (event) => {
-    if (!people.contains(event.target) && event.target !== toggle) open(false);
+  on(store, "members", draw);
+  on(store, "standing", () => (draw(), drawMe()));
+
+  on(me, "change", () => {
+    const name = me.value.trim();
+    if (name !== store.myName) call("Rename", { name }).catch(tell);
+    me.blur();
+    drawMe();
   });
 }
 
-function drawPerson(id, name, isMe) {
-  const person = element("li", "person");
-  const who = element("bdi", "who", name);
-  who.title = name;
-  person.append(avatar(id, name), who);
-  if (isMe) person.append(element("span", "me", "you"));
-  return person;
+function drawPerson({ name, state, behind }) {
+  const isAway = state === "unreachable";
+  const words = [isAway && "unreachable", behind >= (isAway ? 1 : MUCH) && `${behind} behind`].filter(Boolean).join(", ");
+  const column = element("div", "name", [element("bdi", "who", name), element("span", "state", words)]);
+  column.title = name;
+  return element("li", `person ${isAway ? "unreachable" : ""}`, [avatar(name), column]);
 }

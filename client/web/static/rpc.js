@@ -1,97 +1,98 @@
 // JSON-RPC 2.0 over one WebSocket that is opened again whenever it breaks.
 
-const FIRST_DELAY = 500; // ms, doubling up to
-const LONGEST_DELAY = 10_000;
+import { on } from "./dom.js";
+
+const FIRST_DELAY = 500; // ms
 const CONNECT_TIMEOUT = 8000;
 const CALL_TIMEOUT = 25_000; // above what the container waits for its server
+const CHECK_TIMEOUT = 4000;
+const BEAT = 5000; // when it was much longer, the computer slept
 
 export const UNREACHABLE = -32000; // the container cannot reach the chat server
 export const UNAUTHORIZED = -32001;
 export const AWAY = -32002;
+export const TAKEN = -32003;
 export const RATE_LIMITED = -32006;
 export const JOIN_KEY_WRONG = -32008;
 export const NOT_STORED = -32010;
-export const NO_ANSWER = 0; // of this page's own: whether the call was carried out is not known
+export const NO_ANSWER = 0; // this page's own; the call may have been carried out
 
-export class RpcError extends Error {
-  constructor(code, message, data) {
-    super(message);
-    this.code = code;
-    this.data = data ?? {};
-  }
-}
+export const longer = (delay) => Math.min(2 * delay, 10_000);
+const failure = (code, message, data = {}) => Object.assign(new Error(message), { code, data });
 
-export class Rpc {
-  #url;
-  #events;
-  #socket = null;
-  #waiting = new Map(); // id -> {resolve, reject, timer}
-  #nextId = 1;
-  #delay = FIRST_DELAY;
-  #retry = null;
+// Gives call(method, params), a promise of the result; it fails with code and data.
+export function connect(url, { onDown, onNotice }) {
+  const waiting = new Map(); // id -> {resolve, reject, timer}
+  let socket = null; // null: waiting for the next try
+  let nextId = 1;
+  let delay = FIRST_DELAY;
+  let retry;
 
-  // events: onDown(reason), onNotice(method, params)
-  constructor(url, events) {
-    this.#url = url;
-    this.#events = events;
-  }
-
-  connect() {
-    clearTimeout(this.#retry);
-    const socket = new WebSocket(this.#url);
-    this.#socket = socket;
-    const tooLate = setTimeout(() => socket.close(), CONNECT_TIMEOUT);
-    socket.addEventListener("open", () => clearTimeout(tooLate));
-    socket.addEventListener("message", (event) => this.#take(event.data));
-    socket.addEventListener("close", (event) => {
+  const open = () => {
+    clearTimeout(retry);
+    const made = (socket = new WebSocket(url));
+    const tooLate = setTimeout(() => lost(made), CONNECT_TIMEOUT);
+    on(made, "open", () => clearTimeout(tooLate));
+    on(made, "message", ({ data }) => made === socket && take(JSON.parse(data)));
+    on(made, "close", ({ reason }) => {
       clearTimeout(tooLate);
-      this.#lost(event.reason);
+      lost(made, reason);
     });
-  }
+  };
 
-  // Try at once instead of waiting for the next turn (the computer woke up, the network is back).
-  hurry() {
-    if (this.#socket?.readyState === WebSocket.CLOSED) this.connect();
-  }
-
-  call(method, params = {}) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) {
-      return Promise.reject(new RpcError(NO_ANSWER, "This page cannot reach its container."));
-    }
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        reject(new RpcError(NO_ANSWER, "No answer came in time."));
-      }, CALL_TIMEOUT);
-      this.#waiting.set(id, { resolve, reject, timer });
-      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
-    });
-  }
-
-  #take(text) {
-    const frame = JSON.parse(text);
-    this.#delay = FIRST_DELAY; // not at "open": a page that is turned away at once must wait longer each time
-    if (frame.method !== undefined) {
-      this.#events.onNotice(frame.method, frame.params);
-      return;
-    }
-    const call = this.#waiting.get(frame.id);
+  const take = ({ id, method, params, result, error }) => {
+    delay = FIRST_DELAY; // not at "open": who is turned away at once waits longer each time
+    if (method) return onNotice(method, params);
+    const call = waiting.get(id);
     if (!call) return;
-    this.#waiting.delete(frame.id);
+    waiting.delete(id);
     clearTimeout(call.timer);
-    if (frame.error) call.reject(new RpcError(frame.error.code, frame.error.message, frame.error.data));
-    else call.resolve(frame.result);
-  }
+    if (error) call.reject(failure(error.code, error.message, error.data));
+    else call.resolve(result);
+  };
 
-  #lost(reason) {
-    for (const call of this.#waiting.values()) {
+  // Closed, or given up without waiting for the other side, which may be gone.
+  const lost = (which, reason) => {
+    if (which !== socket) return;
+    socket = null;
+    which.close();
+    for (const call of waiting.values()) {
       clearTimeout(call.timer);
-      call.reject(new RpcError(NO_ANSWER, "The connection broke before an answer came."));
+      call.reject(failure(NO_ANSWER, "The connection broke before an answer came."));
     }
-    this.#waiting.clear();
-    this.#retry = setTimeout(() => this.connect(), this.#delay * (0.8 + 0.4 * Math.random()));
-    this.#delay = Math.min(2 * this.#delay, LONGEST_DELAY);
-    this.#events.onDown(reason);
-  }
+    waiting.clear();
+    retry = setTimeout(open, delay * (0.8 + 0.4 * Math.random()));
+    delay = longer(delay);
+    onDown(reason);
+  };
+
+  const call = (method, params = {}, timeout = CALL_TIMEOUT) =>
+    new Promise((resolve, reject) => {
+      if (socket?.readyState !== WebSocket.OPEN) return reject(failure(NO_ANSWER, "This page cannot reach its container."));
+      const id = nextId++;
+      const timer = setTimeout(() => {
+        waiting.delete(id);
+        reject(failure(NO_ANSWER, "No answer came in time."));
+      }, timeout);
+      waiting.set(id, { resolve, reject, timer });
+      socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    });
+
+  // After sleep, or a while without a network, a connection may be dead and not know it.
+  const check = () => {
+    const checked = socket;
+    if (!checked) return open();
+    if (checked.readyState !== WebSocket.OPEN) return;
+    call("ListMembers", { limit: 1 }, CHECK_TIMEOUT).catch(({ code }) => code === NO_ANSWER && lost(checked));
+  };
+
+  on(window, "online", check);
+  on(document, "visibilitychange", () => document.hidden || check());
+  let last = Date.now();
+  setInterval(() => {
+    if (Date.now() - last > 3 * BEAT) check();
+    last = Date.now();
+  }, BEAT);
+  open();
+  return call;
 }

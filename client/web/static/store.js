@@ -1,138 +1,157 @@
-// What this page knows: where it stands, the messages in order of seq, what is not sent yet, who is here.
-// Views listen; nobody else changes it.
+// What this page knows. Views listen; nobody else changes it.
 
-const KEPT = 1000; // messages held at a time; older ones are read again when asked for
+import { mentionOf } from "./format.js";
+
+const KEPT = 300; // messages, at the end; older ones are read again when asked for
+const KEPT_AWAY = 5000; // for one who stays far up
+const OVERLAP = 50; // messages read again after a break: one's own come out of turn
+const STEPS = { join: 1, leave: -1, rename: 0 };
 
 export class Store extends EventTarget {
   connected = false;
-  downWords = ""; // why not, in words
-  session = { state: "new", detail: "", id: null, name: null, server: "", join_key_needed: false };
+  downWords = "";
+  session = { state: "new" }; // and detail, id, name, server, join_key_needed
+  isReturning = false; // to a seat that is gone
   messages = []; // by seq
-  unsent = new Map(); // client_msg_id -> {client_msg_id, text, reason}, as typed; reason: why it was refused
-  heldUp = ""; // why what is not refused has to wait, in words
-  dropped = 0; // how many were still unsent when this browser left the room
-  members = new Map(); // id -> name
+  remark = ""; // before them
+  unsent = new Map(); // client_msg_id -> {client_msg_id, text, refusal, sent_at}
+  dropped = 0; // unsent when this browser left
+  members = new Map(); // id -> {id, name, state, behind}
   memberCount = 0;
+  mention = null; // a pattern of @name of anybody here
   epoch = null;
-  oldestKept = 0; // seq
-  known = null; // every message up to this seq has been taken; null before the first history
+  myName = "";
+  #oldestKept = 0; // seq
+  #heldUp = ""; // why the unsent waits
+  #known = null; // up to this seq all of others has been taken
   #caughtUp = false;
   #newestPushed = 0;
-  #inDoubt = Infinity; // above this seq there may be a message of one's own whose answer got lost
   #membersSeq = 0;
   #ownIds = new Set(); // a seat lost and taken anew has another id
+  #mentionOfMe = /(?!)/;
 
   get isOnline() {
     return this.connected && this.session.state === "online";
   }
 
-  // The history comes first: what is stored already, its answer lost, is found there and need not be sent again.
+  // The history first: it may have what was stored while the answer got lost.
   get canSend() {
     return this.isOnline && this.#caughtUp;
   }
 
-  get nextToSend() {
-    return [...this.unsent.values()].find(({ reason }) => !reason);
+  // With a state: pending, waiting or failed.
+  get unsentMessages() {
+    const waits = this.isOnline ? this.#heldUp : "Waiting for the server";
+    return [...this.unsent.values()].map((message) => ({
+      ...message,
+      sender_id: this.session.id,
+      sender_name: this.myName,
+      state: message.refusal ? "failed" : waits ? "waiting" : "pending",
+      reason: message.refusal || waits,
+    }));
   }
 
-  setConnected(connected, reason) {
-    this.connected = connected;
-    this.downWords = connected ? "" : `${reason || "This page cannot reach its container."} Trying again until it works…`;
-    if (!connected) this.#caughtUp = false;
-    this.#emit("standing");
+  get hasEarlier() {
+    return this.messages[0]?.seq > this.#oldestKept;
+  }
+
+  // From here on the history is to be read; null: its end.
+  get behind() {
+    return this.#known === null ? null : Math.max(0, this.#known - OVERLAP);
+  }
+
+  setDown(reason) {
+    this.connected = this.#caughtUp = false;
+    this.downWords = `${reason || "This page cannot reach its container."} Trying again until it works…`;
+    this.#stand();
   }
 
   setSession(session) {
-    const seatBefore = this.session.id;
     this.session = session;
-    this.#caughtUp = false; // a new seat begins at the newest message: what lies between comes with the history
-    if (session.id) this.#ownIds.add(session.id);
-    if (seatBefore && !session.id) this.clear("");
-    if (session.state === "left") this.#dropUnsent();
-    this.#emit("standing");
+    this.connected = true;
+    this.downWords = "";
+    this.#caughtUp = false; // what lies between comes with the history
+    if (session.id) {
+      this.#ownIds.add(session.id);
+      this.myName = session.name;
+      this.#mentionOfMe = mentionOf([session.name]);
+    }
+    if (session.state === "left") {
+      this.dropped = this.unsent.size;
+      this.unsent.clear();
+      this.clear("");
+    }
+    this.#stand();
   }
 
-  isMine(message) {
-    return this.#ownIds.has(message.sender_id);
+  isMine({ state, sender_id }) {
+    return Boolean(state) || this.#ownIds.has(sender_id);
   }
 
-  // A message that was pushed. One's own comes from another tab, out of turn, and proves nothing about those before it.
+  mentionsMe(text) {
+    return text.search(this.#mentionOfMe) >= 0;
+  }
+
+  // One's own, of another tab, proves nothing about those before it.
   push(message) {
     if (!this.isMine(message)) {
-      this.#newestPushed = Math.max(this.#newestPushed, message.seq);
-      if (this.#caughtUp) this.known = Math.max(this.known, message.seq);
+      this.#newestPushed = message.seq;
+      if (this.#caughtUp) this.#known = message.seq;
     }
-    if (this.add(message) && message.seq > this.#membersSeq) this.#applyNotice(message);
+    this.add([message]);
+    this.trim(KEPT_AWAY);
   }
 
-  // A message from anywhere; tells whether it is new here.
-  add(message) {
-    let at = this.messages.length;
-    while (at > 0 && this.messages[at - 1].seq > message.seq) at -= 1;
-    if (at > 0 && this.messages[at - 1].seq === message.seq) return false;
-    this.messages.splice(at, 0, message);
-    if (this.unsent.delete(message.client_msg_id)) this.#emit("unsent");
-    this.#emit("message", { message, next: this.messages[at + 1] });
-    return true;
+  take({ epoch, oldest, messages }) {
+    this.epoch = epoch;
+    this.#oldestKept = oldest;
+    this.add(messages);
   }
 
-  // From where on the history is to be read again.
-  get behind() {
-    return this.known === null ? null : Math.min(this.known, this.#inDoubt);
+  // From anywhere; what is here already counts once.
+  add(messages) {
+    const here = new Set(this.messages.map(({ seq }) => seq));
+    const added = messages.filter(({ seq }) => !here.has(seq) && here.add(seq));
+    this.messages = [...this.messages, ...added].sort((one, other) => one.seq - other.seq);
+    if (added.filter(({ client_msg_id }) => this.unsent.delete(client_msg_id)).length) this.#emit("unsent");
+    if (added.filter((message) => this.#applyNotice(message)).length) this.#count();
+    this.#emit("messages", added);
   }
 
   // Whatever was stored up to seq has been added.
   caughtUp(seq) {
-    this.known = Math.max(seq, this.#newestPushed);
-    this.#inDoubt = Math.max(this.#inDoubt, seq);
+    this.#known = Math.max(seq, this.#newestPushed);
     this.#caughtUp = true;
     this.#emit("caughtup");
   }
 
-  setBusy(isBusy) {
-    this.#emit("busy", isBusy);
-  }
-
-  // The epoch of the log and its oldest message, as each history tells them.
-  setLog(epoch, oldest) {
-    this.epoch = epoch;
-    this.oldestKept = oldest;
-    this.#emit("log");
-  }
-
   clear(remark) {
     this.messages = [];
-    this.known = null;
-    this.#newestPushed = 0;
-    this.#membersSeq = 0;
-    this.#emit("cleared", remark);
+    this.remark = remark;
+    this.epoch = this.#known = null;
+    this.#newestPushed = this.#membersSeq = 0;
+    this.#emit("cleared");
+    this.#emit("messages", []);
   }
 
-  trim() {
-    if (this.messages.length > KEPT + 100) {
-      this.#emit("trimmed", this.messages.splice(0, this.messages.length - KEPT));
-      this.#emit("log");
-    }
+  trim(kept = KEPT) {
+    if (this.messages.length <= 2 * kept) return;
+    this.messages = this.messages.slice(-kept);
+    this.#emit("messages", []);
   }
 
-  setUnsent(client_msg_id, text, reason) {
-    this.unsent.set(client_msg_id, { client_msg_id, text, reason });
+  setReturning(isReturning) {
+    this.isReturning = isReturning;
+    this.#stand();
+  }
+
+  setUnsent(client_msg_id, text, refusal) {
+    this.unsent.set(client_msg_id, { client_msg_id, text, refusal, sent_at: new Date().toISOString() });
     this.#emit("unsent");
-  }
-
-  setInDoubt(isInDoubt) {
-    this.#inDoubt = isInDoubt ? Math.min(this.#inDoubt, this.known) : Infinity;
   }
 
   setHeldUp(words) {
-    if (words === this.heldUp) return;
-    this.heldUp = words;
-    this.#emit("unsent");
-  }
-
-  #dropUnsent() {
-    this.dropped = this.unsent.size;
-    this.unsent.clear();
+    this.#heldUp = words;
     this.#emit("unsent");
   }
 
@@ -144,25 +163,30 @@ export class Store extends EventTarget {
     return text;
   }
 
-  setMembers(members, count, seq) {
-    this.members = new Map(members.map(({ id, name }) => [id, name]));
-    this.memberCount = count;
+  setMembers({ members, member_count, seq }) {
+    this.members = new Map(members.map((member) => [member.id, member]));
+    this.memberCount = member_count;
     this.#membersSeq = seq;
-    for (const message of this.messages) if (message.seq > seq) this.#applyNotice(message);
+    for (const message of this.messages) this.#applyNotice(message);
+    this.#count();
+  }
+
+  #applyNotice({ seq, event, sender_id: id, sender_name: name }) {
+    if (seq <= this.#membersSeq || !Object.hasOwn(STEPS, event)) return false;
+    if (event === "leave") this.members.delete(id);
+    else this.members.set(id, { id, name, state: "online" });
+    this.memberCount += STEPS[event];
+    return true;
+  }
+
+  #count() {
+    this.mention = mentionOf([...this.members.values()].map(({ name }) => name));
     this.#emit("members");
   }
 
-  #applyNotice({ event, sender_id: id, sender_name: name }) {
-    if (event === "leave") {
-      this.memberCount -= 1;
-      this.members.delete(id);
-    } else if (event === "join" || event === "rename") {
-      if (event === "join") this.memberCount += 1;
-      this.members.set(id, name);
-    } else {
-      return;
-    }
-    this.#emit("members");
+  #stand() {
+    this.#emit("standing");
+    this.#emit("unsent");
   }
 
   #emit(type, detail) {

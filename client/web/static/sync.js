@@ -1,83 +1,72 @@
-// Brings the store up to date whenever the seat is online (again): the history from where it stands, then who is here.
+// Brings the store up to date whenever the seat is online (again).
+
+import { byId, on } from "./dom.js";
 
 const PAGE = 100; // messages read at first, and for "earlier"
 const CATCH_UP = 300; // the most that one GetHistory gives
-const FAR_BEHIND = 1000; // beyond this it is quicker, and kinder to the reader, to begin at the newest
-const MEMBERS = 200;
+const FAR_BEHIND = 1000; // then one begins at the newest
 const RETRY = 2000; // ms
+const LOOK_AGAIN = 15_000; // ms: who is unreachable is not pushed
 
-export class Sync {
-  #rpc;
-  #store;
-  #wanted = false;
-  #running = false;
+export function startSync(call, store) {
+  let wanted = false;
+  let running = false;
 
-  constructor(rpc, store) {
-    this.#rpc = rpc;
-    this.#store = store;
-  }
-
-  async run() {
-    this.#wanted = true;
-    if (this.#running) return;
-    this.#running = true;
-    while (this.#wanted) {
-      this.#wanted = false;
-      try {
-        this.#store.setBusy(true);
-        await this.#history();
-        await this.#members();
-      } catch (error) {
-        if (error.code === undefined) throw error;
-        this.#tryLater();
-      } finally {
-        this.#store.setBusy(false);
-      }
+  // Whether it worked. A screen reader keeps quiet meanwhile.
+  const tried = async (steps) => {
+    byId("log").ariaBusy = "true";
+    try {
+      await steps();
+      return true;
+    } catch (error) {
+      if (error.code === undefined) throw error;
+      return false;
+    } finally {
+      byId("log").ariaBusy = "false";
     }
-    this.#running = false;
-  }
+  };
 
-  async earlier() {
-    const page = await this.#rpc.call("GetHistory", { before: this.#store.messages[0].seq, limit: PAGE });
-    this.#take(page);
-  }
+  const members = async () => store.setMembers(await call("ListMembers", { limit: 200 }));
 
-  // Without a connection or a seat there is nothing to try: coming back begins anew by itself.
-  #tryLater() {
-    setTimeout(() => {
-      if (this.#store.isOnline) this.run();
-    }, RETRY);
-  }
-
-  async #history() {
-    let after = this.#store.behind;
+  const history = async () => {
+    let after = store.behind;
     while (after !== null) {
-      const page = await this.#rpc.call("GetHistory", { after, limit: CATCH_UP });
-      if (page.epoch !== this.#store.epoch) {
-        this.#store.clear("The server has begun a new log. What was said before is gone.");
+      const page = await call("GetHistory", { after, limit: CATCH_UP });
+      const isAnother = page.epoch !== store.epoch;
+      if (isAnother || page.seq - after > FAR_BEHIND) {
+        store.clear(isAnother ? "The server has begun a new log. What was said before is gone." : "");
         break;
       }
-      if (page.seq - after > FAR_BEHIND) {
-        this.#store.clear("");
-        break;
-      }
-      this.#take(page);
-      const last = page.messages.at(-1)?.seq ?? after;
-      if (page.messages.length < CATCH_UP) return this.#store.caughtUp(last);
-      after = last;
+      store.take(page);
+      after = page.messages.at(-1)?.seq ?? after;
+      if (page.messages.length < CATCH_UP) return store.caughtUp(after);
     }
-    const page = await this.#rpc.call("GetHistory", { limit: PAGE });
-    this.#take(page);
-    return this.#store.caughtUp(page.messages.at(-1)?.seq ?? 0);
-  }
+    const page = await call("GetHistory", { limit: PAGE });
+    store.take(page);
+    return store.caughtUp(page.seq);
+  };
 
-  #take(page) {
-    for (const message of page.messages) this.#store.add(message);
-    this.#store.setLog(page.epoch, page.oldest);
-  }
+  const run = async () => {
+    wanted = true;
+    if (running) return;
+    running = true;
+    while (wanted) {
+      wanted = false;
+      const done = await tried(() => members().then(history));
+      if (!done) setTimeout(() => store.isOnline && run(), RETRY); // offline, coming back begins anew
+    }
+    running = false;
+  };
 
-  async #members() {
-    const page = await this.#rpc.call("ListMembers", { limit: MEMBERS });
-    this.#store.setMembers(page.members, page.member_count, page.seq);
-  }
+  const earlier = () =>
+    tried(async () => {
+      const before = store.messages[0].seq;
+      const page = await call("GetHistory", { before, limit: PAGE });
+      if (store.messages[0]?.seq === before) store.take(page); // else they were trimmed meanwhile
+    });
+
+  const look = () => store.canSend && !document.hidden && tried(members);
+  setInterval(look, LOOK_AGAIN);
+  on(document, "visibilitychange", look);
+  return { run, earlier };
 }

@@ -1,0 +1,257 @@
+"""What the page makes of messages: groups, days, notices, links, code, emoji, colours."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.e2e.conftest import NewPerson, Stack, running
+from tests.e2e.script import Script
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+LIGHT, DARK = "rgb(255, 255, 255)", "rgb(20, 22, 29)"
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def standing() -> AsyncIterator[Stack]:
+    """One page for all tests that only ask its modules."""
+    async with running(Stack()) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def module(chromium: Browser, standing: Stack) -> AsyncIterator[Page]:
+    """A tab in which the page's modules can be asked."""
+    tab = await chromium.new_page(timezone_id="UTC")
+    await tab.goto(standing.page_address)
+    yield tab
+    await tab.close()
+
+
+def message(seq: int, minutes: float = 0.0, sender: str = "bob", event: str | None = None) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "sender_id": sender,
+        "sender_name": sender.title(),
+        "sent_at": (NOON + timedelta(minutes=minutes)).isoformat(),
+        "is_system": event is not None,
+        "event": event,
+        "text": f"text {seq}",
+    }
+
+
+async def rows(module: Page, messages: list[dict[str, Any]], unread_after: int | None = None) -> list[str]:
+    """Give kinds of rows, with `+` those that go on under the name above."""
+    script = """async ([messages, unreadAfter]) => {
+        const { rowsOf } = await import("/static/rows.js");
+        const store = { isMine: ({ sender_id }) => sender_id === "me" };
+        return rowsOf(messages, unreadAfter, store).map(({ kind, follows }) => kind + (follows ? "+" : ""));
+    }"""
+    found: list[str] = await module.evaluate(script, [messages, unread_after])
+    return found
+
+
+async def test_messages_of_one_person_stand_under_one_name(module: Page) -> None:
+    said = [message(1), message(2, 4), message(3, 9.5), message(4, 9.6, "carla"), message(5, 9.7)]
+    assert await rows(module, said) == ["day", "message", "message+", "message", "message", "message"]
+
+
+async def test_a_new_day_has_a_line_and_begins_with_a_name(module: Page) -> None:
+    assert await rows(module, [message(1, 719), message(2, 721)]) == ["day", "message", "day", "message"]
+
+
+async def test_the_unread_begin_with_a_line_and_a_name(module: Page) -> None:
+    said = [message(1), message(2), message(3), message(4)]
+    assert await rows(module, said, 2) == ["day", "message", "message+", "unread", "message", "message+"]
+
+
+async def test_ones_own_messages_and_notices_are_nothing_unread(module: Page) -> None:
+    said = [message(1), message(2, sender="me"), message(3, event="join"), message(4)]
+    assert await rows(module, said, 1) == ["day", "message", "message", "notice", "unread", "message"]
+
+
+async def test_notices_are_folded_together_when_there_are_many(module: Page) -> None:
+    joins = [message(seq, event="join") for seq in range(1, 4)]
+    assert await rows(module, joins) == ["day", "notice", "notice", "notice"]
+    assert await rows(module, [*joins, message(4, event="leave"), message(5)]) == ["day", "folded", "message"]
+
+
+async def test_folded_notices_are_counted_and_can_be_unfolded(new_person: NewPerson, script: Script) -> None:
+    for name in ("One", "Two", "Three"):
+        await script.join(name)
+    alice = await (await new_person()).join("Alice")
+    folded = alice.log.locator("details")
+    await expect(folded.locator("summary")).to_have_text("4 joined")
+    await expect(folded.get_by_text("One joined the chat")).to_be_hidden()
+    await folded.locator("summary").click()
+    await expect(folded.get_by_text("One joined the chat")).to_be_visible()
+    await script.call("Rename", name="Tres")
+    await expect(folded.locator("summary")).to_have_text("4 joined, 1 renamed")
+    await expect(folded.get_by_text("Three is now Tres")).to_be_visible()
+
+
+async def parts(module: Page, text: str, *names: str) -> list[list[str]]:
+    """Give what a text is made of."""
+    script = """async ([text, names]) => {
+        const { mentionOf, partsOf } = await import("/static/format.js");
+        return partsOf(text, mentionOf(names));
+    }"""
+    found: list[list[str]] = await module.evaluate(script, [text, names])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("see https://example.org/a?b=c#d now", "https://example.org/a?b=c#d"),
+        ("(http://example.org/x).", "http://example.org/x"),
+        ("https://example.org/Foo_(bar)", "https://example.org/Foo_(bar)"),
+        ("'https://example.org', he said", "https://example.org"),
+        ("<https://example.org/>", "https://example.org/"),
+        ("https://example.org/ä/日本", "https://example.org/ä/日本"),
+    ],
+)
+async def test_an_address_is_a_link_without_what_the_sentence_adds(module: Page, text: str, link: str) -> None:
+    assert [part for kind, part in await parts(module, text) if kind == "link"] == [link]
+    assert "".join(part for _, part in await parts(module, text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "javascript:alert(1)",
+        "ftp://example.org",
+        "https://",
+        "http://[",
+        "xhttps://example.org",
+        "example.org",
+        "data:,x",
+    ],
+)
+async def test_nothing_else_is_a_link(module: Page, text: str) -> None:
+    assert await parts(module, text) == [["text", text]]
+
+
+@pytest.mark.parametrize(
+    ("text", "made_of"),
+    [
+        ("run `make test` now", [["text", "run "], ["code", "make test"], ["text", " now"]]),
+        ("```\na\n\nb\n```", [["block", "a\n\nb"]]),
+        ("so:\n```python\nx = `1`\n```\nyes", [["text", "so:\n"], ["block", "x = `1`"], ["text", "\nyes"]]),
+        ("```one line```", [["block", "one line"]]),
+        ("`https://example.org @Bob`", [["code", "https://example.org @Bob"]]),
+        ("a ` b", [["text", "a ` b"]]),
+        ("`a\nb`", [["text", "`a\nb`"]]),
+        ("``` open", [["text", "``` open"]]),
+        ("hi @bob!", [["text", "hi "], ["mention", "@bob"], ["text", "!"]]),
+        ("@Bob B.", [["mention", "@Bob B"], ["text", "."]]),
+        ("@Bobby, a@bob, @client-1", [["text", "@Bobby, a@bob, "], ["mention", "@client-1"]]),
+    ],
+)
+async def test_code_and_mentions_are_told_from_text(module: Page, text: str, made_of: list[list[str]]) -> None:
+    assert await parts(module, text, "Bob", "Bob B", "client-1", "(.*") == made_of
+
+
+@pytest.mark.parametrize(
+    "text", ["`" * 4096, "```" + "`a" * 2046, "http://" * 585, "https://a" + "(" * 4087, "@" * 4096]
+)
+async def test_no_text_keeps_the_page_busy(module: Page, text: str) -> None:
+    script = """async (text) => {
+        const { mentionOf, partsOf, isOnlyEmoji } = await import("/static/format.js");
+        const began = performance.now();
+        partsOf(text, mentionOf(Array.from({ length: 200 }, (_, at) => `@name ${at}`)));
+        isOnlyEmoji(text);
+        return performance.now() - began;
+    }"""
+    assert await module.evaluate(script, text) < 1000  # it takes some ms; what grows with the square takes seconds
+
+
+async def test_links_open_elsewhere_and_tell_nothing_of_this_page(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.say("https://example.org/ and `code` and\n```\na block\n```")
+    text = alice.tab.locator(".own:not(.pending) .text")
+    link = text.get_by_role("link")
+    await expect(link).to_have_attribute("href", "https://example.org/")
+    await expect(link).to_have_attribute("target", "_blank")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(text.locator("code")).to_have_text("code")
+    await expect(text.locator("pre")).to_have_text("a block")
+
+
+async def test_emoji_alone_are_large(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    for text in ("🎉", "👩‍👩‍👧 🇩🇪 👍🏽", "1", "🎉 hooray"):
+        await alice.say(text)
+    await expect(alice.own).to_have_count(4)
+    assert await alice.own.evaluate_all("nodes => nodes.map((node) => node.classList.contains('large'))") == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_an_action_is_told_of_its_author(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    await alice.say("/me waves")
+    await bob.sees("Alice waves")
+
+
+async def test_a_name_keeps_its_colour_and_initial_and_another_has_another(
+    new_person: NewPerson, script: Script
+) -> None:
+    tones = []
+    for _ in range(2):  # each time somebody new to the server, under the same name
+        await (await script.join("Carla")).say("hello")
+        alice = await (await new_person()).join("Alice")
+        await alice.say("hello")
+        await expect(alice.own).to_have_text(["hello"])
+        avatar = alice.log.locator(".other .avatar").last
+        await expect(avatar).to_have_text("C")
+        tones.append(
+            [await alice.log.locator(f".{who} .avatar").last.get_attribute("style") for who in ("other", "own")]
+        )
+        await script.leave()
+        await alice.tab.get_by_role("button", name="Leave").click()
+        await expect(alice.name).to_be_visible()
+    assert tones[0] == tones[1]
+    assert tones[0][0] != tones[0][1]
+
+
+async def test_the_time_of_a_message_further_down_is_shown_when_it_is_pointed_at(new_person: NewPerson) -> None:
+    alice = await (await new_person(locale="en-GB")).join("Alice")
+    for text in ("one", "two"):
+        await alice.say(text)
+    await expect(alice.own).to_have_text(["one", "two"])
+    time = alice.log.locator(".follows time")
+    await expect(time).to_have_css("opacity", "0")
+    await alice.own.last.hover()
+    await expect(time).to_have_css("opacity", "1")
+    assert await time.get_attribute("title")
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [("light", LIGHT), ("dark", DARK)])
+async def test_the_colours_are_the_systems(new_person: NewPerson, scheme: str, ground: str) -> None:
+    person = await new_person(color_scheme=scheme)
+    assert await person.tab.evaluate(BACKGROUND) == ground
+
+
+async def test_the_colours_can_be_chosen_for_all_tabs_and_stay(new_person: NewPerson) -> None:
+    alice = await (await new_person(color_scheme="light")).join("Alice")
+    second = await new_person(beside=alice)
+    await expect(second.status).to_have_text("Online")
+    await alice.tab.get_by_label("Colours").select_option("dark")
+    for tab in (alice.tab, second.tab):
+        await expect(tab.locator("body")).to_have_css("background-color", DARK)
+    await alice.tab.reload()
+    await expect(alice.tab.locator("body")).to_have_css("background-color", DARK)
+    await expect(alice.tab.get_by_label("Colours")).to_have_value("dark")
+    await alice.tab.get_by_label("Colours").select_option("as the system")
+    await expect(alice.tab.locator("body")).to_have_css("background-color", LIGHT)

@@ -1,0 +1,167 @@
+"""Writing in the page: the draft, mentions, and what others see of it while it is written."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.conftest import NewPerson
+from tests.e2e.script import Script
+from tests.e2e.wire import Wire
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_tab_completes_a_mention_the_last_speaker_first(new_person: NewPerson, script: Script) -> None:
+    alice = await (await new_person()).join("Alice")
+    bea = await (await new_person()).join("Bea")
+    await (await new_person()).join("Bob")
+    await script.join("Curl")
+    await bea.say("hello")
+    await alice.sees("hello")
+    await alice.draft.press_sequentially("Thanks @")
+    people = alice.tab.locator("#mentions").get_by_role("option")
+    await expect(people).to_have_text(["BBea", "BBob", "CCurl"])  # each behind its initial
+    await alice.draft.press_sequentially("b")
+    await expect(people).to_have_text(["BBea", "BBob"])
+    await expect(people.first).to_have_attribute("aria-selected", "true")
+    await alice.draft.press("Tab")
+    await expect(alice.draft).to_have_value("Thanks @Bea ")
+    await expect(alice.draft).to_be_focused()
+    await expect(people).to_have_count(0)
+
+
+async def test_the_arrows_choose_whom_to_mention_and_escape_nobody(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    for name in ("Bea", "Bob"):
+        await (await new_person()).join(name)
+    await alice.sees_people("Alice", "Bea", "Bob")
+    await alice.draft.press_sequentially("@b")
+    await alice.draft.press("ArrowDown")
+    await alice.draft.press("Tab")
+    await expect(alice.draft).to_have_value("@Bob ")
+    await alice.draft.press_sequentially("@")
+    await alice.draft.press("Escape")
+    await expect(alice.tab.get_by_role("listbox")).to_be_hidden()
+    await alice.draft.press("Tab")
+    await expect(alice.tab.get_by_role("button", name="Send")).to_be_focused()
+
+
+async def test_an_address_is_no_mention(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await (await new_person()).join("Bob")
+    await alice.sees_people("Alice", "Bob")
+    await alice.draft.press_sequentially("mail@b")
+    await expect(alice.tab.get_by_role("listbox")).to_be_hidden()
+
+
+async def test_whom_a_click_chooses_is_mentioned(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await (await new_person()).join("Bob")
+    await alice.sees_people("Alice", "Bob")
+    await alice.draft.press_sequentially("@")
+    await alice.tab.get_by_role("option", name="Bob").click()
+    await expect(alice.draft).to_have_value("@Bob ")
+    await expect(alice.draft).to_be_focused()
+
+
+async def test_a_mention_is_marked_and_ones_own_more_so(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    carla = await (await new_person()).join("Carla")
+    await bob.sees_people("Bob", "Alice", "Carla")
+    await bob.say("@alice, @Alicia and al@alice.example")
+    for person, is_meant in ((alice, True), (carla, False)):
+        await expect(person.log.locator(".mention")).to_have_text(["@alice"])
+        await expect(person.log.locator(".message.mentioned")).to_have_count(int(is_meant))
+
+
+async def test_up_recalls_the_last_text_and_edits_nothing(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.say("first")
+    await alice.say("second")
+    await expect(alice.own).to_have_text(["first", "second"])
+    await alice.draft.press("ArrowUp")
+    await expect(alice.draft).to_have_value("second")
+    await alice.draft.press("ArrowUp")
+    await expect(alice.draft).to_have_value("first")
+    await alice.draft.press("ArrowDown")
+    await expect(alice.draft).to_have_value("second")
+    await alice.draft.press_sequentially(" again")
+    await alice.draft.press("ArrowUp")
+    await expect(alice.draft).to_have_value("second again")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["first", "second", "second again"])
+    await alice.draft.press("ArrowUp")
+    await alice.draft.fill("")
+    await alice.draft.press("ArrowUp")
+    await expect(alice.draft).to_have_value("second again")
+
+
+async def test_a_draft_survives_a_reload_and_belongs_to_its_tab(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.draft.fill("half a\nthought")
+    second = await new_person(beside=alice)
+    await alice.tab.reload()
+    await expect(alice.draft).to_have_value("half a\nthought")
+    assert await alice.draft.evaluate("draft => draft.scrollHeight <= draft.clientHeight")
+    await expect(second.draft).to_have_value("")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["half a\nthought"])
+    await alice.tab.reload()
+    await expect(alice.own).to_have_count(1)
+    await expect(alice.draft).to_have_value("")
+
+
+async def test_others_see_who_is_typing_until_it_is_said(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    await alice.sees("Bob joined the chat")  # what is told while that is on its way is dropped
+    await bob.draft.press_sequentially("hel")
+    await expect(alice.typing).to_have_text("Bob is typing…")
+    await expect(bob.typing).to_have_text("")
+    await bob.draft.press("Enter")
+    await alice.sees("hel")
+    await expect(alice.typing).to_have_text("")
+
+
+async def test_several_who_are_typing_are_told_in_one_line(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    people = [await (await new_person()).join(name) for name in ("Bob", "Carla")]
+    await alice.sees("Carla joined the chat")
+    for person in people:
+        await person.draft.press_sequentially("h")
+    await expect(alice.typing).to_have_text("Bob and Carla are typing…")
+
+
+async def test_who_stops_typing_is_forgotten_after_a_while(new_person: NewPerson) -> None:
+    alice = await new_person(clock=True)
+    await alice.join("Alice")
+    bob = await (await new_person()).join("Bob")
+    await alice.sees("Bob joined the chat")
+    await bob.draft.press_sequentially("h")
+    await expect(alice.typing).to_have_text("Bob is typing…")
+    await alice.tab.clock.fast_forward(5_000)
+    await expect(alice.typing).to_have_text("")
+
+
+async def test_typing_is_told_every_three_seconds_at_most(new_person: NewPerson) -> None:
+    wire = Wire()
+    bob = await new_person(wire=wire, clock=True)
+    await bob.join("Bob")
+    await bob.tab.clock.pause_at("2040-01-01")
+    await bob.draft.press_sequentially("hello")
+    await bob.tab.clock.run_for(2_900)
+    await bob.draft.press_sequentially(" there")
+    assert wire.calls("SetTyping") == 1
+    await bob.tab.clock.run_for(100)
+    await bob.draft.press_sequentially("!")
+    await wire.has_called("SetTyping", 2)
+
+
+async def test_nothing_moves_when_somebody_types(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    await alice.sees("Bob joined the chat")
+    before = await alice.draft.bounding_box()
+    await bob.draft.press_sequentially("h")
+    await expect(alice.typing).to_have_text("Bob is typing…")
+    assert await alice.draft.bounding_box() == before
