@@ -12,6 +12,7 @@ from client.backoff import LONGEST_DELAY, backoff
 from client.callback import CallbackEndpoint
 from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable
 from client.listener import SEATED, ConnectionState, Listener
+from client.recap import Recap, RecapAsked, read_newest
 from client.rpc import ServerRpc
 from client.seat import Seat
 from client.seat_file import Remembered, SeatFile, SeatFiles
@@ -69,6 +70,8 @@ class Participant:
         self.name = ""
         self.state = ConnectionState.NEW
         self.registration: RegisterResult | None = None
+        self.reason: ClientError | None = None  # why it is reconnecting
+        self.wait = 0.0  # seconds from the state that was told last to the next try
         self._rpc = rpc
         self._endpoint = endpoint
         self._callback = callback
@@ -83,7 +86,9 @@ class Participant:
         self._detail = ""
         self._file: SeatFile | None = None
         self._known: Remembered | None = None  # the seat as it was last, in this process or before it
+        self._recap: RecapAsked | None = None
         self._seat_in_doubt = asyncio.Event()
+        self._knocked = asyncio.Event()
         self._seat = self._new_seat()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -114,6 +119,13 @@ class Participant:
         self._seat = self._new_seat(known)
         self._endpoint.open(self._seat.id, self._seat.key, self._seat)
         return known.name
+
+    def ask_for_recap(self, lines: int, show: Callable[[Recap], None]) -> None:
+        """Have `show` given the end of the log at every entry, after ONLINE; only what comes behind that is pushed.
+
+        When the log cannot be read then, there is no recap, and what was missed is pushed, as to any other face.
+        """
+        self._recap = RecapAsked(lines, show)
 
     async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
         """Come in under `name`: one try, after whose success the seat is kept until `leave`.
@@ -169,7 +181,8 @@ class Participant:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        if self.state in SEATED:  # not when it was replaced: that would put the other process out
+        is_on_its_way_in = self.state is ConnectionState.NEW and self.registration is not None
+        if self.state in SEATED or is_on_its_way_in:  # not when it was replaced: that would put the other process out
             await self._unregister()
             self._keep_taken()
         if forget and self._file is not None:
@@ -212,7 +225,7 @@ class Participant:
         try:
             if self._token is not None:
                 seat = self._seat if self._after is None else self._new_seat()
-                return self._settle(await self._take(seat, name))
+                return await self._settle(await self._take(seat, name))
         except CallRefused as error:
             if error.kicked:
                 self._forget()
@@ -228,7 +241,7 @@ class Participant:
             # Another log than the one that was followed until now: what others said there before is news as well.
             self.id, self._token, self._after = result.id, result.token, 0
             result = await self._take(self._new_seat(), name)
-        return self._settle(result)
+        return await self._settle(result)
 
     async def _take(self, seat: Seat, name: str) -> RegisterResult:
         """Register at `seat`, with the token if there is one; when it worked, `seat` is the one that counts.
@@ -257,22 +270,59 @@ class Participant:
             if old is not self._seat:
                 self._close(old)
 
-    def _settle(self, result: RegisterResult) -> RegisterResult:
-        """Take the answer to `Register` for what holds now: remember it, tell it, and let messages come in."""
-        told = _told_at_entry(result, self._known, again=self.registration is not None)
-        self._seat.settle(result.epoch, result.cursor)  # what waits there comes after all that is done here
+    async def _settle(self, result: RegisterResult) -> RegisterResult:
+        """Take the answer to `Register` for what holds now: remember it, tell it, and let messages come in.
+
+        Those wait until the recap has been read, shown and marked as taken; then what they repeat of it is dropped.
+        """
+        before, again = self._known, self.registration is not None
+        self._seat.note(result.epoch, result.cursor)
         self.registration = result
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
         trouble = self._remember()
+        recap = await self._read_recap(result, again)
+        told = _told_at_entry(result, before, again=again and recap is None)
+        self._seat.settle(result.epoch, result.cursor)  # what waits there comes after all that is done here
         self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
+        if recap is not None and self._recap is not None:
+            self._recap.show(recap)
+            self._seat.pass_over(recap.newest)
+            self._seat.keep()
         return result
+
+    async def _read_recap(self, result: RegisterResult, again: bool) -> Recap | None:
+        if self._recap is None:
+            return None
+        history = await read_newest(self._rpc, result.token, result.epoch, self._recap.lines)
+        if history is None:
+            return None
+        return Recap(
+            messages=history.messages,
+            taken=max(self._seat.taken, result.cursor),
+            oldest=history.oldest,
+            me=result.id,
+            resumed=result.resumed,
+            again=again,
+        )
+
+    def _hold(self) -> None:
+        """Let nothing come in before the recap."""
+        if self._recap is not None:
+            self._seat.hold()
 
     # Remembering it.
 
     def _new_seat(self, known: Remembered | None = None) -> Seat:
         epoch, taken = (known.epoch, known.taken) if known else ("", 0)
-        return Seat(self._listener, on_doubt=self._seat_in_doubt.set, keep=self._keep_taken, epoch=epoch, taken=taken)
+        return Seat(
+            self._listener,
+            on_doubt=self._seat_in_doubt.set,
+            on_knock=self._knocked.set,
+            keep=self._keep_taken,
+            epoch=epoch,
+            taken=taken,
+        )
 
     def _remember(self) -> str:
         """Write down whose seat this is and how far it is; gives what went wrong, if it is not known yet."""
@@ -325,16 +375,17 @@ class Participant:
 
     async def _until_next_ping(self) -> None:
         """Wait 10 s, or until something has put the seat in doubt: a call that failed, or a POST of another log."""
-        waits = {
-            asyncio.ensure_future(self._sleep(PING_SECONDS)),
-            asyncio.ensure_future(self._seat_in_doubt.wait()),
-        }
+        await self._sleep_until(self._seat_in_doubt, PING_SECONDS)
+        self._seat_in_doubt.clear()
+
+    async def _sleep_until(self, event: asyncio.Event, seconds: float) -> None:
+        """Sleep, but not beyond the event."""
+        waits = {asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(event.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        self._seat_in_doubt.clear()
 
     async def _heed(self, ping: PingResult) -> None:
         if self.registration is None:
@@ -355,20 +406,24 @@ class Participant:
 
     async def _renew(self) -> None:
         """Register again: at once, and then as often as it takes."""
+        self._hold()
         try:
             await self._register(self.name)
         except (CallRefused, ServerUnreachable) as error:
             await self._come_back(error)
 
     async def _come_back(self, reason: ClientError) -> None:
+        self._hold()
         for delay in backoff(self._draw):
             if isinstance(reason, CallRefused) and reason.kicked:
                 self._forget()
                 self._lose(str(reason))
                 break
-            self._tell(ConnectionState.RECONNECTING, self._told_while_away(reason))
             asked = reason.retry_after if isinstance(reason, CallRefused | ServerUnreachable) else None
-            await self._sleep(max(delay, min(asked or 0.0, LONGEST_DELAY)))
+            self.reason, self.wait = reason, max(delay, min(asked or 0.0, LONGEST_DELAY))
+            self._tell(ConnectionState.RECONNECTING, self._told_while_away(reason))
+            await self._sleep_until(self._knocked, self.wait)  # a server that rings is back
+            self._knocked.clear()
             try:
                 await self._register(self.name)
             except (CallRefused, ServerUnreachable) as error:

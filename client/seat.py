@@ -27,6 +27,8 @@ class Seat:
     before the answer to `Register` has told log and cursor (`settle`); until then a POST waits. A POST of another log
     waits as well, until a new answer to `Register` tells of that log. And a registration that sets the cursor
     (`after`) gets a new seat, so that every POST at one seat begins at or before `taken` + 1, even one that is late.
+
+    A seat may be held (`hold`) until it is settled again: then its face is first shown what was missed, in one go.
     """
 
     def __init__(
@@ -34,13 +36,15 @@ class Seat:
         hearer: Hearer,
         *,
         on_doubt: Callable[[], None],
+        on_knock: Callable[[], None] = lambda: None,
         keep: Callable[[], None],
         epoch: str = "",
         taken: int = 0,
     ) -> None:
-        """`on_doubt` is called when a POST is of another log, `keep` after what was shown, before it is acknowledged.
+        """`on_doubt` is called when a POST is of another log, `on_knock` when one waits while the seat is held.
 
-        `epoch` and `taken` are those that were remembered, if any.
+        `keep` is called after what was shown, before it is acknowledged. `epoch` and `taken` are those that were
+        remembered, if any.
         """
         self.id = secrets.token_urlsafe(16)
         self.key = secrets.token_bytes(SECRET_KEY_BYTES)
@@ -48,18 +52,32 @@ class Seat:
         self.taken = taken
         self._hearer = hearer
         self._on_doubt = on_doubt
+        self._on_knock = on_knock
         self._keep = keep
         self._kept = taken
         self._is_settled = False
+        self._is_held = False
         self._is_closed = False
         self._changed = asyncio.Event()
 
-    def settle(self, epoch: str, cursor: int) -> None:
-        """Note what the answer to `Register` told: from here on, what comes of that log is taken."""
+    def note(self, epoch: str, cursor: int) -> None:
+        """Note what the answer to `Register` told."""
         if epoch != self.epoch:
             self.epoch, self.taken, self._kept = epoch, cursor, cursor
-        self._is_settled = True
+
+    def settle(self, epoch: str, cursor: int) -> None:
+        """Note it, and from here on take what comes of that log."""
+        self.note(epoch, cursor)
+        self._is_settled, self._is_held = True, False
         self._wake()
+
+    def hold(self) -> None:
+        """Take nothing until the seat is settled again."""
+        self._is_settled, self._is_held = False, True
+
+    def pass_over(self, seq: int) -> None:
+        """Count all up to `seq` as taken: it was shown in another way."""
+        self.taken = max(self.taken, seq)
 
     def close(self) -> None:
         """Let nobody wait here any more."""
@@ -68,6 +86,8 @@ class Seat:
 
     async def follow(self, epoch: str) -> None:
         """Return as soon as messages of the log `epoch` can be taken, or the seat is closed."""
+        if self._is_held:
+            self._on_knock()
         if self._is_settled and epoch != self.epoch:
             self._on_doubt()
         while not (self._is_closed or (self._is_settled and epoch == self.epoch)):

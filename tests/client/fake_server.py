@@ -23,7 +23,9 @@ from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import decode_secret, signed_headers
 
 
-def message(seq: int, text: str = "hi", sender: str = "Bob", event: str | None = None) -> ChatMessage:
+def message(
+    seq: int, text: str = "hi", sender: str = "Bob", event: str | None = None, sent_at: str = "2030-01-02T03:04:05.678Z"
+) -> ChatMessage:
     return ChatMessage(
         seq=seq,
         room="lobby",
@@ -32,7 +34,7 @@ def message(seq: int, text: str = "hi", sender: str = "Bob", event: str | None =
         text=text,
         is_system=event is not None,
         event=event,
-        sent_at="2030-01-02T03:04:05.678Z",
+        sent_at=sent_at,
     )
 
 
@@ -58,7 +60,8 @@ class Member:
 class FakeServer:
     """`down`: the HTTP status given instead of an answer. `refuse`: method -> errors to give first.
 
-    `cursor` is what `Register` tells, if it is not the newest `seq`; `early` is posted before it answers.
+    `cursor` is what `Register` tells, if it is not the newest `seq`; `early` is posted before it answers. `log` is what
+    `GetHistory` reads; `before_history` is awaited before it does.
     """
 
     down: int | None = None
@@ -75,6 +78,8 @@ class FakeServer:
     early_posts: "list[asyncio.Task[tuple[int, Any]]]" = field(default_factory=list)
     url: str = ""
     before_register: Callable[[], Awaitable[None]] | None = None
+    before_history: Callable[[], Awaitable[None]] | None = None
+    log: list[ChatMessage] = field(default_factory=lambda: [message(1)])
 
     def methods(self) -> list[str]:
         return [method for method, _ in self.calls]
@@ -114,6 +119,8 @@ class FakeServer:
         me = self.members[token]
         if me.away:
             raise ContractError(ErrorCode.AWAY)
+        if method == "GetHistory" and self.before_history is not None:
+            await self.before_history()
         return self._perform_as(me, method, params)
 
     def _perform_as(self, me: Member, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +137,10 @@ class FakeServer:
             me.name = params["name"]
             return {"success": True, "message": "", "name": me.name}
         if method == "GetHistory":
-            return {"messages": [msgspec.to_builtins(message(1))], "oldest": 1, **here}
+            before, limit = params.get("before", 2**53), params.get("limit", 50)
+            read = [each for each in self.log if each.seq < before][-limit:]
+            oldest = self.log[0].seq if self.log else self.seq + 1
+            return {"messages": msgspec.to_builtins(read), "oldest": oldest, **here}
         if method == "ListMembers":
             member = {"id": me.id, "name": me.name, "state": "online", "behind": 0}
             return {"members": [member], "member_count": 1, "seq": self.seq}
