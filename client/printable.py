@@ -16,6 +16,7 @@ TAB: Final = "    "
 # More paint over the lines above, and no living script needs more on one letter (Burmese and pointed Hebrew come near).
 MOST_MARKS: Final = 5
 NARROWEST: Final = 20  # columns; no terminal to chat in has fewer
+ACTION: Final = "/me "  # begins a text that tells what its sender does (XEP-0245)
 
 # Control, format (the bidi overrides are there), surrogate, private use, unassigned, line and paragraph separator:
 # Unicode 16.0, table 4-4.
@@ -44,14 +45,22 @@ def printable_lines(text: str) -> str:
 
 
 def line_of(message: ChatMessage) -> str:
-    """Show a message as the terminal does: `Bob: hi`, `[SYSTEM] Bob joined the chat`."""
-    text = printable_lines(message.text)
+    """Show a message as the terminal does: `Bob: hi`, `* Bob waves`, `[SYSTEM] Bob joined the chat`."""
+    return "".join(parts_of(message))
+
+
+def parts_of(message: ChatMessage) -> tuple[str, str, str]:
+    """Give what stands before the sender's name in that line, the name, and what stands behind it."""
     if message.is_system:
-        return f"[SYSTEM] {text}"
+        return f"[SYSTEM] {printable_lines(message.text)}", "", ""
     name = printable(message.sender_name)
-    if name.startswith("["):  # only lines that are nobody's begin so
-        name = _escape("[") + name[1:]
-    return f"{name}: {text}"
+    if name.startswith(("[", "* ")):  # only lines that are nobody's, or tell what somebody does, begin so
+        name = _escape(name[0]) + name[1:]
+    if not message.text.startswith(ACTION):
+        return "", name, f": {printable_lines(message.text)}"
+    if " " in name:  # else `Eve Smith` could not be told from Eve, who does something
+        name = f'"{name}"'
+    return "* ", name, f" {printable_lines(message.text.removeprefix(ACTION))}"
 
 
 def wrapped(line: str, columns: int) -> str:

@@ -167,6 +167,35 @@ def test_a_name_cannot_pose_as_the_system_or_the_client() -> None:
     assert line_of(message(1, "hi", sender="[SYSTEM] Bob left")) == "\\u{5b}SYSTEM] Bob left: hi"
 
 
+def test_what_somebody_does_is_told_of_and_not_said() -> None:
+    assert line_of(message(1, "/me waves\nand goes")) == "* Bob waves\n    | and goes"
+
+
+@pytest.mark.parametrize("text", ["/me", "/meow", " /me waves", "/ME waves", "/me\twaves", "hi /me waves"])
+def test_what_only_looks_like_an_action_is_said(text: str) -> None:
+    assert line_of(message(1, text)).startswith("Bob: ")
+
+
+def test_a_name_cannot_pose_as_what_somebody_does() -> None:
+    assert line_of(message(1, "hi", sender="* Bob waves")) == "\\u{2a} Bob waves: hi"
+    assert line_of(message(1, "hi", sender="*")) == "*: hi"
+    assert line_of(message(1, "/me too", sender="Bob waves")) == '* "Bob waves" too'
+    assert line_of(message(1, "/me too", sender="* Bob")) == '* "\\u{2a} Bob" too'
+
+
+def test_a_notice_does_nothing() -> None:
+    assert line_of(message(1, "/me waves", event="join")) == "[SYSTEM] /me waves"
+
+
+def test_a_mark_at_the_begin_of_what_somebody_does_changes_nothing_before_it() -> None:
+    assert line_of(message(1, "/me \u20e0")) == "* Bob \\u{20e0}"
+
+
+@given(TEXTS, TEXTS)
+def test_only_what_somebody_does_begins_with_a_star_and_a_space(name: str, text: str) -> None:
+    assert line_of(message(1, text, sender=name)).startswith("* ") is text.startswith("/me ")
+
+
 def test_a_mark_at_the_begin_of_a_text_does_not_change_what_stands_before() -> None:
     assert line_of(message(1, "\u20e0")) == "Bob: \\u{20e0}"
     assert line_of(message(1, "a\n\u20e0")) == "Bob: a\n    | \\u{20e0}"
