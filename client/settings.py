@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -117,6 +117,15 @@ def _key_file(text: str) -> str:
     return _one_line(key)
 
 
+def _switch(text: str) -> bool:
+    if text.lower() not in _SWITCHES:
+        raise ValueError(f"expected one of {', '.join(_SWITCHES)}")
+    return _SWITCHES[text.lower()]
+
+
+_SWITCHES: Final = {"1": True, "0": False, "on": True, "off": False, "yes": True, "no": False}
+
+
 def _row(variable: str, check: Callable[[str], object], metavar: str, help: str, default: str = "") -> dict[str, Any]:
     """Write one row: the field's name makes the flag; `default` tells in words one that depends on others."""
     return {"variable": variable, "check": check, "metavar": metavar, "help": help, "default": default}
@@ -219,6 +228,21 @@ class Settings:
         ),
     )
 
+    no_color: bool = field(
+        default=False,
+        metadata=_row(
+            "NO_COLOR",
+            bool,  # whatever it says (no-color.org)
+            "",
+            "Show the chat in a terminal without colours.",
+            "colours",
+        ),
+    )
+    bell: bool = field(
+        default=False,
+        metadata=_row("CHAT_BELL", _switch, "", "Ring the terminal's bell when somebody says your name.", "off"),
+    )
+
     @property
     def newcomers_key(self) -> str | None:
         """The key that the server wants of newcomers, however it was given."""
@@ -240,6 +264,28 @@ class _Checked(click.ParamType[Any]):
             self.fail(f"{error}.", param, ctx)  # without the value: it may be a key
 
 
+class _Switch(click.Option):
+    """A row that is on or off: its flag stands alone, its variable goes through the row's check as any other."""
+
+    def __init__(self, param_decls: list[str], **attributes: Any) -> None:
+        super().__init__(param_decls, is_flag=True, flag_value="1", **attributes)
+
+    def value_from_envvar(self, ctx: click.Context) -> str | None:
+        return self.resolve_envvar_value(ctx)
+
+
+def _option(row: Field[Any]) -> click.Option:
+    return (_Switch if row.type is bool else click.Option)(
+        [f"--{row.name.replace('_', '-')}"],
+        type=_Checked(row.metadata["check"]),
+        metavar=row.metadata["metavar"] or None,
+        envvar=row.metadata["variable"],
+        show_envvar=True,
+        show_default=row.metadata["default"] or str(row.default),
+        help=row.metadata["help"],
+    )
+
+
 def command(run: Callable[[Settings], int]) -> click.Command:
     """Make the command line; it calls `run` with the settings and exits with what that returns."""
 
@@ -249,16 +295,5 @@ def command(run: Callable[[Settings], int]) -> click.Command:
             raise click.UsageError("Give CHAT_JOIN_KEY or CHAT_JOIN_KEY_FILE (--join-key, --join-key-file), not both.")
         click.get_current_context().exit(run(settings))
 
-    options: list[click.Parameter] = [
-        click.Option(
-            [f"--{row.name.replace('_', '-')}"],
-            type=_Checked(row.metadata["check"]),
-            metavar=row.metadata["metavar"],
-            envvar=row.metadata["variable"],
-            show_envvar=True,
-            show_default=row.metadata["default"] or str(row.default),
-            help=row.metadata["help"],
-        )
-        for row in fields(Settings)
-    ]
+    options: list[click.Parameter] = [_option(row) for row in fields(Settings)]
     return click.Command("client", params=options, callback=invoke, help=HELP)

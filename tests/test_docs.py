@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from client.settings import Settings
 from protocol.errors import ErrorCode
 from protocol.signing import decode_secret, verify
 from server.core.delivery_state import TRANSITIONS
@@ -84,6 +86,13 @@ def test_every_setting_of_the_server_has_its_line() -> None:
     settings = read("docs/settings.md")
     for setting in TABLE:
         assert re.search(rf"^\| `{setting.variable}` \| `{setting.flag}` \|", settings, re.MULTILINE), setting.variable
+
+
+def test_every_setting_of_the_client_has_its_line() -> None:
+    settings = read("docs/settings.md")
+    for row in fields(Settings):
+        flag = f"--{row.name.replace('_', '-')}"
+        assert re.search(rf"^\| `{row.metadata['variable']}` \| `{flag}` \|", settings, re.MULTILINE), flag
 
 
 def test_the_states_of_a_delivery_are_shown_as_they_are() -> None:

@@ -66,6 +66,7 @@ def test_an_empty_variable_counts_as_not_set(row: object) -> None:
         ("CHAT_PAGE_HOSTS", "http://localhost"),
         ("CHAT_PAGE_HOSTS", " , "),
         ("CHAT_STATE_DIR", "a\nb"),
+        ("CHAT_BELL", "loud"),
     ],
 )
 def test_a_bad_value_is_refused_with_a_message_that_names_the_setting(variable: str, value: str) -> None:
@@ -100,6 +101,21 @@ def test_seats_are_remembered_in_the_users_own_directory(monkeypatch: pytest.Mon
 def test_remembering_can_be_switched_off() -> None:
     settings, _ = load("--state-dir", "none", CHAT_STATE_DIR="/state")
     assert settings == Settings(state_dir=NO_STATE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "taken"),
+    [
+        (("--no-color", "--bell"), {}, Settings(no_color=True, bell=True)),
+        ((), {"NO_COLOR": "0", "CHAT_BELL": "0"}, Settings(no_color=True)),  # whatever it says (no-color.org)
+        ((), {"NO_COLOR": "anything", "CHAT_BELL": "ON"}, Settings(no_color=True, bell=True)),
+        (("--bell",), {"CHAT_BELL": "off"}, Settings(bell=True)),
+    ],
+)
+def test_colours_are_switched_off_and_the_bell_on(
+    flags: tuple[str, ...], variables: dict[str, str], taken: Settings
+) -> None:
+    assert load(*flags, **variables)[0] == taken
 
 
 def test_help_tells_each_setting_with_its_variable_and_its_default() -> None:
