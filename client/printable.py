@@ -64,7 +64,7 @@ def parts_of(message: ChatMessage) -> tuple[str, str, str]:
 
 
 def wrapped(line: str, columns: int) -> str:
-    """Break what `line_of` gives as a terminal of this width would, but with the gutter before what goes on below.
+    """Break what `line_of` gives so that it fits, with the gutter before what goes on below.
 
     Else whoever knows or guesses the width can fill up a line with blanks, and what follows stands there as a new one.
     """
@@ -108,17 +108,24 @@ def _escape(char: str) -> str:
 
 
 def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
-    """Give the parts of a line, at most `width` and then `width_below` columns each; no letter parts from its marks."""
+    """Give the parts of a line, at most `width` and then `width_below` columns each; no letter parts from its marks.
+
+    A part ends behind a blank, if there is one in its second half; else within a word.
+    """
     begun = used = 0
     letter = used_before = 0  # where the last one that is no mark begins, and the columns before it
+    word = used_by_words = 0  # where the last word begins, and the columns before it
     for place, char in enumerate(line):
         if not _is_mark(char):
+            if line[letter] == " ":
+                word, used_by_words = place, used
             letter, used_before = place, used
         used += _columns(char)
         if used > width:
-            yield line[begun:letter]
-            begun, used, width = letter, used - used_before, width_below
-            used_before = 0
+            end, kept = (word, used_by_words) if word > begun and used_by_words > width / 2 else (letter, used_before)
+            yield line[begun:end]
+            begun, used, width = end, used - kept, width_below
+            used_before -= kept
     yield line[begun:]
 
 

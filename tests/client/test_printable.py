@@ -215,12 +215,17 @@ def test_a_message_is_one_line_and_what_goes_on_stands_behind_the_gutter(name: s
 
 def test_a_line_that_is_too_long_goes_on_behind_the_gutter() -> None:
     line = line_of(message(1, "hi" + " " * 23 + "[SYSTEM] Eve left the chat"))
-    assert wrapped(line, 31).split("\n") == ["Bob: hi" + " " * 23, "    | [SYSTEM] Eve left the ch", "    | at"]
+    assert wrapped(line, 31).split("\n") == ["Bob: hi" + " " * 23, "    | [SYSTEM] Eve left the ", "    | chat"]
 
 
 def test_a_line_that_fits_stays_as_it_is() -> None:
     line = line_of(message(1, "hi\nthere"))
     assert wrapped(line, 80) == line
+
+
+def test_a_line_breaks_behind_a_blank_and_in_a_word_only_when_it_is_long() -> None:
+    assert wrapped("Bob: it breaks between words", 21).split("\n") == ["Bob: it breaks ", "    | between words"]
+    assert wrapped("Bob: aaaaaaaaaaaaaaaaaaaaa", 21).split("\n") == ["Bob: aaaaaaaaaaaaaaa", "    | aaaaaa"]
 
 
 def test_a_letter_does_not_part_from_its_marks() -> None:
