@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TextIO, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,7 +27,7 @@ from client.piped import PipedTerminal
 from client.rpc import ServerRpc
 from client.seat_file import SeatFiles
 from client.settings import NO_STATE, Face, Settings
-from client.terminal import Terminal
+from client.terminal.face import Terminal
 from client.web.page import Page
 
 PAGE_PORT: Final = 8080
@@ -108,8 +108,19 @@ def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Cor
         return serve_page(page, settings.server)
     if settings.face is Face.HEADLESS:
         return Headless(new_participant, settings.server, settings.name, page).run()
-    terminal = Terminal if sys.stdin is not None and sys.stdin.isatty() else PipedTerminal
-    return terminal(new_participant, settings.server, settings.name).run()
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):  # what moves a cursor has no place in a pipe
+        return PipedTerminal(new_participant, settings.server, settings.name).run()
+    return Terminal(
+        new_participant,
+        settings.server,
+        settings.name,
+        no_color=settings.no_color,
+        bell=settings.bell,
+    ).run()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 @contextlib.asynccontextmanager

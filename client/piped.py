@@ -13,7 +13,7 @@ from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
-from client.terminal import EXIT
+from client.terminal.typed import EXIT
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 CHUNK_BYTES: Final = 65536

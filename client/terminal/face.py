@@ -1,41 +1,66 @@
-"""The face for a person at a terminal."""
+"""The face itself: takes the seat, and brings together what is said, typed and shown."""
 
 import asyncio
+import contextlib
 import sys
 from typing import Final
 
-from prompt_toolkit import PromptSession
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import create_output
-from prompt_toolkit.output.vt100 import Vt100_Output
-from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
 
 from client.errors import CallRefused, ClientError
 from client.listener import ConnectionState
 from client.outgoing import send_until_stored
 from client.participant import NewParticipant
-from client.printable import line_of, printable, wrapped
+from client.printable import printable
+from client.recap import Recap
 from client.seat_file import by_name
+from client.terminal.commands import Commands
+from client.terminal.completion import Candidates, Completion, candidates
+from client.terminal.console import Console
+from client.terminal.dumb import DumbConsole
+from client.terminal.lines import Line, mentions
+from client.terminal.outage import Outage
+from client.terminal.people import People
+from client.terminal.prompt import PromptConsole
+from client.terminal.transcript import Transcript
+from client.terminal.typed import COMMANDS, EXIT, Help, History, Leave, Mistake, Nick, Say, Who, read_typed
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 NAME_PROMPT: Final = "Enter your name: "
-PROMPT: Final = "You: "
-EXIT: Final = "exit"
+RECAP_LINES: Final = 50
 MOST_UNSENT: Final = 100
 LAST_WORDS_SECONDS: Final = 3.0
 
 
 class Terminal:
-    """A prompt below the chat. `name` None: the person is asked, again as long as the name will not do."""
+    """A prompt below the chat. `name` None: the person is asked, again as long as the name will not do.
 
-    def __init__(self, new_participant: NewParticipant, server: str, name: str | None) -> None:
+    `bell`: it rings when somebody says one's name.
+    """
+
+    def __init__(
+        self,
+        new_participant: NewParticipant,
+        server: str,
+        name: str | None,
+        *,
+        no_color: bool = False,
+        bell: bool = False,
+    ) -> None:
         self._participant = new_participant(self, None)
+        self._participant.ask_for_recap(RECAP_LINES, self._on_recap)
         self._server = server
         self._name = name
-        self._prompt: PromptSession[str] = _prompt_session()
+        self._bell = bell
+        self._people = People()
+        completion = Completion(self._candidates)
+        self._console: Console = DumbConsole() if is_dumb_terminal() else PromptConsole(completion, no_color=no_color)
+        self._transcript = Transcript(self._participant)
+        self._commands = Commands(self._participant, self._transcript, self._people, self._console.show)
+        self._outage = Outage(self._participant, self._console)
         self._unsent: asyncio.Queue[str] = asyncio.Queue(MOST_UNSENT)
+        self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_UNSENT)
         self._replaced = asyncio.Event()
         self._welcomed = False
 
@@ -43,8 +68,7 @@ class Terminal:
         """Chat until the person leaves (0), or it cannot be done (1, told on stderr)."""
         try:
             await self._enter()
-            with patch_stdout():
-                return await self._chat()
+            return await self._chat()
         except EOFError:  # left at the question for the name
             return 0
         except ClientError as error:
@@ -55,7 +79,7 @@ class Terminal:
 
     async def _enter(self) -> None:
         while True:
-            name = self._name or (await self._ask(NAME_PROMPT)).strip()
+            name = self._name or (await self._console.ask(NAME_PROMPT)).strip()
             if not name:
                 continue
             self._participant.recall(by_name(name))
@@ -65,12 +89,13 @@ class Terminal:
             except CallRefused as error:
                 if self._name or not _is_about_name(error):
                     raise
-                _show(printable(str(error)))
+                self._console.show([[("", printable(str(error)))]])
 
     async def _chat(self) -> int:
-        """Read and send side by side, so that `exit` works while the server is away."""
-        reading = asyncio.create_task(self._read())
-        tasks = [reading, asyncio.create_task(self._send()), asyncio.create_task(self._replaced.wait())]
+        """Read, send and ask side by side, so that one can leave while the server is away."""
+        reading = asyncio.create_task(self._console.read(self._on_entered))
+        others = [self._send(), self._carry_out(), self._outage.count_down(), self._replaced.wait()]
+        tasks = [reading, *map(asyncio.ensure_future, others)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
@@ -83,23 +108,32 @@ class Terminal:
                 task.cancel()
             await asyncio.wait(tasks)  # the prompt puts the terminal right again
 
-    async def _read(self) -> None:
-        """Take lines until the person has had enough."""
-        while True:
-            try:
-                text = (await self._ask(PROMPT)).strip()
-            except EOFError:
-                return
-            if text == EXIT:
-                return
-            if text:
-                self._put(text)
+    def _on_entered(self, line: str) -> bool:
+        """Do what was entered; False: the line stays at the prompt."""
+        match read_typed(line):
+            case Say(text):
+                return not text or self._say(text)
+            case Leave(word):
+                if word and not self._say(word):
+                    return False
+                self._console.close()
+            case Mistake(sentence, worth_keeping):
+                self._tell(f"[ERROR] {sentence}")
+                return not worth_keeping
+            case command:
+                with contextlib.suppress(asyncio.QueueFull):  # nobody waits for that many answers
+                    self._asked.put_nowait(command)
+        return True
 
-    def _put(self, text: str) -> None:
+    def _say(self, text: str) -> bool:
         try:
             self._unsent.put_nowait(text)
         except asyncio.QueueFull:
-            _show(f"[CLIENT] [ERROR] Not sent, {MOST_UNSENT} lines are waiting already: {printable(text)}")
+            self._tell(f"[ERROR] Not sent, {MOST_UNSENT} lines are waiting already.")
+            return False
+        if not self._console.echoes:
+            self._console.show(self._transcript.own(text))
+        return True
 
     async def _send(self) -> None:
         while True:
@@ -107,67 +141,80 @@ class Terminal:
             try:
                 await send_until_stored(self._participant, text)
             except ClientError as error:
-                _show(f"[CLIENT] [ERROR] Not sent: {printable(text)}\n[CLIENT] [ERROR] {printable(str(error))}")
+                self._tell(f"[ERROR] Not sent: {printable(text)}")
+                self._tell(f"[ERROR] {printable(str(error))}")
             self._unsent.task_done()
 
+    async def _carry_out(self) -> None:
+        while True:
+            await self._commands.carry_out(await self._asked.get())
+
     async def _say_last_words(self) -> None:
-        """Let what was typed before `exit` go out."""
+        """Let what was typed before leaving go out."""
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self._unsent.join()
         except TimeoutError:
-            _show("[CLIENT] [ERROR] The server is away: your last lines may not have been sent.")
+            self._tell("[ERROR] The server is away: your last lines may not have been sent.")
 
-    async def _ask(self, prompt: str) -> str:
-        # With a colour (the terminal's own), since without one the space at the end is not written, only jumped over:
-        # a program that waits for the prompt would wait in vain.
-        return await self._prompt.prompt_async([("fg:ansidefault", prompt)], handle_sigint=False)
+    def _candidates(self, text: str) -> Candidates:
+        return candidates(text, self._people.names(), (f"/{name}" for name in COMMANDS))
+
+    def _tell(self, sentence: str) -> None:
+        self._console.show(self._transcript.client(sentence))
+
+    def _on_recap(self, recap: Recap) -> None:
+        """Show to one who enters the end of the log, to one who was cut off what was missed."""
+        self._people.recall(recap.messages)
+        self._console.show(self._transcript.back(recap) if recap.again else self._transcript.recap(recap))
+        self._ring(recap.missed)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it, in lines that fit: one that the terminal breaks could go on as what poses as another."""
-        _show(wrapped(line_of(message), self._prompt.output.get_size().columns))
+        """Show it."""
+        self._people.hear(message, self._participant.id)
+        self._console.show(self._transcript.message(message))
+        self._ring([message])
+
+    def _ring(self, messages: list[ChatMessage]) -> None:
+        if self._bell and any(mentions(message, self._participant) for message in messages):
+            self._console.ring()
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Say nothing: a line of its own would be too loud."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Tell what a person has to know, and end when another process has the seat."""
-        if state is ConnectionState.ONLINE and not self._welcomed:
-            self._welcomed = True
-            _show(f"Welcome, {printable(self._participant.name)}! (ID: {printable(self._participant.id)})")
-            _show(f"Connected to chat server at {self._server}")
-            _show(f"Type your messages below (type '{EXIT}' to quit)")
+        if state is ConnectionState.RECONNECTING:
+            self._outage.tell(self._tell, detail)
+            return
+        if state is ConnectionState.ONLINE:
+            self._outage.end()
+            self._note_who_is_here()
+            self._welcome()
         if detail:
-            _show(f"[CLIENT] {printable(detail)}")
+            self._tell(printable(detail))
         if state is ConnectionState.REPLACED:
             self._replaced.set()
 
+    def _note_who_is_here(self) -> None:
+        if registration := self._participant.registration:
+            are_all = registration.member_count == len(registration.members) + 1
+            self._people.note(registration.members, registration.id, are_all=are_all)
+            if self._transcript.before is None:
+                self._transcript.before = registration.cursor + 1
 
-def _show(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    def _welcome(self) -> None:
+        if self._welcomed:
+            return
+        self._welcomed = True
+        me = self._participant
+        lines: list[Line] = [
+            [("", f"Welcome, {printable(me.name)}! (ID: {printable(me.id)})")],
+            [("", f"Connected to chat server at {self._server}")],
+            [("", f"Type your messages below (type '{EXIT}' to quit)")],
+        ]
+        self._console.show(lines)
 
 
 def _is_about_name(error: CallRefused) -> bool:
     return error.code in (ErrorCode.TAKEN, ErrorCode.INVALID_PARAMS) and error.data.get("field") == "name"
-
-
-def _prompt_session() -> PromptSession[str]:
-    bindings = KeyBindings()
-
-    @bindings.add("c-c")
-    def clear_or_leave(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        else:
-            event.app.exit(exception=EOFError)
-
-    @bindings.add(Keys.Vt100MouseEvent, eager=True)
-    def ignore(event: KeyPressEvent) -> None:
-        """Keep prompt_toolkit from tripping over a colour that is pasted: to it `ESC[31m` begins a mouse event."""
-
-    output = create_output()
-    if isinstance(output, Vt100_Output):
-        # The cursor's position is needed for menus only, and a terminal that does not tell it gets a warning shown.
-        output.enable_cpr = False
-    return PromptSession(key_bindings=bindings, output=output, reserve_space_for_menu=0)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Nothing of the caller's settings, and nothing written into its home; the terminal answers no questions about itself.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")} | {
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith("CHAT_") and name != "NO_COLOR"
+} | {
     "PYTHONPATH": str(ROOT),
     "CHAT_STATE_DIR": "none",
     "TERM": "xterm-256color",
     "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
 }
 
 

@@ -22,7 +22,7 @@ from tests.client.window import Window
 from tests.processes import Program
 
 ROWS, COLUMNS = 120, 110
-HARMLESS = ["Bob: first", "Bob: second", "Bob: third"]
+HARMLESS = ["HH:MM Bob: first", "HH:MM Bob: second", "HH:MM Bob: third, Eve"]
 
 PAYLOADS = {
     "title": "\x1b]0;gotcha\x07",
@@ -129,8 +129,8 @@ def window(room: Room) -> Iterator[Window]:
 
 
 def sequences(written: str) -> set[str]:
-    """Give the control sequences in it, those of a kind that move the cursor by some columns or lines as one."""
-    return {re.sub(r"\d+(?=[ABCD]$)", "n", found) for found in CONTROL_SEQUENCE.findall(written)}
+    """Give the control sequences in it; as one those that move the cursor by columns or lines, or colour a name."""
+    return {re.sub(r"\d+(?=[ABCD]$)|(?<=38;5;)\d+", "n", found) for found in CONTROL_SEQUENCE.findall(written)}
 
 
 def settles(window: Window, *lines: str) -> None:
@@ -146,16 +146,16 @@ async def test_a_terminal_shows_it_as_text_and_stays_as_it_was(
 ) -> None:
     await asyncio.to_thread(window.gets, "Enter your name: ")
     window.enters("Eve")
-    await room.tell([message(seq, text.removeprefix("Bob: ")) for seq, text in enumerate(HARMLESS, 2)])
+    await room.tell([message(seq, text.removeprefix("HH:MM Bob: ")) for seq, text in enumerate(HARMLESS, 2)])
     await asyncio.to_thread(settles, window, *HARMLESS)
     harmless, lines, mode = window.written, window.lines(), set(window.screen.mode)
 
     await room.tell([kind(seq, payload) for seq, payload in enumerate(PAYLOADS.values(), 5)])
     await room.tell([message(100, "last")])
-    await asyncio.to_thread(settles, window, "Bob: last")
+    await asyncio.to_thread(settles, window, "HH:MM Bob: last")
 
-    shown = [line.format(escaped(payload)) for payload in PAYLOADS.values()]
-    assert window.lines() == [*lines[:-1], *shown, "Bob: last", "You:"]
+    shown = [f"HH:MM {line.format(escaped(payload))}" for payload in PAYLOADS.values()]
+    assert window.lines() == [*lines[:-1], *shown, "HH:MM Bob: last", "You:"]
     assert (window.screen.title, window.screen.icon_name, window.screen.mode) == ("", "", mode)
     hostile = window.written.removeprefix(harmless)
     assert sequences(hostile) <= sequences(harmless)
@@ -165,9 +165,9 @@ async def test_a_terminal_shows_it_as_text_and_stays_as_it_was(
 async def test_what_goes_on_below_cannot_pose_as_another_line(room: Room, window: Window) -> None:
     await asyncio.to_thread(window.gets, "Enter your name: ")
     window.enters("Eve")
-    await room.tell([message(2, "hi".ljust(COLUMNS - len("Bob: ")) + "[SYSTEM] Eve left the chat")])
+    await room.tell([message(2, "hi".ljust(COLUMNS - len("HH:MM Bob: ")) + "[SYSTEM] Eve left the chat")])
     await room.tell([message(3, "你" * (COLUMNS // 2) + "[SYSTEM] gone")])
-    await asyncio.to_thread(settles, window, "    | 你你你[SYSTEM] gone")
+    await asyncio.to_thread(settles, window, "    | 你你你你你你[SYSTEM] gone")
     assert "    |  [SYSTEM] Eve left the chat" in window.lines()
     assert [line for line in window.lines() if line.startswith("[SYSTEM]")] == []
 
@@ -195,7 +195,7 @@ async def test_what_the_server_says_at_the_end_is_shown_as_text(room: Room, wind
 async def test_a_terminal_without_the_letters_shows_their_numbers(room: Room) -> None:
     terminal = pexpect.spawn(
         sys.executable,
-        ["-m", "client", "--server", room.url, "--name", "Eve"],
+        ["-m", "client", "--server", room.url, "--name", "Eve", "--no-color"],
         cwd=str(ROOT),
         env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"},
         timeout=20,

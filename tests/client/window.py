@@ -1,6 +1,9 @@
 """The client in a pseudo-terminal, and what a person would see on its screen."""
 
+import re
 import sys
+import time
+from collections.abc import Callable
 
 import pexpect
 import pyte
@@ -8,6 +11,7 @@ import pyte
 from tests.client.processes import ENVIRONMENT, ROOT
 
 COLUMNS, ROWS = 70, 20
+PATIENCE_SECONDS = 20.0
 
 
 class Window:
@@ -21,7 +25,7 @@ class Window:
             env=ENVIRONMENT,
             dimensions=(ROWS, COLUMNS),
             encoding="utf-8",
-            timeout=20,
+            timeout=PATIENCE_SECONDS,
         )
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.Stream(self.screen)
@@ -37,21 +41,29 @@ class Window:
 
     def gets(self, text: str) -> None:
         """Wait until the program has written `text` in one go, as a program that waits for a prompt would."""
-        while text not in self.written:
-            self.child.expect(r"(?s).+")
+        self._waits(lambda: text in self.written, text)
 
     def sees(self, line: str) -> None:
         """Wait until one line of the screen is `line`."""
-        while line not in self.lines():
-            self.child.expect(r"(?s).+")
+        self._waits(lambda: line in self.lines(), line)
+
+    def reads(self, text: str) -> None:
+        """Wait until `text` is on the screen, in one line or broken behind its blanks."""
+        self._waits(lambda: text in " ".join(line.removeprefix("    | ") for line in self.lines()), text)
 
     def sees_last(self, *lines: str) -> None:
         """Wait until the screen ends with `lines`."""
-        while self.lines()[-len(lines) :] != list(lines):
+        self._waits(lambda: self.lines()[-len(lines) :] == list(lines), *lines)
+
+    def _waits(self, is_so: Callable[[], bool], *wanted: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline, "\n".join(["waited in vain for", *wanted, "on", *self.lines()])
             self.child.expect(r"(?s).+")
 
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display if line.strip()]
+        """Give what is not blank; the time before a line, which no test can know, reads `HH:MM`."""
+        return [re.sub(r"^\d\d:\d\d ", "HH:MM ", line.rstrip()) for line in self.screen.display if line.strip()]
 
     def types(self, text: str) -> None:
         self.child.send(text)

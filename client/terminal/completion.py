@@ -1,0 +1,64 @@
+"""What Tab makes of a line: names, and commands at its begin; Tab once more gives the next one."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from prompt_toolkit.document import Document
+
+from protocol.methods import MAX_NAME_CHARS
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What may stand in the place of the text from `begin` to the cursor."""
+
+    begin: int
+    texts: list[str]
+
+
+def candidates(text: str, names: Iterable[str], commands: Iterable[str]) -> Candidates:
+    """Give what `text`, which is all before the cursor, may go on as."""
+    if text.startswith("/") and not any(map(str.isspace, text)):
+        return Candidates(0, [f"{command} " for command in commands if command.startswith(text.casefold())])
+    names = list(names)
+    for begin in _word_begins(text):
+        mark = "@" if text.startswith("@", begin) else ""
+        begun = text[begin + len(mark) :].casefold()
+        behind = ": " if begin == 0 else " "
+        if found := [f"{mark}{name}{behind}" for name in names if name.casefold().startswith(begun)]:
+            return Candidates(begin, found)
+    return Candidates(len(text), [])
+
+
+def _word_begins(text: str) -> Sequence[int]:
+    """Give where a name may begin that ends here, the longest first: names may have spaces in them."""
+    first = max(0, len(text) - MAX_NAME_CHARS)
+    return [place for place in range(first, len(text) + 1) if place == 0 or text[place - 1].isspace()]
+
+
+class Completion:
+    """Tab, and Tab again."""
+
+    def __init__(self, find: Callable[[str], Candidates]) -> None:
+        """`find` gives the candidates for the text before the cursor."""
+        self._find = find
+        self._given: Document | None = None  # what the last Tab made
+        self._rest = ""  # what stood behind the cursor before
+        self._begun = ""  # what stood before the place of the candidates
+        self._texts: list[str] = []
+        self._place = 0
+
+    def next(self, document: Document, step: int = 1) -> Document:
+        """Give the line with the next candidate in it (`step` -1: the one before); as it is, if there is none."""
+        if document == self._given:
+            self._place = (self._place + step) % len(self._texts)
+        else:
+            found = self._find(document.text_before_cursor)
+            if not found.texts:
+                return document
+            self._begun = document.text[: found.begin]
+            self._rest = document.text_after_cursor
+            self._texts, self._place = found.texts, 0 if step > 0 else len(found.texts) - 1
+        before = self._begun + self._texts[self._place]
+        self._given = Document(before + self._rest, len(before))
+        return self._given

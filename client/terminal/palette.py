@@ -1,0 +1,51 @@
+"""The colours of the terminal, all to be read on a dark and on a light background."""
+
+import hashlib
+import unicodedata
+from typing import Final
+
+from prompt_toolkit.styles import Style
+
+# Of the 256 colours that terminals agree on, those with a contrast of 3.6 and more to black and to white (WCAG 2, as
+# for large text), as far apart in hue as that leaves room for.
+NAMES: Final = (
+    "#d70000",
+    "#d75f00",
+    "#af5f00",
+    "#878700",
+    "#008700",
+    "#00875f",
+    "#008787",
+    "#0087d7",
+    "#005fff",
+    "#875fff",
+    "#af5fd7",
+    "#d700af",
+)
+GREY: Final = "#767676"  # 4.5 to both
+
+QUIET: Final = "class:quiet"
+UNREAD: Final = "class:unread"
+MENTION: Final = "class:mention"
+
+STYLE: Final = Style.from_dict(
+    {
+        "quiet": GREY,
+        "unread": "#d75f00 bold",
+        "mention": "#d75f00 bold reverse",  # what is reversed is seen without colours, too
+        "rprompt": GREY,
+        **{f"name{number}": color for number, color in enumerate(NAMES)},
+    }
+)
+
+
+def uncolored(style: str) -> str:
+    """Give what is left of a style without colours: nothing, where it was but a colour."""
+    return style if style in (UNREAD, MENTION) else ""
+
+
+def style_of_name(name: str) -> str:
+    """Give the style of a name: the same in every run and at every computer, whatever the case."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    digest = hashlib.sha256(folded.encode(errors="surrogatepass")).digest()
+    return f"class:name{int.from_bytes(digest[:4]) % len(NAMES)}"

@@ -1,0 +1,99 @@
+"""A terminal that can move its cursor: prompt_toolkit keeps the prompt at the bottom, what is shown goes above it."""
+
+import contextlib
+from collections.abc import Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.output import ColorDepth, create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import print_formatted_text
+
+from client.terminal.completion import Completion
+from client.terminal.console import PROMPT
+from client.terminal.input_line import InputLine, add_leaving, key_bindings
+from client.terminal.lines import Line, fitted, without_colors
+from client.terminal.palette import STYLE
+
+# With a colour (the terminal's own), since without one the space at the end is not written, only jumped over: a program
+# that waits for the prompt would wait in vain.
+PROMPT_STYLE = "fg:ansidefault"
+
+
+class PromptConsole:
+    """One prompt for all of the chat: it is not taken away between two lines, so that nothing can come in between."""
+
+    echoes = False
+
+    def __init__(self, completion: Completion, *, no_color: bool) -> None:
+        self.status: Callable[[], str] = lambda: ""
+        self._output = create_output()
+        if isinstance(self._output, Vt100_Output):
+            # The cursor's position is needed for menus only, and a terminal that does not tell it gets a warning shown.
+            self._output.enable_cpr = False
+        self._no_color = no_color
+        self._depth = ColorDepth.DEPTH_1_BIT if no_color else None
+        self._line = InputLine(completion)
+        self._chat: PromptSession[str] = PromptSession(
+            self._prompt,
+            rprompt=lambda: self.status(),
+            key_bindings=key_bindings(self._line),
+            output=self._output,
+            style=STYLE,
+            color_depth=self._depth,
+            reserve_space_for_menu=0,
+            complete_while_typing=False,
+            enable_suspend=True,
+            erase_when_done=True,
+        )
+
+    async def ask(self, question: str) -> str:
+        """Ask in a prompt of its own, which stays on the screen; Up does not bring the answer back in the chat."""
+        bindings = KeyBindings()
+        add_leaving(bindings, has_focus(DEFAULT_BUFFER))
+        session: PromptSession[str] = PromptSession(
+            [(PROMPT_STYLE, question)], key_bindings=bindings, output=self._output, reserve_space_for_menu=0
+        )
+        return await session.prompt_async(handle_sigint=False)
+
+    async def read(self, on_entered: Callable[[str], bool]) -> None:
+        """Give `on_entered` each line, until the person leaves or `close`. False from it: the line stays there."""
+        self._line.on_entered = on_entered
+        with contextlib.suppress(EOFError):
+            await self._chat.prompt_async(handle_sigint=False)
+
+    def close(self) -> None:
+        """End `read`."""
+        if self._chat.app.is_running and not self._chat.app.is_done:
+            self._chat.app.exit(result="")
+
+    def show(self, lines: list[Line]) -> None:
+        """Take the prompt away, show the lines, and have the prompt drawn again below them."""
+        app = self._chat.app
+        if app.is_running:
+            app.renderer.erase()
+        columns = self._output.get_size().columns
+        shown = [fitted(without_colors(line) if self._no_color else line, columns) for line in lines]
+        pieces = [piece for line in shown for piece in (*line, ("", "\n"))]
+        text = FormattedText((style, self._in_encoding(piece)) for style, piece in pieces)
+        print_formatted_text(self._output, text, STYLE, color_depth=self._depth)
+        app.invalidate()
+
+    def ring(self) -> None:
+        """Ring the bell."""
+        self._output.bell()
+
+    def refresh(self) -> None:
+        """Show the status as it is now."""
+        self._chat.app.invalidate()
+
+    def _prompt(self) -> FormattedText:
+        return FormattedText([(PROMPT_STYLE, self._line.question or PROMPT)])
+
+    def _in_encoding(self, text: str) -> str:
+        """Give the letters that the terminal does not have as their numbers."""
+        encoding = self._output.encoding()
+        return text.encode(encoding, errors="backslashreplace").decode(encoding)
