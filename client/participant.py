@@ -12,7 +12,7 @@ from client.backoff import LONGEST_DELAY, backoff
 from client.callback import CallbackEndpoint
 from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable
 from client.listener import SEATED, ConnectionState, Listener
-from client.recap import Recap, RecapAsked, read_newest
+from client.recap import Recap, RecapAsked, read_recap
 from client.rpc import ServerRpc
 from client.seat import Seat
 from client.seat_file import Remembered, SeatFile, SeatFiles
@@ -294,17 +294,8 @@ class Participant:
     async def _read_recap(self, result: RegisterResult, again: bool) -> Recap | None:
         if self._recap is None:
             return None
-        history = await read_newest(self._rpc, result.token, result.epoch, self._recap.lines)
-        if history is None:
-            return None
-        return Recap(
-            messages=history.messages,
-            taken=max(self._seat.taken, result.cursor),
-            oldest=history.oldest,
-            me=result.id,
-            resumed=result.resumed,
-            again=again,
-        )
+        taken = max(self._seat.taken, result.cursor)
+        return await read_recap(self._rpc, result, taken, self._recap.lines, again=again)
 
     def _hold(self) -> None:
         """Let nothing come in before the recap."""

@@ -8,23 +8,26 @@ from typing import Final
 from client.errors import ClientError
 from client.rpc import ServerRpc
 from protocol import methods
-from protocol.messages import ChatMessage, GetHistoryParams, GetHistoryResult
+from protocol.messages import ChatMessage, GetHistoryParams, GetHistoryResult, RegisterResult
 
 # What is pushed meanwhile waits 4 s at most (client.callback) before it is told to come again.
 PATIENCE_SECONDS: Final = 3.0
 
 
+OWN_NOTICES: Final = 2  # at the end of the log, as a rule: that one left, and that one is back
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recap:
-    """The newest messages of the log, oldest first, one's own and notices included.
+    """The newest messages of the log, oldest first, one's own included, but not the notices of oneself.
 
-    All up to `taken` had been taken before, or was said before a newcomer came. `oldest` is the oldest that is kept.
-    `resumed`: the seat is one that was held before; `again`: by this very process.
+    All up to `taken` had been taken before, or was said before a newcomer came. `skipped`: how many of others lie
+    between that and the first message here. `resumed`: the seat was held before; `again`: by this very process.
     """
 
     messages: list[ChatMessage]
     taken: int
-    oldest: int
+    skipped: int
     me: str
     resumed: bool
     again: bool
@@ -33,11 +36,6 @@ class Recap:
     def missed(self) -> list[ChatMessage]:
         """What the server would have pushed of it."""
         return [message for message in self.messages if message.seq > self.taken and message.sender_id != self.me]
-
-    @property
-    def skipped(self) -> int:
-        """How many of the log's lines lie between what was taken and what is shown."""
-        return max(0, self.messages[0].seq - 1 - max(self.taken, self.oldest - 1)) if self.messages else 0
 
     @property
     def newest(self) -> int:
@@ -53,12 +51,27 @@ class RecapAsked:
     show: Callable[[Recap], None]
 
 
-async def read_newest(rpc: ServerRpc, token: str, epoch: str, lines: int) -> GetHistoryResult | None:
-    """Read the end of the log `epoch`; None when it cannot be had, now or in time."""
+async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int, *, again: bool) -> Recap | None:
+    """Read the end of the log after `Register` was answered; None when it cannot be had, now or in time."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            params = GetHistoryParams(limit=lines)
-            history = await rpc.call(methods.GET_HISTORY, params, GetHistoryResult, token)
-    except (ClientError, TimeoutError):
+            end = await _read(rpc, now, GetHistoryParams(limit=lines + OWN_NOTICES))
+            messages = [each for each in end.messages if not (each.is_system and each.sender_id == now.id)][-lines:]
+            skipped = max(0, messages[0].seq - max(taken + 1, end.oldest)) if messages else 0
+            if skipped:  # what one said and did oneself is not missed; it lies where one left, as a rule
+                begin = await _read(rpc, now, GetHistoryParams(after=taken, limit=lines))
+                skipped -= sum(each.sender_id == now.id and each.seq < messages[0].seq for each in begin.messages)
+    except (ClientError, TimeoutError, _AnotherLog):
         return None
-    return history if history.epoch == epoch else None
+    return Recap(messages=messages, taken=taken, skipped=skipped, me=now.id, resumed=now.resumed, again=again)
+
+
+class _AnotherLog(Exception):
+    """The log has changed since `Register` was answered."""
+
+
+async def _read(rpc: ServerRpc, now: RegisterResult, params: GetHistoryParams) -> GetHistoryResult:
+    history = await rpc.call(methods.GET_HISTORY, params, GetHistoryResult, now.token)
+    if history.epoch != now.epoch:
+        raise _AnotherLog
+    return history

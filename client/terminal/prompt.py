@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.enums import DEFAULT_BUFFER
@@ -20,7 +21,8 @@ from client.terminal.palette import STYLE
 
 # With a colour (the terminal's own), since without one the space at the end is not written, only jumped over: a program
 # that waits for the prompt would wait in vain.
-PROMPT_STYLE = "fg:ansidefault"
+PROMPT_STYLE: Final = "fg:ansidefault"
+GUTTER_AT_PROMPT: Final = "   | "
 
 
 class PromptConsole:
@@ -44,6 +46,7 @@ class PromptConsole:
             output=self._output,
             style=STYLE,
             color_depth=self._depth,
+            prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else GUTTER_AT_PROMPT,
             reserve_space_for_menu=0,
             complete_while_typing=False,
             enable_suspend=True,

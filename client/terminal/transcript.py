@@ -48,13 +48,11 @@ class Transcript:
 
     def recap(self, recap: Recap) -> list[Line]:
         """Show the end of the log to one who enters, with a line before what is new to one who comes back."""
-        if recap.messages:
-            self.before = recap.messages[0].seq
-        messages = [each for each in recap.messages if not (each.is_system and each.sender_id == recap.me)]
-        if not messages:
+        if not recap.messages:
             return []
+        self.before = recap.messages[0].seq
         unread = recap.missed[0].seq if recap.resumed and recap.missed else None
-        lines = [rule(HISTORY), *self._more(recap), *self._days_and_lines(messages, unread)]
+        lines = [rule(HISTORY), *self._more(recap), *self._days_and_lines(recap.messages, unread)]
         return lines if unread is not None else [*lines, rule(END_OF_HISTORY)]
 
     def back(self, recap: Recap) -> list[Line]:

@@ -137,8 +137,9 @@ class FakeServer:
             me.name = params["name"]
             return {"success": True, "message": "", "name": me.name}
         if method == "GetHistory":
-            before, limit = params.get("before", 2**53), params.get("limit", 50)
-            read = [each for each in self.log if each.seq < before][-limit:]
+            before, after, limit = params.get("before", 2**53), params.get("after"), params.get("limit", 50)
+            read = [each for each in self.log if (after or 0) < each.seq < before]
+            read = read[-limit:] if after is None else read[:limit]
             oldest = self.log[0].seq if self.log else self.seq + 1
             return {"messages": msgspec.to_builtins(read), "oldest": oldest, **here}
         if method == "ListMembers":

@@ -55,6 +55,10 @@ def own(seq: int, text: str = "mine") -> ChatMessage:
     return message(seq, text, sender="Alice")
 
 
+def notice(seq: int) -> ChatMessage:
+    return message(seq, "Alice joined the chat", sender="Alice", event="join")
+
+
 def said(first: int, last: int) -> list[ChatMessage]:
     return [message(seq, str(seq)) for seq in range(first, last + 1)]
 
@@ -74,10 +78,10 @@ async def goes_away_and_fails_once(room: Rig, face: Face) -> None:
 
 
 async def test_a_newcomer_gets_the_end_of_the_log_of_which_nothing_was_missed(room: Rig) -> None:
-    room.server.seq, room.server.log = 8, [*said(1, 8), own(9, "Alice joined the chat")]
+    room.server.seq, room.server.log = 8, [*said(1, 8), notice(9)]
     me, face = alice(room)
     await me.enter("Alice")
-    assert face.all == [ONLINE, "recap 5 6 7 8 9"]
+    assert face.all == [ONLINE, "recap 4 5 6 7 8"]
     assert (face.missed, face.recaps[0].resumed, me.taken) == ([], False, 9)
     assert face.recaps[0].skipped == 0
 
@@ -101,12 +105,13 @@ async def test_what_lies_further_back_is_counted_and_not_pushed_any_more(room: R
     me, _ = alice(room)
     await me.enter("Alice")
     await room.kill(me)
-    room.server.log, room.server.seq, room.server.cursor = said(2, 4366), 4366, 1
-    room.server.early = [ring_message(2, "2"), ring_message(4361, "4361")]
+    last_words = [own(2, "bye"), notice(3)]
+    room.server.log, room.server.seq, room.server.cursor = [*last_words, *said(4, 4368), notice(4369)], 4369, 1
+    room.server.early = [ring_message(4, "4"), ring_message(4363, "4363")]
     me, face = alice(room)
     await me.enter("Alice")
     await asyncio.gather(*room.server.early_posts)
-    assert (face.recaps[0].skipped, face.missed) == (4360, [4362, 4363, 4364, 4365, 4366])
+    assert (face.recaps[0].skipped, face.missed) == (4360, [4364, 4365, 4366, 4367, 4368])
     assert face.texts == []
 
 
@@ -241,7 +246,7 @@ async def test_a_newcomer_in_a_new_log_is_told_all_of_it(room: Rig) -> None:
     await me.enter("Alice")
     await goes_away_and_fails_once(room, face)
     room.server.forget_everything()
-    room.server.log = [own(1, "Alice joined the chat"), message(2, "2")]
+    room.server.log = [notice(1), message(2, "2")]
     await room.sleep.let_pass()
     assert (await face.told())[0] is ONLINE
     assert (face.missed, me.taken) == ([2], 2)
