@@ -78,7 +78,7 @@ def fitted(line: Line, columns: int) -> Line:
 
 
 def _joined(pieces: Line) -> Line:
-    groups = itertools.groupby(pieces, key=lambda piece: piece[0])
+    groups = itertools.groupby((piece for piece in pieces if piece[1]), key=lambda piece: piece[0])
     return [(style, "".join(text for _, text in group)) for style, group in groups]
 
 

@@ -7,20 +7,21 @@ from typing import Final
 from prompt_toolkit.styles import Style
 
 # Of the 256 colours that terminals agree on, those with a contrast of 3.6 and more to black and to white (WCAG 2, as
-# for large text), as far apart in hue as that leaves room for.
+# for large text), as far apart in hue as that leaves room for;
+# neighbours here are no neighbours there.
 NAMES: Final = (
     "#d70000",
-    "#d75f00",
-    "#af5f00",
-    "#878700",
-    "#008700",
     "#00875f",
-    "#008787",
-    "#0087d7",
-    "#005fff",
-    "#875fff",
     "#af5fd7",
+    "#878700",
+    "#005fff",
+    "#d75f00",
+    "#008787",
     "#d700af",
+    "#008700",
+    "#875fff",
+    "#af5f00",
+    "#0087d7",
 )
 GREY: Final = "#767676"  # 4.5 to both
 

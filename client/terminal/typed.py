@@ -109,7 +109,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 HELP: Final = (
     *((command.usage, command.meaning) for command in COMMANDS.values()),
-    ("//…", "say something that begins with a slash"),
+    ("//text", "say /text, with the slash"),
     ("Tab", "complete a name or a command; again: the next one"),
     ("Up, Down", "what you entered before"),
     ("Ctrl-C", "clear the line; on an empty line: leave"),
@@ -139,7 +139,7 @@ def _command(text: str) -> Typed:
         return command.read(rest.strip())
     first_line = name.split("\n")[0]
     close = difflib.get_close_matches(first_line.casefold(), COMMANDS, 1)
-    hint = f"Did you mean /{close[0]}?" if close else "/help tells which there are, // at the begin says a slash."
+    hint = f"Did you mean /{close[0]}?" if close else "/help lists them; for a text that begins with a slash, type two."
     return Mistake(f"There is no command /{printable(first_line)[:40]}. {hint} {NOTHING_SENT}", "\n" in text)
 
 

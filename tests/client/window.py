@@ -17,12 +17,12 @@ PATIENCE_SECONDS = 20.0
 class Window:
     """One terminal window with the client in it."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         self.child = pexpect.spawn(
             sys.executable,
             ["-m", "client", *arguments],
             cwd=str(ROOT),
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | environment,
             dimensions=(ROWS, COLUMNS),
             encoding="utf-8",
             timeout=PATIENCE_SECONDS,
@@ -64,6 +64,17 @@ class Window:
     def lines(self) -> list[str]:
         """Give what is not blank; the time before a line, which no test can know, reads `HH:MM`."""
         return [re.sub(r"^\d\d:\d\d ", "HH:MM ", line.rstrip()) for line in self.screen.display if line.strip()]
+
+    def styles(self, text: str) -> set[tuple[str, bool, bool]]:
+        """Give colour, bold and reverse of the letters of `text` where it stands last on the screen."""
+        row = max(row for row, line in enumerate(self.screen.display) if text in line)
+        column = self.screen.display[row].index(text)
+        letters = [self.screen.buffer[row][column + place] for place in range(len(text))]
+        return {(letter.fg, letter.bold, letter.reverse) for letter in letters}
+
+    def has_no_more_to_say(self, text: str) -> None:
+        """Wait until the prompt is drawn, with the cursor shown again, below what ends with `text`."""
+        self._waits(lambda: self.written.endswith("\x1b[?25h") and self.lines()[-2:-1] == [text], text)
 
     def types(self, text: str) -> None:
         self.child.send(text)

@@ -3,37 +3,14 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.client.fake_server import free_port
 from tests.client.processes import ENVIRONMENT, ROOT, ServerProcess
+from tests.client.terminal.conftest import Opens
 from tests.client.window import Window
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    running = ServerProcess()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def opens(server: ServerProcess) -> Iterator[Callable[..., Window]]:
-    windows: list[Window] = []
-
-    def open_window(*arguments: str) -> Window:
-        windows.append(Window("--server", server.url, *arguments))
-        return windows[-1]
-
-    yield open_window
-    for window in windows:
-        window.child.close(force=True)
-
-
-Opens = Callable[..., Window]
 
 
 def test_three_people_chat_as_in_the_original(server: ServerProcess, opens: Opens) -> None:
