@@ -71,7 +71,8 @@ class Participant:
         self.state = ConnectionState.NEW
         self.registration: RegisterResult | None = None
         self.reason: ClientError | None = None  # why it is reconnecting
-        self.wait = 0.0  # seconds from the state that was told last to the next try
+        self.wait = 0.0  # seconds from the last try to the next one
+        self.next_try = 0.0  # by the clock of the event loop
         self._rpc = rpc
         self._endpoint = endpoint
         self._callback = callback
@@ -412,6 +413,7 @@ class Participant:
                 break
             asked = reason.retry_after if isinstance(reason, CallRefused | ServerUnreachable) else None
             self.reason, self.wait = reason, max(delay, min(asked or 0.0, LONGEST_DELAY))
+            self.next_try = asyncio.get_running_loop().time() + self.wait
             self._tell(ConnectionState.RECONNECTING, self._told_while_away(reason))
             await self._sleep_until(self._knocked, self.wait)  # a server that rings is back
             self._knocked.clear()

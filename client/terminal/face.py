@@ -61,6 +61,7 @@ class Terminal:
         self._outage = Outage(self._participant, self._console)
         self._unsent: asyncio.Queue[str] = asyncio.Queue(MOST_UNSENT)
         self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_UNSENT)
+        self._returned = asyncio.Event()
         self._replaced = asyncio.Event()
         self._welcomed = False
 
@@ -139,11 +140,17 @@ class Terminal:
         while True:
             text = await self._unsent.get()
             try:
-                await send_until_stored(self._participant, text)
+                await send_until_stored(self._participant, text, self._pause)
             except ClientError as error:
                 self._tell(f"[ERROR] Not sent: {printable(text)}")
                 self._tell(f"[ERROR] {printable(str(error))}")
             self._unsent.task_done()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next try to send; not any longer when the server is back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._returned.wait()
 
     async def _carry_out(self) -> None:
         while True:
@@ -189,6 +196,8 @@ class Terminal:
             return
         if state is ConnectionState.ONLINE:
             self._outage.end()
+            self._returned.set()
+            self._returned = asyncio.Event()
             self._note_who_is_here()
             self._welcome()
         if detail:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 
 from client.errors import CallRefused
@@ -15,21 +14,16 @@ from protocol.errors import ErrorCode
 class Outage:
     """From the first failure to the return."""
 
-    def __init__(
-        self, participant: Participant, console: Console, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, participant: Participant, console: Console) -> None:
         self._participant = participant
-        self._monotonic = monotonic
         self._console = console
         self._console.status = self.status
         self._told: set[bool] = set()
-        self._next_try = 0.0
         self._changed = asyncio.Event()
 
     def tell(self, show: Callable[[str], None], detail: str) -> None:
         """Tell it once; and once more if it is for another reason than the server that it takes so long: the name."""
         reason, wait = self._participant.reason, self._participant.wait
-        self._next_try = self._monotonic() + wait
         is_name = isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN
         if is_name not in self._told:
             self._told.add(is_name)
@@ -45,7 +39,7 @@ class Outage:
         """Say when the next try is."""
         if not self._told:
             return ""
-        left = self._next_try - self._monotonic()
+        left = self._participant.next_try - asyncio.get_running_loop().time()
         return f"next try in {math.ceil(left)} s" if left > 0 else "trying to connect…"
 
     async def count_down(self) -> None:

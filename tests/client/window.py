@@ -49,7 +49,11 @@ class Window:
 
     def reads(self, text: str) -> None:
         """Wait until `text` is on the screen, in one line or broken behind its blanks."""
-        self._waits(lambda: text in " ".join(line.removeprefix("    | ") for line in self.lines()), text)
+        self._waits(lambda: text in self.text(), text)
+
+    def text(self) -> str:
+        """Give the screen as one line."""
+        return " ".join(line.removeprefix("    | ") for line in self.lines())
 
     def sees_last(self, *lines: str) -> None:
         """Wait until the screen ends with `lines`."""
