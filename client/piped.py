@@ -1,4 +1,4 @@
-"""The terminal's face when stdin is no terminal: lines in, lines out, no prompts; what is not chat goes to stderr."""
+"""The terminal's face when stdin or stdout is no terminal: lines in, lines out; what is not chat goes to stderr."""
 
 import asyncio
 import os
@@ -13,11 +13,12 @@ from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
-from client.terminal.typed import EXIT
+from client.terminal.typed import EXIT, NAME_PROMPT
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 CHUNK_BYTES: Final = 65536
 LONGEST_LINE_BYTES: Final = 65536  # beyond any text that the server takes (4,096 characters)
+LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
 PATIENCE_SECONDS: Final = 60.0
 
 
@@ -28,6 +29,7 @@ class PipedTerminal:
         self._participant = new_participant(self, None)
         self._server = server
         self._name = name
+        self._is_typed = os.isatty(fd)
         self._lines = read_lines(fd)
         self._failed = False
         self._over = asyncio.Event()
@@ -35,7 +37,7 @@ class PipedTerminal:
     async def run(self) -> int:
         """Give 0 when every line was sent, else 1 (told on stderr)."""
         try:
-            name = self._name or await anext(self._lines, "")
+            name = self._name or await self._read_name()
             if not name:
                 _complain("A name is needed: --name, CHAT_NAME or the first line.")
                 return 1
@@ -48,6 +50,12 @@ class PipedTerminal:
         finally:
             await self._participant.leave()
         return 1 if self._failed else 0
+
+    async def _read_name(self) -> str:
+        if self._is_typed:  # somebody sits there, and reads stderr while stdout goes elsewhere
+            sys.stderr.write(NAME_PROMPT)
+            sys.stderr.flush()
+        return await anext(self._lines, "")
 
     async def _chat(self) -> None:
         tasks = [asyncio.create_task(self._say_lines()), asyncio.create_task(self._over.wait())]
@@ -66,9 +74,9 @@ class PipedTerminal:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await send_until_stored(self._participant, line)
             except ClientError as error:
-                self._fail(f"Not sent: {line}: {error}")
+                self._fail(f"Not sent: {_begin(line)}: {error}")
             except TimeoutError:
-                self._fail(f"Not sent, the server was away for {PATIENCE_SECONDS:.0f} s: {line}")
+                self._fail(f"Not sent, the server was away for {PATIENCE_SECONDS:.0f} s: {_begin(line)}")
                 return
 
     def _fail(self, sentence: str) -> None:
@@ -97,6 +105,10 @@ class PipedTerminal:
             self._over.set()
         elif detail:
             _complain(detail)
+
+
+def _begin(line: str) -> str:
+    return line if len(line) <= LONGEST_TOLD_CHARS else f"{line[:LONGEST_TOLD_CHARS]}…"
 
 
 def _complain(sentence: str) -> None:

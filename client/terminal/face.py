@@ -23,11 +23,22 @@ from client.terminal.outage import Outage
 from client.terminal.people import People
 from client.terminal.prompt import PromptConsole
 from client.terminal.transcript import Transcript
-from client.terminal.typed import COMMANDS, EXIT, Help, History, Leave, Mistake, Nick, Say, Who, read_typed
+from client.terminal.typed import (
+    COMMANDS,
+    EXIT,
+    NAME_PROMPT,
+    Help,
+    History,
+    Leave,
+    Mistake,
+    Nick,
+    Say,
+    Who,
+    read_typed,
+)
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
-NAME_PROMPT: Final = "Enter your name: "
 RECAP_LINES: Final = 50
 MOST_UNSENT: Final = 100
 LAST_WORDS_SECONDS: Final = 3.0

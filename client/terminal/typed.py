@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from client.printable import ACTION, printable
 from protocol.methods import MAX_HISTORY, MAX_TEXT_CHARS
 
+NAME_PROMPT: Final = "Enter your name: "
 EXIT: Final = "exit"
 USUAL_HISTORY: Final = 50
 NOTHING_SENT: Final = "Nothing was sent."

@@ -21,9 +21,9 @@ ENVIRONMENT = {
 class ServerProcess:
     """`python -m server` with its log in memory; port 0: any free one."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, options: tuple[str, ...] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "server", "--port", str(port), "--store", "memory:"],
+            [sys.executable, "-m", "server", "--port", str(port), "--store", "memory:", *options],
             cwd=ROOT,
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,
