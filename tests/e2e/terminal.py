@@ -12,7 +12,8 @@ class Terminal:
     """A client in a pseudo-terminal; it remembers nothing."""
 
     def __init__(self, server: str) -> None:
-        arguments = ["-m", "client", "--face", "terminal", "--server", server, "--state-dir", "none"]
+        # Without colours a line is one piece in what is written.
+        arguments = ["-m", "client", "--face", "terminal", "--server", server, "--state-dir", "none", "--no-color"]
         self._terminal = pexpect.spawn(sys.executable, arguments, cwd=str(ROOT), encoding="utf-8", timeout=15)
 
     async def join(self, name: str) -> "Terminal":

@@ -202,8 +202,8 @@ class Stack:
 
     @contextmanager
     def terminal(self) -> Iterator["pexpect.spawn[str]"]:
-        """Run one more client, in a terminal."""
-        with closing(self._in_terminal("run", "--rm", "client")) as terminal:
+        """Run one more client, in a terminal; without colours a line is one piece in what is written."""
+        with closing(self._in_terminal("run", "--rm", "--env", "NO_COLOR=1", "client")) as terminal:
             yield terminal
 
     def _in_terminal(self, *arguments: str) -> "pexpect.spawn[str]":

@@ -78,7 +78,7 @@ def test_a_killed_server_loses_nothing_and_everybody_carries_on(own_stack: Stack
         terminal.expect("cannot be reached")
         terminal.sendline("During the crash, two")
         own_stack.start()
-        terminal.expect_exact("Connected again.")
+        terminal.expect_exact("[CLIENT] back, ")
         log.await_from_each(own_stack.clients, "Dora: During the crash, two")
         curl.send("After the crash")  # with the token that it has
         log.await_from_each(own_stack.clients, "Curl: After the crash")
