@@ -1,68 +1,119 @@
 """Take the README's picture of the terminal, from a real chat: `python -m scripts.terminal_picture` in the repository.
 
-The client runs in a pseudo-terminal; what its screen shows is set in a monospaced font and photographed.
+The client runs in a pseudo-terminal; what its screen shows is set in a monospaced font, with its colours, and
+photographed. Needs what the tests need, and Chromium at /usr/bin/chromium or where CHROMIUM says.
 """
 
 import asyncio
 import html
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 from playwright.async_api import async_playwright
+from pyte.screens import Char
 
 from scripts.screenshots import IMAGES
 from tests.client.processes import ServerProcess
 from tests.client.window import Window
 from tests.e2e.chromium import launch_options
 
-STYLE: Final = """
-pre { margin: 0; padding: 18px 22px; width: max-content; background: #14161f; color: #d7dae5;
-      font: 15px/1.45 "DejaVu Sans Mono", monospace; }
-.cursor { background: #d7dae5; }
+COLUMNS, ROWS = 78, 40
+BACKGROUND, TEXT = "#14161f", "#d7dae5"
+STYLE: Final = f"""
+pre {{ margin: 0; padding: 18px 22px; width: max-content; background: {BACKGROUND}; color: {TEXT};
+      font: 15px/1.45 "DejaVu Sans Mono", monospace; }}
+.cursor {{ background: {TEXT}; }}
 """
 
+Opens = Callable[[str], Window]
 
-def talk() -> list[str]:
-    """Let three people chat; gives what the first one's screen shows then."""
-    server = ServerProcess()
-    windows: dict[str, Window] = {}
-    try:
-        for name in ("Alice", "Bob", "Charlie"):
-            window = windows[name] = Window("--server", server.url)
-            window.gets("Enter your name: ")
-            window.enters(name)
+
+def talk() -> Window:
+    """Let three people chat; gives the window of the one who was away for a while, as it stands then."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as state:
+        server = ServerProcess(9999)
+        stack.callback(server.stop)
+
+        def opens(name: str, *arguments: str) -> Window:
+            window = Window("--server", server.url, "--name", name, *arguments)
+            stack.callback(window.child.close, force=True)
+            window.child.setwinsize(ROWS, COLUMNS)
+            window.screen.resize(ROWS, COLUMNS)
             window.sees("You:")
-        alice = windows["Alice"]
-        alice.sees("[SYSTEM] Charlie joined the chat")
-        alice.enters("Hello everyone!")
-        windows["Bob"].sees("Alice: Hello everyone!")
-        windows["Bob"].enters("Hi Alice, the build is green again.")
-        alice.sees("Bob: Hi Alice, the build is green again.")
-        windows["Charlie"].enters("Then I deploy at eleven.")
-        alice.sees("Charlie: Then I deploy at eleven.")
-        alice.types("Go from my side")
-        alice.sees("You: Go from my side")
-        return alice.lines()
-    finally:
-        for window in windows.values():
-            window.child.close(force=True)
-        server.stop()
+            return window
+
+        bob = opens("Bob")
+        alice = opens("Alice", "--state-dir", state)
+        charlie = opens("Charlie")
+        alice.sees("HH:MM [SYSTEM] Charlie joined the chat")
+        bob.enters("Morning! The build machine is green again.")
+        alice.sees("HH:MM Bob: Morning! The build machine is green again.")
+        alice.enters("Good. I am at my desk in five minutes.")
+        alice.enters("exit")
+        alice.ends()
+        bob.sees("HH:MM [SYSTEM] Alice left the chat")
+        says(charlie, bob, "Charlie", "Then I deploy at eleven:\n1. announce it here\n2. watch for ten minutes")
+        says(bob, charlie, "Bob", "Alice, do we have your go?")
+        alice = opens("Alice", "--state-dir", state)
+        dana = opens("Dana")
+        alice.sees("HH:MM [SYSTEM] Dana joined the chat")
+        alice.enters("Go from my side.")
+        bob.enters("/me crosses his fingers")
+        alice.sees("HH:MM * Bob crosses his fingers")
+        says(dana, alice, "Dana", "Release 2.4.0 is out, thank you @alice")
+        alice.types("Wel")
+        alice.sees("You: Wel")
+        return alice
 
 
-def as_html(lines: list[str]) -> str:
-    """Set the screen's lines as they are, with a cursor behind the last one."""
-    text = html.escape(chr(10).join(lines))
+def says(speaker: Window, listener: Window, name: str, text: str) -> None:
+    """Say something, several lines by pasting them, and wait until it has been heard."""
+    if "\n" in text:
+        speaker.types(f"\x1b[200~{text}\x1b[201~")
+        speaker.reads("[y/N]")
+        speaker.types("y")
+    else:
+        speaker.enters(text)
+    listener.reads(f"{name}: {text.splitlines()[0]}")
+
+
+def as_html(window: Window) -> str:
+    """Set the screen as it is, with its colours, and a cursor where it stands."""
+    screen = window.screen
+    rows = [[screen.buffer[row][column] for column in range(COLUMNS)] for row in range(screen.cursor.y + 1)]
+    text = "\n".join("".join(pieces(row)).rstrip() for row in rows)
     return f"<!doctype html><style>{STYLE}</style><pre>{text}<span class=cursor>&nbsp;</span></pre>"
 
 
-async def photograph(page_html: str) -> None:
+def pieces(row: list[Char]) -> Iterator[str]:
+    """Give the letters of a row, those of one style together."""
+    for style, letters in itertools.groupby(row, key=css):
+        text = html.escape("".join(letter.data for letter in letters))
+        yield f'<span style="{style}">{text}</span>' if style else text
+
+
+def css(letter: Char) -> str:
+    """Say the style of a letter in CSS."""
+    color = TEXT if letter.fg == "default" else f"#{letter.fg}"
+    if letter.reverse:
+        return f"background: {color}; color: {BACKGROUND}; font-weight: bold"
+    bold = "; font-weight: bold" if letter.bold else ""
+    return f"color: {color}{bold}" if color != TEXT or bold else ""
+
+
+async def photograph(page_html: str, path: Path) -> None:
     """Write the picture."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(**launch_options())
         page = await browser.new_page(device_scale_factor=2)
         await page.set_content(page_html)
-        await page.locator("pre").screenshot(path=IMAGES / "terminal.png")
+        await page.locator("pre").screenshot(path=path)
         await browser.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(photograph(as_html(talk())))
+    asyncio.run(photograph(as_html(talk()), IMAGES / "terminal.png"))

@@ -6,22 +6,21 @@ from typing import Final
 
 from prompt_toolkit.styles import Style
 
-# Of the 256 colours that terminals agree on, those with a contrast of 3.6 and more to black and to white (WCAG 2, as
-# for large text), as far apart in hue as that leaves room for;
-# neighbours here are no neighbours there.
+# Of the 256 colours that terminals agree on, some with a contrast of 4 and more to black and to white (WCAG 2), as far
+# apart in hue as that leaves room for. Neighbours in this list are far apart, too.
 NAMES: Final = (
-    "#d70000",
-    "#00875f",
-    "#af5fd7",
-    "#878700",
-    "#005fff",
-    "#d75f00",
-    "#008787",
-    "#d700af",
+    "#0087af",
+    "#d70087",
     "#008700",
-    "#875fff",
+    "#d700d7",
     "#af5f00",
-    "#0087d7",
+    "#5f5fff",
+    "#d7005f",
+    "#00875f",
+    "#af5faf",
+    "#5f8700",
+    "#875fd7",
+    "#af5f5f",
 )
 GREY: Final = "#767676"  # 4.5 to both
 
