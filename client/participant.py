@@ -301,6 +301,7 @@ class Participant:
     def _hold(self) -> None:
         """Let nothing come in before the recap."""
         if self._recap is not None:
+            self._knocked.clear()
             self._seat.hold()
 
     # Remembering it.

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from client.printable import ACTION, GUTTER, parts_of, printable, printable_lines, wrapped
@@ -60,24 +62,30 @@ def without_colors(line: Line) -> Line:
 
 def fitted(line: Line, columns: int) -> Line:
     """Break a line as `wrapped` does: what goes on below stands behind the gutter, which is quiet."""
-    text = "".join(part for _, part in line)
-    styles = [style for style, part in line for _ in part]
-    broken = wrapped(text, columns)
-    styled: Line = []
-    place = shown = 0
-    while shown < len(broken):
-        if broken.startswith(GUTTER, shown):
+    text = "".join(piece for _, piece in line)
+    rest, styled = deque(line), Line()
+    place = 0
+    for number, part in enumerate(wrapped(text, columns).split(GUTTER)):
+        if number:
             styled.append((QUIET, GUTTER))
-            shown += len(GUTTER)
             if text.startswith(GUTTER, place):  # one that was there before
-                place += len(GUTTER)
-        else:
-            styled.append((styles[place], broken[shown]))
-            place, shown = place + 1, shown + 1
+                place += sum(len(piece) for _, piece in _taken(rest, len(GUTTER)))
+        styled += _taken(rest, len(part))
+        place += len(part)
     return _joined(styled)
 
 
-def _joined(pieces: Line) -> Line:
+def _taken(rest: deque[tuple[str, str]], count: int) -> Iterator[tuple[str, str]]:
+    """Take so many letters away from the begin, and give them with their styles."""
+    while count:
+        style, text = rest.popleft()
+        if len(text) > count:
+            rest.appendleft((style, text[count:]))
+        yield style, text[:count]
+        count -= min(count, len(text))
+
+
+def _joined(pieces: Iterable[tuple[str, str]]) -> Line:
     groups = itertools.groupby((piece for piece in pieces if piece[1]), key=lambda piece: piece[0])
     return [(style, "".join(text for _, text in group)) for style, group in groups]
 

@@ -23,6 +23,7 @@ from client.terminal.palette import STYLE
 # that waits for the prompt would wait in vain.
 PROMPT_STYLE: Final = "fg:ansidefault"
 GUTTER_AT_PROMPT: Final = "   | "
+PLAIN_FORMS: Final = str.maketrans({"─": "-", "…": "..."})  # of what this client itself writes
 
 
 class PromptConsole:
@@ -99,4 +100,8 @@ class PromptConsole:
     def _in_encoding(self, text: str) -> str:
         """Give the letters that the terminal does not have as their numbers."""
         encoding = self._output.encoding()
-        return text.encode(encoding, errors="backslashreplace").decode(encoding)
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return text.translate(PLAIN_FORMS).encode(encoding, errors="backslashreplace").decode(encoding)
+        return text

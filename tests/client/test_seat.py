@@ -11,7 +11,7 @@ class Rung:
     """A seat, and what came of ringing there."""
 
     def __init__(self, epoch: str = "", taken: int = 0) -> None:
-        self.seat = Seat(self, on_doubt=self._doubt, keep=self._keep, epoch=epoch, taken=taken)
+        self.seat = Seat(self, on_doubt=self._doubt, on_knock=self._knock, keep=self._keep, epoch=epoch, taken=taken)
         self.told: list[str] = []
 
     def on_message(self, message: ChatMessage) -> None:
@@ -22,6 +22,9 @@ class Rung:
 
     def _doubt(self) -> None:
         self.told.append("doubt")
+
+    def _knock(self) -> None:
+        self.told.append("knock")
 
     def _keep(self) -> None:
         self.told.append(f"kept {self.seat.taken}")
@@ -115,6 +118,26 @@ async def test_posts_that_waited_together_show_nothing_twice_in_whatever_order_t
     rung.seat.settle("one", 5)
     await asyncio.gather(*posts)
     assert [told for told in rung.told if "shown" in told] == ["shown 6", "shown 7", "shown 8", "shown 9"]
+
+
+async def test_at_a_seat_that_is_held_a_post_knocks_and_waits_and_what_was_shown_meanwhile_is_a_repeat() -> None:
+    rung = Rung()
+    rung.seat.settle("one", 5)
+    rung.seat.hold()
+    post = asyncio.create_task(rung.post("one", 6, 7, 8))
+    assert await waiting(post)
+    rung.seat.settle("one", 5)
+    rung.seat.pass_over(7)
+    await post
+    assert rung.told == ["knock", "shown 8", "kept 8"]
+
+
+async def test_what_is_passed_over_is_kept_before_it_is_acknowledged() -> None:
+    rung = Rung()
+    rung.seat.settle("one", 5)
+    rung.seat.pass_over(7)
+    await rung.post("one", 6, 7)
+    assert rung.told == ["kept 7"]
 
 
 async def test_who_waits_at_a_seat_that_is_closed_waits_no_more() -> None:

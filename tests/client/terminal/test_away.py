@@ -68,6 +68,15 @@ async def test_a_name_that_is_anothers_by_then_is_told_beside_that(fake: FakeSer
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
 
 
+async def test_when_too_many_lines_wait_the_next_one_stays_at_the_prompt(
+    fake: FakeServer, windows: list[Window]
+) -> None:
+    window = await cut_off(fake, windows)
+    for number in range(101):
+        window.enters(f"line {number}")
+    await asyncio.to_thread(window.reads, "[ERROR] Not sent, 100 lines are waiting already. You: line 10")
+
+
 async def test_what_is_being_typed_then_is_not_torn(fake: FakeServer, windows: list[Window]) -> None:
     window = await cut_off(fake, windows)
     window.types("half a thought")

@@ -95,3 +95,11 @@ def test_a_terminal_that_can_only_be_written_to_is_left_by_ctrl_c(opens: Opens) 
     window.gets("You: ")
     window.types("\x03")
     assert window.ends() == 0
+
+
+def test_a_terminal_without_the_letters_gets_plain_lines(opens: Opens, ben: Window) -> None:
+    ben.enters("Grüße")
+    ben.sees_last("HH:MM You: Grüße", "You:")
+    ann = opens("--name", "Ann", PYTHONIOENCODING="ascii")
+    ann.sees("-- end of history --")
+    ann.sees(r"HH:MM Ben: Gr\xfc\xdfe")
