@@ -9,6 +9,7 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
@@ -53,6 +54,12 @@ class PromptConsole:
             enable_suspend=True,
             erase_when_done=True,
         )
+
+        self._chat.layout.current_window.height = self._height_of_line  # that of the line: it has the focus
+
+    def _height_of_line(self) -> Dimension:
+        """Leave half of the screen to what is said and told, however long the line is."""
+        return Dimension(max=max(1, self._output.get_size().rows // 2))
 
     async def ask(self, question: str) -> str:
         """Ask in a prompt of its own, which stays on the screen; Up does not bring the answer back in the chat."""

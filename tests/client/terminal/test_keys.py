@@ -149,6 +149,14 @@ def test_what_is_too_long_is_told_and_stays(ann: Window) -> None:
     ann.sees_last("You:")
 
 
+def test_a_line_however_long_leaves_half_of_the_screen_to_what_is_said(ann: Window, ben: Window) -> None:
+    ann.types(pasted("\n".join(f"row {number}" for number in range(60))) + "n")
+    rows = [f"   | row {number}" for number in range(50, 60)]
+    ann.sees_last("HH:MM [SYSTEM] Ben joined the chat", *rows)
+    ben.enters("interrupting")
+    ann.sees_last("HH:MM Ben: interrupting", *rows)
+
+
 def test_ctrl_c_clears_the_line_and_a_second_one_leaves(ann: Window) -> None:
     ann.types("never mind")
     ann.sees_last("You: never mind")
