@@ -162,6 +162,20 @@ async def test_a_terminal_shows_it_as_text_and_stays_as_it_was(
     assert re.findall(r"[^\x1b\r\n -~]", hostile) == []
 
 
+@pytest.mark.parametrize(("kind", "line"), KINDS, ids=["text", "name", "notice"])
+async def test_a_terminal_shows_history_as_text_as_well(room: Room, window: Window, kind: Kind, line: str) -> None:
+    room.log = [kind(seq, payload) for seq, payload in enumerate(PAYLOADS.values(), 5)]
+    room.seq = room.log[-1].seq
+    await asyncio.to_thread(window.gets, "Enter your name: ")
+    mode = set(window.screen.mode)
+    window.enters("Eve")
+    await asyncio.to_thread(settles, window, "── end of history ──")
+    shown = [f"HH:MM {line.format(escaped(payload))}" for payload in PAYLOADS.values()]
+    assert window.lines()[-len(shown) - 2 :] == [*shown, "── end of history ──", "You:"]
+    assert (window.screen.title, window.screen.icon_name, window.screen.mode) == ("", "", mode)
+    assert re.findall(r"[^\x1b\r\n -~─]", window.written) == []
+
+
 async def test_what_goes_on_below_cannot_pose_as_another_line(room: Room, window: Window) -> None:
     await asyncio.to_thread(window.gets, "Enter your name: ")
     window.enters("Eve")
