@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import FormattedText
@@ -55,7 +56,13 @@ class PromptConsole:
             erase_when_done=True,
         )
 
+        self._chat.default_buffer.accept_handler = self._accept
         self._chat.layout.current_window.height = self._height_of_line  # that of the line: it has the focus
+
+    def _accept(self, buffer: Buffer) -> bool:
+        """Enter the line by other keys than Enter (Alt-Enter, Ctrl-O), which would else end the prompt and the chat."""
+        self._line.enter(buffer)
+        return True
 
     def _height_of_line(self) -> Dimension:
         """Leave half of the screen to what is said and told, however long the line is."""

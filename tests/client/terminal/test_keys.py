@@ -92,6 +92,15 @@ def test_tab_completes_names_the_last_speaker_first_with_a_colon_at_the_begin_on
         ann.sees_last(line)
 
 
+@pytest.mark.parametrize("keys", ["\x1b\r", "\x0f", "\n"], ids=["Alt-Enter", "Ctrl-O", "Ctrl-J"])
+def test_the_other_keys_that_enter_a_line_do_just_that(ann: Window, keys: str) -> None:
+    for text in ("one", "two"):
+        ann.types(text)
+        ann.sees_last(f"You: {text}")
+        ann.types(keys)
+        ann.sees_last(f"HH:MM You: {text}", "You:")
+
+
 def test_tab_completes_commands(ann: Window) -> None:
     ann.types("/hi" + TAB + "5")
     ann.sees_last("You: /history 5")
