@@ -8,7 +8,7 @@ import asyncio
 import html
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -28,8 +28,6 @@ pre {{ margin: 0; padding: 18px 22px; width: max-content; background: {BACKGROUN
       font: 15px/1.45 "DejaVu Sans Mono", monospace; }}
 .cursor {{ background: {TEXT}; }}
 """
-
-Opens = Callable[[str], Window]
 
 
 def talk() -> Window:
