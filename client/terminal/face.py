@@ -18,7 +18,7 @@ from client.terminal.commands import Commands
 from client.terminal.completion import Candidates, Completion, candidates
 from client.terminal.console import Console
 from client.terminal.dumb import DumbConsole
-from client.terminal.lines import Line, mentions
+from client.terminal.lines import Line, mentions, quiet
 from client.terminal.outage import Outage
 from client.terminal.people import People
 from client.terminal.prompt import PromptConsole
@@ -232,6 +232,7 @@ class Terminal:
             [("", f"Welcome, {printable(me.name)}! (ID: {printable(me.id)})")],
             [("", f"Connected to chat server at {self._server}")],
             [("", f"Type your messages below (type '{EXIT}' to quit)")],
+            quiet("/help tells the commands and keys"),
         ]
         self._console.show(lines)
 

@@ -10,7 +10,6 @@ from tests.client.fake_server import FakeServer, message, ring
 from tests.client.terminal.conftest import Opens
 from tests.client.window import Window
 
-WELCOME = ["Welcome, Alice! (ID: alice-1)", "Type your messages below (type 'exit' to quit)"]
 FRIDAY, SUNDAY = "2026-11-27T09:05:00.000Z", "2026-11-29T21:45:00.000Z"
 
 
@@ -47,7 +46,7 @@ async def test_a_newcomer_sees_the_history_with_its_days_and_times(fake: FakeSer
     log(fake, *said(1, 1, FRIDAY), *said(2, 3))
     window = await opened(fake, windows)
     await asyncio.to_thread(window.sees_last, "You:")
-    assert [line.rstrip() for line in window.screen.display if line.strip()][3:] == [
+    assert [line.rstrip() for line in window.screen.display if line.strip()][4:] == [
         "── history ──",
         "── Friday, 27 November 2026 ──",
         "09:05 Bob: line 1",
@@ -71,7 +70,7 @@ async def test_one_who_comes_back_sees_where_the_unread_begins_and_each_line_onc
     window = await opened(fake, windows, "--state-dir", str(tmp_path))
     await tell(fake, *said(4, 7))
     await asyncio.to_thread(window.sees_last, "HH:MM Bob: line 7", "You:")
-    assert window.lines()[3:] == [
+    assert window.lines()[4:] == [
         "── history ──",
         "── Sunday, 29 November 2026 ──",
         *(f"HH:MM Bob: line {seq}" for seq in (1, 2, 4)),
@@ -105,13 +104,13 @@ async def test_after_a_long_absence_it_is_the_last_fifty_lines_and_how_many_more
     log(fake, *said(2, 4361), cursor=1)
     window = await opened(fake, windows, "--state-dir", str(tmp_path), rows=80)
     await tell(fake, *said(2, 250))
-    assert window.lines()[3:7] == [
+    assert window.lines()[4:8] == [
         "── history ──",
         "… 4,310 more: /history",
         "── Sunday, 29 November 2026 ──",
         "── unread ──",
     ]
-    assert window.lines()[7:] == [*(f"HH:MM Bob: line {seq}" for seq in range(4312, 4362)), "You:"]
+    assert window.lines()[8:] == [*(f"HH:MM Bob: line {seq}" for seq in range(4312, 4362)), "You:"]
 
 
 async def test_history_goes_back_from_what_was_shown_and_says_where_it_begins(
@@ -133,4 +132,5 @@ async def test_history_goes_back_from_what_was_shown_and_says_where_it_begins(
 
 def test_in_an_empty_room_there_is_no_history(opens: Opens) -> None:
     window = opens("--name", "Alone")
-    window.sees_last("Type your messages below (type 'exit' to quit)", "You:")
+    welcome = ["Type your messages below (type 'exit' to quit)", "/help tells the commands and keys"]
+    window.sees_last(*welcome, "You:")
