@@ -1,11 +1,13 @@
-"""Take the README's picture of the page, from a real run: `python -m scripts.screenshots [--all]` in the repository.
+"""Take pictures of the page, from a real run: `python -m scripts.screenshots [--all FOLDER]` in the repository.
 
-Needs what the tests need, and Chromium at /usr/bin/chromium or where CHROMIUM says.
+Without a folder the two that the README shows; with one, these and the other states of the page, for those who work on
+it. Needs what the tests need, and Chromium at /usr/bin/chromium or where CHROMIUM says.
 """
 
 import argparse
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -13,11 +15,12 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.e2e.chromium import launch_options
 from tests.e2e.script import Script
+from tests.e2e.wire import Wire
 from tests.processes import ROOT, start_page, start_server
 
 IMAGES: Final = ROOT / "docs" / "images"
-DESKTOP: Final = {"width": 1000, "height": 760}
-PHONE: Final = {"width": 360, "height": 700}
+DESKTOP: Final = {"width": 1080, "height": 760}
+PHONE: Final = {"width": 390, "height": 760}
 
 ALICE: Final = "Alice"  # sits before the page; the others take part as scripts
 TALK: Final = [
@@ -25,64 +28,85 @@ TALK: Final = [
     ("Bob", "It was the clock: two minutes behind."),
     (ALICE, "Good find, thank you."),
     ("Grace", "Then I deploy at eleven:\n1. announce it here\n2. watch for ten minutes"),
-    ("deploy-bot", "Release 2.4.0 is staged and waits for a go."),
+    ("deploy-bot", "Release `2.4.0` is staged: https://deploy.example/releases/2.4.0"),
+    ("deploy-bot", "```\n$ ringback-deploy --release 2.4.0 --wait\nok: 3 of 3 healthy\n```"),
+    ("Bob", "@Alice do we have your go?"),
     (ALICE, "Go from my side. I am at my desk until noon."),
+    ("Grace", "🎉"),
+    ("Bob", "/me crosses his fingers"),
 ]
 
 
-async def open_page(browser: Browser, address: str, **options: Any) -> Page:
-    """Open the page in a browser session of its own."""
-    context = await browser.new_context(device_scale_factor=2, locale="en-GB", **options)
-    page = await context.new_page()
-    await page.goto(address)
-    return page
+class Studio:
+    """A server, a page and a browser; each picture is of a person with a browser of its own."""
+
+    def __init__(self, browser: Browser, address: str, folder: Path) -> None:
+        self._browser = browser
+        self._address = address
+        self._folder = folder
+
+    async def page(self, wire: Wire | None = None, **options: Any) -> Page:
+        """Open the page."""
+        context = await self._browser.new_context(device_scale_factor=2, locale="en-GB", **options)
+        page = await context.new_page()
+        if wire:
+            await wire.attach(page)
+        await page.goto(self._address)
+        await expect(page.get_by_label("Your name")).to_be_focused()
+        return page
+
+    async def room(self, name: str, wire: Wire | None = None, **options: Any) -> Page:
+        """Open the page and come in."""
+        page = await self.page(wire, **options)
+        await page.get_by_label("Your name").fill(name)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("log")).to_have_attribute("aria-busy", "false")
+        return page
+
+    async def shoot(self, page: Page, name: str) -> None:
+        """Take a picture of what is to be seen."""
+        await page.screenshot(path=self._folder / f"{name}.png")
 
 
-async def join(page: Page, name: str) -> None:
-    """Come in."""
-    await page.get_by_label("Your name").fill(name)
+async def say(page: Page, text: str) -> None:
+    """Write as the person before the page."""
+    await page.get_by_label("Message", exact=True).fill(text)
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("log")).to_contain_text(f"{name} joined")
 
 
 async def talk(page: Page, http: aiohttp.ClientSession, server: str) -> None:
     """Let the conversation happen, each message after the one before it is to be seen."""
-    others = {name: await Script(http, server).join(name) for name in ("Bob", "deploy-bot")}
-    for who, text in TALK:
-        if who == ALICE:
-            await page.get_by_label("Message", exact=True).fill(text)
-            await page.keyboard.press("Enter")
-        else:
-            if who not in others:
-                others[who] = await Script(http, server).join(who)
-            await others[who].say(text)
-        await expect(page.get_by_role("log")).to_contain_text(text.splitlines()[-1])
-    await expect(page.locator(".pending")).to_have_count(0)
+    others = {name: await Script(http, server).join(name) for name in ("Bob", "deploy-bot", "Henry", "Grace")}
+    for number, (who, text) in enumerate(TALK, 1):
+        await (say(page, text) if who == ALICE else others[who].say(text))
+        await expect(page.locator(".message:not(.pending)")).to_have_count(number)
 
 
-async def shoot(page: Page, name: str) -> None:
-    """Take a picture of what is to be seen."""
-    await page.screenshot(path=IMAGES / f"{name}.png")
-
-
-async def shoot_other_states(browser: Browser, address: str) -> None:
-    """Take the pictures that the README lacks, for those who work on the page."""
-    page = await open_page(browser, address, viewport=DESKTOP, color_scheme="dark")
-    await join(page, "Dora")
-    await shoot(page, "page-dark")
-    page = await open_page(browser, address, viewport=PHONE)
-    await join(page, "Finn")
-    await shoot(page, "page-phone")
+async def shoot_other_states(studio: Studio) -> None:
+    """Take the pictures that the README lacks."""
+    await studio.shoot(await studio.page(viewport=DESKTOP), "page-join")
+    await studio.shoot(await studio.room("Dora", viewport=DESKTOP, color_scheme="dark"), "page-dark")
+    page = await studio.room("Finn", viewport=PHONE)
     await page.get_by_role("button", name="people").click()
-    await shoot(page, "page-phone-people")
-    page = await open_page(browser, address, viewport=DESKTOP)
-    await page.get_by_label("Your name").fill(ALICE)
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert").first).not_to_be_empty()
-    await shoot(page, "page-join")
+    await studio.shoot(page, "page-drawer")
+    wire = Wire()
+    wire.refuse["SendMessage"] = {"code": -32602, "message": "The server does not accept the text: it is not stored."}
+    page = await studio.room("Ida", wire, viewport=DESKTOP)
+    await say(page, "This one will not go out.")
+    await expect(page.locator(".failed")).to_be_visible()
+    await page.get_by_label("Message", exact=True).press_sequentially("Sorry @")
+    await studio.shoot(page, "page-mentions")
+    await page.keyboard.press("Escape")
+    await studio.shoot(page, "page-failed")
+    wire.is_open.clear()
+    await wire.cut()
+    await say(page, "This one goes out by itself.")
+    await expect(page.locator("#status")).to_have_text("Offline", timeout=10_000)
+    await studio.shoot(page, "page-reconnecting")
+    wire.is_open.set()
 
 
-async def main(everything: bool) -> None:
+async def main(folder: Path | None) -> None:
     """Run a server and a client's page, and take the pictures."""
     async with AsyncExitStack() as stack:
         server, server_address = await start_server()
@@ -93,15 +117,18 @@ async def main(everything: bool) -> None:
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(**launch_options())
         stack.push_async_callback(browser.close)
-        page = await open_page(browser, address, viewport=DESKTOP)
-        await join(page, ALICE)
+        studio = Studio(browser, address, folder or IMAGES)
+        page = await studio.room(ALICE, viewport=DESKTOP)
+        phone = await studio.room("Carla", viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
         await talk(page, http, server_address)
-        await shoot(page, "page")
-        if everything:
-            await shoot_other_states(browser, address)
+        await phone.bring_to_front()
+        await studio.shoot(page, "page")
+        await studio.shoot(phone, "page-phone")
+        if folder:
+            await shoot_other_states(studio)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Take the picture of the page into docs/images.")
-    parser.add_argument("--all", action="store_true", help="also dark, phone and join screen, which the README lacks")
+    parser = argparse.ArgumentParser(description="Take pictures of the page.")
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="take all pictures, into this folder")
     asyncio.run(main(parser.parse_args().all))

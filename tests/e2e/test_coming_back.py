@@ -143,7 +143,7 @@ async def test_the_browser_is_asked_for_notifications_only_by_a_click(new_person
     )
     await alice.tab.reload()
     await alice.join("Alice")
-    ask = alice.tab.get_by_role("button", name="Notify me when I am mentioned")
+    ask = alice.tab.get_by_role("button", name="Notify me of mentions")
     assert not await alice.tab.evaluate("window.asked")
     await ask.click()
     await expect(ask).to_be_hidden()

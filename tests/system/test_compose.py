@@ -75,7 +75,7 @@ def test_a_killed_server_loses_nothing_and_everybody_carries_on(own_stack: Stack
         log.await_from_each(own_stack.clients, "Curl: Before the crash")
         own_stack.kill_server()
         terminal.sendline("During the crash, one")
-        terminal.expect("cannot be reached")
+        terminal.expect_exact("Trying again in ")
         terminal.sendline("During the crash, two")
         own_stack.start()
         terminal.expect_exact("[CLIENT] back, ")

@@ -60,7 +60,6 @@ export function showJoin(store, call) {
     if (session.name) for (const storage of [sessionStorage, localStorage]) storage.setItem(KEPT_AS, session.name);
     else if (session.state !== "new") sessionStorage.removeItem(KEPT_AS);
     name.value ||= localStorage.getItem(KEPT_AS) ?? "";
-    byId("join-server").textContent = session.server && `Chat server: ${session.server}`;
     say(byId("join-note"), store.downWords || partingWords(store));
     const wasIn = sessionStorage.getItem(KEPT_AS);
     if (wasIn && connected && !session.id && !isEntering && !error.textContent) comeBack(wasIn);

@@ -7,19 +7,20 @@ const FOLD_FROM = 4; // notices in a row
 export function rowsOf(messages, unreadAfter, store) {
   const rows = [];
   let notices = [];
-  let day;
+  let day = { from: 0, to: 0 }; // ms
   let above; // whose name may stand for the next one
+  let aboveAt;
   const flush = () => {
     if (notices.length >= FOLD_FROM) rows.push({ kind: "folded", key: `folded ${notices[0].seq}`, look: notices.length, notices });
     else rows.push(...notices.map((message) => ({ kind: "notice", key: message.seq, message })));
     notices = [];
   };
   for (const message of messages) {
-    const date = new Date(message.sent_at);
-    if (date.toDateString() !== day) {
+    const at = Date.parse(message.sent_at);
+    if (!(at >= day.from && at < day.to)) {
       flush();
-      day = date.toDateString();
-      rows.push({ kind: "day", key: day, look: new Date().toDateString(), date });
+      day = dayOf(at);
+      rows.push({ kind: "day", key: `day ${day.from}`, look: new Date().toDateString(), date: new Date(at) });
       above = null;
     }
     if (message.is_system) {
@@ -34,13 +35,18 @@ export function rowsOf(messages, unreadAfter, store) {
     }
     const follows =
       above && above.sender_id === message.sender_id && above.sender_name === message.sender_name &&
-      date - Date.parse(above.sent_at) < SAME_BREATH;
-    const { seq, client_msg_id, state = "", reason } = message;
-    rows.push({ kind: "message", key: seq ?? client_msg_id, look: [follows && "follows", state, reason].join(), message, follows });
+      at - aboveAt < SAME_BREATH;
+    const { seq, client_msg_id, state, reason } = message;
+    rows.push({ kind: "message", key: seq ?? client_msg_id, look: state ? state + reason + follows : follows, message, follows });
     above = message;
+    aboveAt = at;
   }
   flush();
   return rows;
+}
+
+function dayOf(at) {
+  return { from: new Date(at).setHours(0, 0, 0, 0), to: new Date(at).setHours(24, 0, 0, 0) };
 }
 
 // "3 joined, 2 left"
