@@ -159,24 +159,40 @@ async def test_who_is_unreachable_is_told_and_how_far_behind(new_person: NewPers
     ]
     wire.answer["ListMembers"] = {"members": here, "member_count": 4, "seq": 99}
     await alice.join("Alice")
-    people = alice.tab.locator("#people-list li")
-    await expect(people.locator(".state")).to_have_text(["unreachable, 12 behind", "", "345 behind"])
+    states = alice.tab.locator("#people-list .state")
+    await expect(states).to_have_text(["you", "unreachable, 12 behind", "", "345 behind"])
     here[:] = [{"id": "a", "name": "Away", "state": "online", "behind": 0}]
     await alice.tab.clock.fast_forward(15_000)
-    await expect(people.locator(".state")).to_have_text([""])
+    await expect(states).to_have_text(["you", ""])
 
 
-async def test_one_may_take_another_name(new_person: NewPerson) -> None:
+async def test_after_a_new_log_everybody_is_counted_once(stack: Stack, new_person: NewPerson, script: Script) -> None:
     alice = await (await new_person()).join("Alice")
-    bob = await (await new_person()).join("Bob")
-    second = await new_person(beside=alice)
-    name = alice.tab.get_by_label("The name you go by")
-    await name.fill("Bob")
-    await name.press("Enter")
-    await expect(alice.banner).to_have_text("That name is in use. Choose another.")
-    await expect(name).to_have_value("Alice")
-    await name.fill("Alicia")
-    await name.press("Enter")
-    await bob.sees("Alice is now Alicia")
-    for tab in (alice, second):
-        await tab.sees_people("Alicia", "Bob")
+    await stack.stop_server()  # its log was in memory
+    await stack.start_server()
+    for name in ("One", "Two", "Three"):
+        await script.join(name)
+    await expect(alice.log).to_contain_text("The server has begun a new log.")
+    await alice.sees_people("Alice", "One", "Three", "Two")
+    await expect(alice.tab.get_by_role("heading", name="Who is here (4)")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "for (const key of ['read', 'name', 'unsent', 'draft', 'theme'])"
+        "  for (const storage of [localStorage, sessionStorage]) storage.setItem('ringback-' + key, '{');",
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };",
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError'); } });",
+    ],
+    ids=["garbage", "full", "forbidden"],
+)
+async def test_what_cannot_be_kept_stops_nothing(new_person: NewPerson, script: Script, trouble: str) -> None:
+    alice = await new_person()
+    await alice.tab.add_init_script(trouble)
+    await alice.tab.reload()
+    await alice.join("Alice")
+    await (await script.join("Curl")).say("hello")
+    await alice.sees("hello")
+    await alice.say("hi")
+    await expect(alice.own).to_have_text(["hi"])

@@ -143,7 +143,7 @@ async def test_nothing_else_is_a_link(module: Page, text: str) -> None:
     [
         ("run `make test` now", [["text", "run "], ["code", "make test"], ["text", " now"]]),
         ("```\na\n\nb\n```", [["block", "a\n\nb"]]),
-        ("so:\n```python\nx = `1`\n```\nyes", [["text", "so:\n"], ["block", "x = `1`"], ["text", "\nyes"]]),
+        ("so:\n```python\nx = `1`\n```\nyes", [["text", "so:\n"], ["block", "x = `1`"], ["text", "yes"]]),
         ("```one line```", [["block", "one line"]]),
         ("`https://example.org @Bob`", [["code", "https://example.org @Bob"]]),
         ("a ` b", [["text", "a ` b"]]),

@@ -94,6 +94,7 @@ async def test_hostile_names_and_texts_are_shown_as_the_text_they_are(new_person
     alice = await (await new_person()).join(HOSTILE_NAME)
     bob = await (await new_person()).join("Bob")
     await alice.say(HOSTILE_TEXT)
+    await expect(alice.own).to_have_count(1)
     await (await script.join("<b onclick=alert(4)>Curl")).say(HOSTILE_TEXT)
     await expect(bob.log.locator(".message.other .text")).to_have_text([HOSTILE_TEXT, HOSTILE_TEXT])
     await expect(bob.log.locator(".message.other .who")).to_have_text([HOSTILE_NAME, "<b onclick=alert(4)>Curl"])
@@ -255,16 +256,18 @@ async def test_half_a_character_holds_up_nothing(new_person: NewPerson) -> None:
 async def test_a_text_that_waits_can_be_taken_back_and_edited(new_person: NewPerson, script: Script) -> None:
     wire = Wire(swallow_up="SendMessage")
     alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.say("on its way")
     await alice.say("with a tpyo")
     wire.is_open.clear()
     await wire.cut()
-    await alice.tab.get_by_role("button", name="Edit").click()
+    await expect(alice.waiting).to_have_text(["on its way", "with a tpyo"])
+    await alice.tab.get_by_role("button", name="Edit").click()  # not of the first, which may have been said
     await expect(alice.draft).to_have_value("with a tpyo")
-    await expect(alice.waiting).to_have_count(0)
+    await expect(alice.waiting).to_have_text(["on its way"])
     await alice.say("with a typo")
     wire.swallow_up = ""
     wire.is_open.set()
-    await expect(alice.own).to_have_text(["with a typo"])
+    await expect(alice.own).to_have_text(["on its way", "with a typo"])
     assert "with a tpyo" not in await (await script.join("Curl")).texts()
 
 

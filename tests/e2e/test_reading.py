@@ -12,7 +12,10 @@ from tests.e2e.wire import Wire
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-FROM_END = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+FROM_END = """async log => {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame); // what is resized is seen then
+  return log.scrollHeight - log.scrollTop - log.clientHeight;
+}"""
 ICON = "document.getElementById('icon').getAttribute('href')"
 HIDE = """hidden => {
   Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
@@ -214,3 +217,54 @@ async def test_old_messages_are_let_go_of_and_fetched_again(new_person: NewPerso
     await script.say("the newest")
     await alice.sees("the newest")
     assert len(await alice.texts()) < 400
+
+
+async def test_a_message_that_was_stored_long_before_its_answer_leaves_no_gap(
+    new_person: NewPerson, script: Script
+) -> None:
+    wire = Wire(swallow_down="Message sent successfully")
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.say("lost answer")
+    await script.join("Curl")
+    await say_many(script, 250)
+    wire.swallow_down = ""
+    await alice.tab.reload()
+    await alice.sees("number 249")
+    await expect(alice.tab.locator(".own")).to_have_count(0)
+    while await alice.tab.locator("#earlier").is_visible():
+        await scroll(alice, 0)
+    assert await alice.texts() == await script.texts()
+
+
+async def test_a_draft_that_grows_line_by_line_does_not_leave_the_end(new_person: NewPerson, script: Script) -> None:
+    await script.join("Curl")
+    await say_many(script, 60)
+    alice = await (await new_person()).join("Alice")
+    for _ in range(7):
+        await alice.draft.press_sequentially("l")
+        await alice.draft.press("Shift+Enter")
+        assert await alice.log.evaluate(FROM_END) < 2
+    await alice.draft.press_sequentially("within")
+    assert await alice.log.evaluate(FROM_END) < 2
+    await expect(alice.to_end).to_be_hidden()
+
+
+async def test_what_one_reads_stays_when_the_unread_line_moves(new_person: NewPerson, script: Script) -> None:
+    await script.join("Curl")
+    await say_many(script, 60)
+    alice = await (await new_person()).join("Alice")
+    await scroll(alice, 600)
+    for number in range(5):
+        await script.say(f"first {number}")
+    await expect(alice.to_end).to_have_text("5 new messages")
+    await alice.to_end.click()
+    for number in range(30):
+        await script.say(f"then {number}")
+    await alice.sees("then 29")
+    await alice.log.evaluate("log => { log.scrollTop -= 400; }")
+    await expect(alice.to_end).to_have_text("To the newest")
+    before = await top_of(alice, "then 10")
+    await script.say("news")
+    await expect(alice.to_end).to_have_text("1 new message")
+    await expect(alice.log.locator(".unread + .message .text")).to_have_text("news")
+    assert abs(await top_of(alice, "then 10") - before) < 2

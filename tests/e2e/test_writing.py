@@ -165,3 +165,40 @@ async def test_nothing_moves_when_somebody_types(new_person: NewPerson) -> None:
     await bob.draft.press_sequentially("h")
     await expect(alice.typing).to_have_text("Bob is typing…")
     assert await alice.draft.bounding_box() == before
+
+
+async def test_who_chooses_with_the_arrows_may_take_with_enter(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    for name in ("Bea", "Bob"):
+        await (await new_person()).join(name)
+    await alice.sees_people("Alice", "Bea", "Bob")
+    await alice.draft.press_sequentially("@b")
+    await alice.draft.press("ArrowDown")
+    await alice.draft.press("Enter")
+    await expect(alice.draft).to_have_value("@Bob ")
+    await alice.draft.fill("")
+    await alice.draft.press_sequentially("@b")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["@b"])
+
+
+async def test_who_moves_away_from_a_mention_is_offered_nobody(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await (await new_person()).join("Bob")
+    await alice.sees_people("Alice", "Bob")
+    await alice.draft.press_sequentially("@b")
+    await expect(alice.tab.get_by_role("listbox")).to_be_visible()
+    await alice.draft.press("Home")
+    await expect(alice.tab.get_by_role("listbox")).to_be_hidden()
+
+
+@pytest.mark.parametrize("options", ["{ key: 'Enter', isComposing: true }", "{ key: 'Enter', keyCode: 229 }"])
+async def test_enter_that_picks_a_word_of_an_input_method_sends_nothing(new_person: NewPerson, options: str) -> None:
+    """Safari tells the end of the composition before the key (WebKit bug 165004), and gives it the number 229."""
+    alice = await (await new_person()).join("Alice")
+    await alice.draft.fill("nihongo")
+    options = f"{{ ...{options}, bubbles: true, cancelable: true }}"
+    await alice.draft.evaluate(f"draft => draft.dispatchEvent(new KeyboardEvent('keydown', {options}))")
+    await expect(alice.draft).to_have_value("nihongo")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["nihongo"])

@@ -1,23 +1,21 @@
-// The box to write in; what it holds outlives a reload.
+// The box to write in.
 
-import { byId, on } from "./dom.js";
+import { byId, isComposing, keep, kept, on } from "./dom.js";
 
 const MAX_CHARS = 4096;
-const TELL_FROM = 3800; // characters
-const KEPT_AS = "ringback-draft"; // in sessionStorage: each tab has its own
+const KEPT_AS = "ringback-draft";
 
 // Gives putBack(text).
 export function showComposer(store, onSend) {
-  const [form, draft, error, hint] = ["composer", "draft", "draft-error", "draft-hint"].map(byId);
-  const usualHint = hint.textContent;
-  let recalled = 0; // which of one's own texts is in the box: its place from the end, 0 for none
+  const [form, draft, error] = ["composer", "draft", "draft-error"].map(byId);
+  let recalled = 0; // the place from the end of the own text in the box; 0: none
 
   const changed = () => {
-    const chars = count(draft.value);
-    sessionStorage.setItem(KEPT_AS, draft.value);
-    hint.textContent = chars < TELL_FROM ? usualHint : `${chars} of ${MAX_CHARS} characters`;
+    keep("sessionStorage", KEPT_AS, draft.value);
+    form.style.height = `${form.offsetHeight}px`; // so nothing moves while the draft is measured
     draft.style.height = "auto";
     draft.style.height = `${draft.scrollHeight + 2}px`; // 2: its border
+    form.style.height = "";
   };
 
   const put = (text) => {
@@ -30,7 +28,7 @@ export function showComposer(store, onSend) {
     changed();
   });
 
-  // Only over what was recalled, so that nothing that is being written gets lost.
+  // Only over what was recalled: what is being written is not lost.
   const recall = (step) => {
     const texts = [...store.messages, ...store.unsentMessages].filter((message) => !message.is_system && store.isMine(message)).map(({ text }) => text);
     const now = draft.value ? recalled : 0;
@@ -42,7 +40,7 @@ export function showComposer(store, onSend) {
   };
 
   on(draft, "keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing) return; // a mention was chosen; or Enter picks a word (IME)
+    if (event.defaultPrevented || isComposing(event)) return; // a mention was chosen; or Enter picks a word
     if (event.key === "Enter" && !event.shiftKey) form.requestSubmit();
     else if (event.key === "ArrowUp" ? !recall(1) : event.key !== "ArrowDown" || !recall(-1)) return;
     event.preventDefault();
@@ -51,24 +49,21 @@ export function showComposer(store, onSend) {
   on(form, "submit", (event) => {
     event.preventDefault();
     draft.focus();
-    // Half a surrogate pair is no text that anybody takes, and would hold up all that follows.
+    // Half a surrogate pair would be refused.
     const text = draft.value.toWellFormed().replace(/^\n+|\s+$/g, "");
     if (!text) return;
-    const excess = count(text) - MAX_CHARS;
+    const excess = [...text].length - MAX_CHARS; // as the server counts, not UTF-16
     if (excess > 0) return (error.textContent = `Too long by ${excess}: a message has at most ${MAX_CHARS} characters.`);
     recalled = 0;
     put("");
     onSend(text);
   });
 
-  draft.value = sessionStorage.getItem(KEPT_AS) ?? "";
-  on(store, "standing", changed); // its height can be measured only when it is shown
+  draft.value = kept("sessionStorage", KEPT_AS, "");
+  on(store, "standing", changed); // its height, once it is shown
 
   return (text) => {
     put([text, draft.value].filter(Boolean).join("\n"));
     draft.focus();
   };
 }
-
-// Characters as the server counts them, not UTF-16 units.
-const count = (text) => [...text].length;

@@ -5,6 +5,9 @@ const TONES = 8; // as many as tokens.css has
 export const byId = (id) => document.getElementById(id);
 export const on = (target, type, listener) => target.addEventListener(type, listener);
 
+// By an input method; in Safari the key that ends it comes afterwards, as 229.
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 // content: the text, or the nodes in it
 export function element(tag, className, content = []) {
   const made = document.createElement(tag);
@@ -12,6 +15,21 @@ export function element(tag, className, content = []) {
   if (typeof content === "string") made.textContent = content;
   else made.append(...content);
   return made;
+}
+
+// What outlives a reload, if the browser lets it, in all tabs (localStorage) or in this one (sessionStorage).
+export function keep(where, key, value) {
+  try {
+    window[where].setItem(key, JSON.stringify(value));
+  } catch {} // full, or forbidden
+}
+
+export function kept(where, key, otherwise) {
+  try {
+    return JSON.parse(window[where].getItem(key)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
 }
 
 export function say(place, text) {

@@ -1,6 +1,6 @@
 // What a text is made of. Knows nothing of the document.
 
-const MARKED = /```(?:\w*\n)?(.+?)```|`([^`\n]+)`|\bhttps?:\/\/[^\s<>"`]+/gsu;
+const MARKED = /```(?:\w*\n)?(.+?)```\n?|`([^`\n]+)`|\bhttps?:\/\/[^\s<>"`]+/gsu;
 const ONLY_EMOJI = /^(?:\p{RGI_Emoji}\s?){1,6}$/v;
 const ACTION = /^\/me (?=\S)/; // XEP-0245: others read "* Alice waves"
 
@@ -38,7 +38,7 @@ export function partsOf(text, mention) {
   return parts.filter(([, part]) => part);
 }
 
-// A full stop behind a link is the sentence's, and so is a bracket that was opened before it.
+// A full stop or bracket behind a link is the sentence's.
 function withoutTail(link) {
   const isOpened = link.at(-1) === ")" && link.split("(").length >= link.split(")").length;
   return /[.,;:!?'"\])}]$/.test(link) && !isOpened ? withoutTail(link.slice(0, -1)) : link;

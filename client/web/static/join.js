@@ -1,11 +1,11 @@
-// Coming in: by the form, or by itself when this tab was in the room and its seat is gone (after sleep, say).
+// Coming in, by itself when this tab's seat is gone (after sleep, say).
 
-import { byId, on, say } from "./dom.js";
+import { byId, keep, kept, on, say } from "./dom.js";
 import { JOIN_KEY_WRONG, NO_ANSWER, RATE_LIMITED, TAKEN, UNREACHABLE } from "./rpc.js";
 
-const KEPT_AS = "ringback-name"; // in sessionStorage: who this tab is in the room; in localStorage: to be offered
+const KEPT_AS = "ringback-name";
 const RETRY = 2000; // ms
-const GHOST = 60_000; // ms: for so long one's own lost seat may hold the name
+const GHOST = 60_000; // ms: one's own lost seat may hold the name
 
 export function showJoin(store, call) {
   const [form, name, key, keyField, error, enter] =
@@ -47,6 +47,8 @@ export function showJoin(store, call) {
     const passes = ({ code }) => [NO_ANSWER, UNREACHABLE, RATE_LIMITED].includes(code) || (code === TAKEN && Date.now() < tooLong);
     let refused = await register(wanted);
     while (refused && passes(refused) && !store.session.id) {
+      store.session.detail = refused.code === TAKEN ? "Waiting until your name is free…" : refused.message;
+      store.setReturning(true);
       await new Promise((resolve) => setTimeout(resolve, RETRY));
       refused = await register(wanted);
     }
@@ -57,18 +59,16 @@ export function showJoin(store, call) {
   on(store, "standing", () => {
     const { connected, session } = store;
     if (session.join_key_needed) keyField.hidden = false;
-    if (session.name) for (const storage of [sessionStorage, localStorage]) storage.setItem(KEPT_AS, session.name);
-    else if (session.state !== "new") sessionStorage.removeItem(KEPT_AS);
-    name.value ||= localStorage.getItem(KEPT_AS) ?? "";
+    if (session.name) for (const where of ["sessionStorage", "localStorage"]) keep(where, KEPT_AS, session.name);
+    else if (session.state !== "new") keep("sessionStorage", KEPT_AS, "");
+    name.value ||= kept("localStorage", KEPT_AS, "");
     say(byId("join-note"), store.downWords || partingWords(store));
-    const wasIn = sessionStorage.getItem(KEPT_AS);
+    const wasIn = kept("sessionStorage", KEPT_AS, "");
     if (wasIn && connected && !session.id && !isEntering && !error.textContent) comeBack(wasIn);
   });
 }
 
 function partingWords({ session: { state, detail }, dropped, unsent }) {
-  const words = [state === "left" ? "You have left the room." : state === "replaced" ? detail : ""];
-  if (state === "left" && dropped) words.push(`What still waited to be sent is dropped (${dropped}).`);
-  if (unsent.size) words.push("What you wrote meanwhile is sent when you are back.");
-  return words.join(" ").trim();
+  if (state === "left") return `You have left the room.${dropped ? ` What still waited to be sent is dropped (${dropped}).` : ""}`;
+  return (state === "replaced" ? detail : "") + (unsent.size ? " What you wrote is sent when you are back." : "");
 }

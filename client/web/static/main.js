@@ -45,6 +45,6 @@ const hearTyping = showTyping(store, call);
 const send = startOutbox(call, store);
 showUnread(store, reading);
 notifyOfMentions(store);
-showPeople(store, call, tell);
+showPeople(store);
 showJoin(store, call);
 on(byId("leave"), "click", () => call("Unregister").catch(tell));

@@ -1,6 +1,6 @@
-// Completes @name in the draft: a list of who fits, the last speakers first; Tab takes one.
+// Completes @name in the draft, the last speakers first.
 
-import { avatar, byId, element, on } from "./dom.js";
+import { avatar, byId, element, isComposing, on } from "./dom.js";
 
 const BEGUN = /(?<![\p{L}\p{N}])@([^@\n]{0,32})$/u;
 const MOST = 6;
@@ -9,11 +9,12 @@ export function completeMentions(store, draft) {
   const list = byId("mentions");
   let names = []; // that fit
   let chosen = 0;
+  let hasMoved = false;
 
   const typed = () => BEGUN.exec(draft.value.slice(0, draft.selectionEnd))?.[1];
 
-  const show = (fitting, at = 0) => {
-    [names, chosen] = [fitting, at];
+  const show = (fitting, at) => {
+    [names, chosen, hasMoved] = [fitting, at ?? 0, at !== undefined];
     list.hidden = !names.length;
     list.replaceChildren(...names.map(drawOption));
     draft.setAttribute("aria-activedescendant", names.length ? `mention-${chosen}` : "");
@@ -41,10 +42,11 @@ export function completeMentions(store, draft) {
   };
 
   on(draft, "input", look);
+  on(document, "selectionchange", () => document.activeElement === draft && !hasMoved && look());
   on(draft, "blur", () => show([]));
   on(draft, "keydown", (event) => {
-    if (!names.length || event.isComposing || event.shiftKey) return;
-    if (event.key === "Tab") take(names[chosen]);
+    if (!names.length || isComposing(event) || event.shiftKey) return;
+    if (event.key === "Tab" || (event.key === "Enter" && hasMoved)) take(names[chosen]);
     else if (event.key === "Escape") show([]);
     else if (event.key === "ArrowDown") show(names, (chosen + 1) % names.length);
     else if (event.key === "ArrowUp") show(names, (chosen + names.length - 1) % names.length);

@@ -8,9 +8,11 @@ export function showMessages(store, place, reading, onEarlier, asks) {
   const [list, earlier, toEnd, draft] = ["messages", "earlier", "to-end", "draft"].map(byId);
   let drawn = new Map(); // key -> {row, node}
   let isLoading = false;
+  let line = null; // reading.lineAfter as it is drawn
 
   const draw = () => {
-    const rows = rowsOf([...store.messages, ...store.unsentMessages], reading.lineAfter, store);
+    line = reading.lineAfter;
+    const rows = rowsOf([...store.messages, ...store.unsentMessages], line, store);
     const now = new Map(rows.map((row) => [row.key, drawnAs(row)]));
     for (const [key, { node }] of drawn) if (now.get(key)?.node !== node) node.remove();
     let next = list.firstChild;
@@ -28,16 +30,16 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     return { row, node: Object.assign(drawRow(row, store, asks), { open: old?.node.open }) };
   };
 
-  const drawInPlace = (isAbove) => {
+  const drawInPlace = () => {
     reading.update(); // first: it says where the unread line is
-    place.keep(draw, isAbove);
+    place.keep(draw);
   };
 
-  on(store, "messages", ({ detail: added }) => {
-    drawInPlace(added.at(-1)?.seq < store.messages.at(-1)?.seq);
+  on(store, "messages", () => {
+    drawInPlace();
     if (place.isAtEnd) store.trim();
   });
-  on(store, "unsent", () => drawInPlace());
+  on(store, "unsent", drawInPlace);
   on(store, "sent", () => place.toEnd());
   on(store, "cleared", () => {
     byId("remark").textContent = store.remark;
@@ -70,7 +72,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     loadIfNear();
   });
   on(reading, "change", () => {
-    place.keep(draw);
+    if (line !== reading.lineAfter) place.keep(draw);
     drawToEnd();
   });
 }

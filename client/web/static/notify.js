@@ -1,4 +1,4 @@
-// For who looks elsewhere: the count in title and icon, a notification of a mention.
+// For who looks elsewhere: title, icon, notifications.
 
 import { byId, on } from "./dom.js";
 

@@ -1,13 +1,13 @@
-// Sending: in the order of writing, one message at a time, until it is stored.
+// Sends in the order of writing, one message at a time, until it is stored.
 
-import { on } from "./dom.js";
+import { keep, kept, on } from "./dom.js";
 import { AWAY, NO_ANSWER, NOT_STORED, RATE_LIMITED, UNAUTHORIZED, UNREACHABLE, longer } from "./rpc.js";
 
-// What passes by itself (UNAUTHORIZED and AWAY: the container is about to take its seat again); all else stays.
+// What passes by itself (UNAUTHORIZED, AWAY: the container is about to take its seat again).
 const PASSING = [NO_ANSWER, UNREACHABLE, UNAUTHORIZED, AWAY, RATE_LIMITED, NOT_STORED];
 const WORDS = { [RATE_LIMITED]: "Waiting: that was much at once", [NOT_STORED]: "Waiting: the server cannot store it now" };
 const FIRST_DELAY = 500; // ms
-const KEPT_AS = "ringback-unsent"; // in sessionStorage: outlives a reload
+const KEPT_AS = "ringback-unsent";
 
 // Gives send(text, client_msg_id), the id if it is one that was refused.
 export function startOutbox(call, store) {
@@ -26,14 +26,18 @@ export function startOutbox(call, store) {
     }
   };
 
-  // With the same client_msg_id each time: what did arrive is not said twice.
-  const attempt = async ({ client_msg_id, text }) => {
+  // With the same client_msg_id each time: nothing is said twice.
+  const attempt = async (message) => {
+    const { client_msg_id, text, tried } = message;
+    message.tried = true; // and so it may be stored, until an answer says that it is not
     try {
       const { seq } = await call("SendMessage", { text, client_msg_id });
       const { id: sender_id, name: sender_name } = store.session;
-      store.add([{ seq, sender_id, sender_name, text, sent_at: new Date().toISOString(), client_msg_id }]);
+      if (seq < store.messages[0]?.seq) store.takeBack(client_msg_id); // stored long ago, and shown further up
+      else store.add([{ seq, sender_id, sender_name, text, sent_at: new Date().toISOString(), client_msg_id }]);
     } catch (error) {
       if (error.code === undefined) throw error;
+      if (![NO_ANSWER, UNREACHABLE].includes(error.code)) message.tried = tried;
       if (PASSING.includes(error.code)) return wait(error);
       // Else it has come in by the history.
       if (store.unsent.has(client_msg_id)) store.setUnsent(client_msg_id, text, error.message);
@@ -54,10 +58,10 @@ export function startOutbox(call, store) {
     run();
   };
 
-  for (const kept of JSON.parse(sessionStorage.getItem(KEPT_AS) ?? "[]")) store.setUnsent(...kept);
+  for (const message of kept("sessionStorage", KEPT_AS, [])) store.setUnsent(...message);
   on(store, "unsent", () => {
-    const kept = [...store.unsent.values()].map(({ client_msg_id, text, refusal }) => [client_msg_id, text, refusal]);
-    sessionStorage.setItem(KEPT_AS, JSON.stringify(kept));
+    const unsent = [...store.unsent.values()].map(({ client_msg_id, text, refusal }) => [client_msg_id, text, refusal, true]);
+    keep("sessionStorage", KEPT_AS, unsent);
   });
   on(store, "caughtup", runAnew);
 
@@ -68,7 +72,7 @@ export function startOutbox(call, store) {
   };
 }
 
-// Not crypto.randomUUID: a page that is not on localhost and has no TLS lacks it.
+// Not crypto.randomUUID: without TLS only localhost has it.
 function newId() {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,4 +1,4 @@
-// Where the reader is: at the end, and stays there, or further up, and is not moved.
+// Where the reader is, and stays.
 
 import { byId, on } from "./dom.js";
 
@@ -12,7 +12,6 @@ export class Place extends EventTarget {
   constructor() {
     super();
     on(this.#log, "scroll", () => this.#moved());
-    // A phone's keyboard, a growing draft: neither leaves the end.
     new ResizeObserver(() => this.isAtEnd && this.toEnd()).observe(this.#log);
   }
 
@@ -25,13 +24,26 @@ export class Place extends EventTarget {
     this.#moved();
   }
 
-  // Change what is shown: at the end, or above or below what is read.
-  keep(change, isAbove) {
-    const toEnd = this.#log.scrollHeight - this.#log.scrollTop;
+  // Change what is shown; what is read, or else the row below it, stays where it is.
+  keep(change) {
+    const seen = this.isAtEnd ? [] : this.#rowsInView();
     change();
     if (this.isAtEnd) return this.toEnd();
-    if (isAbove) this.#log.scrollTop = this.#log.scrollHeight - toEnd;
+    const still = seen.find(({ row }) => row.isConnected);
+    if (still) this.#log.scrollTop += still.row.offsetTop - still.top;
     this.#moved();
+  }
+
+  #rowsInView() {
+    const rows = byId("messages").children;
+    let [from, to] = [0, rows.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      const { offsetTop, offsetHeight } = rows[middle];
+      if (offsetTop + offsetHeight > this.#log.scrollTop) to = middle;
+      else from = middle + 1;
+    }
+    return [...Array(4)].map((_, at) => rows[from + at]).filter(Boolean).map((row) => ({ row, top: row.offsetTop }));
   }
 
   #moved() {

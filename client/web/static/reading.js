@@ -1,8 +1,8 @@
 // What has been read, in any tab: how much is unread, and where the line is that says so.
 
-import { on } from "./dom.js";
+import { keep, kept, on } from "./dom.js";
 
-const KEPT_AS = "ringback-read"; // in localStorage: {epoch, seq}
+const KEPT_AS = "ringback-read";
 
 export class Reading extends EventTarget {
   #store;
@@ -28,16 +28,16 @@ export class Reading extends EventTarget {
   update() {
     const { messages, epoch, canSend } = this.#store;
     if (!epoch || !messages.length) return;
-    const kept = JSON.parse(localStorage.getItem(KEPT_AS) ?? "{}");
+    const read = kept("localStorage", KEPT_AS, {});
     const newest = messages.at(-1).seq;
-    this.#upTo = Math.max(this.#upTo ?? 0, kept.epoch === epoch ? kept.seq : 0) || newest;
+    this.#upTo = Math.max(this.#upTo ?? 0, read.epoch === epoch ? read.seq : 0) || newest;
     const unread = messages.filter((message) => message.seq > this.#upTo && !message.is_system && !this.#store.isMine(message));
     const isReading = !document.hidden && this.#place.isAtEnd;
     // No line for what comes in before one's eyes.
     const isNew = unread.length && !this.count && !(isReading && canSend);
     const lineAfter = isNew ? this.#upTo : this.lineAfter;
     if (isReading) this.#upTo = newest;
-    if (isReading && (kept.epoch !== epoch || kept.seq < newest)) localStorage.setItem(KEPT_AS, JSON.stringify({ epoch, seq: newest }));
+    if (isReading && (read.epoch !== epoch || read.seq < newest)) keep("localStorage", KEPT_AS, { epoch, seq: newest });
     this.#set(isReading ? 0 : unread.length, lineAfter);
   }
 

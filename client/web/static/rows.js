@@ -1,9 +1,9 @@
 // From messages to the rows that are drawn. Knows nothing of the document.
 
-const SAME_BREATH = 5 * 60_000; // ms: for so long a name stands for further messages
+const SAME_BREATH = 5 * 60_000; // ms under one name
 const FOLD_FROM = 4; // notices in a row
 
-// unreadAfter: a seq, or null. A row of the same key, look and message as before is drawn already.
+// unreadAfter: a seq, or null. Rows alike in key, look and message are drawn alike.
 export function rowsOf(messages, unreadAfter, store) {
   const rows = [];
   let notices = [];
@@ -20,7 +20,7 @@ export function rowsOf(messages, unreadAfter, store) {
     if (!(at >= day.from && at < day.to)) {
       flush();
       day = dayOf(at);
-      rows.push({ kind: "day", key: `day ${day.from}`, look: new Date().toDateString(), date: new Date(at) });
+      rows.push({ kind: "day", key: `day ${message.seq}`, look: new Date().toDateString(), date: new Date(at || 0) });
       above = null;
     }
     if (message.is_system) {
@@ -37,7 +37,7 @@ export function rowsOf(messages, unreadAfter, store) {
       above && above.sender_id === message.sender_id && above.sender_name === message.sender_name &&
       at - aboveAt < SAME_BREATH;
     const { seq, client_msg_id, state, reason } = message;
-    rows.push({ kind: "message", key: seq ?? client_msg_id, look: state ? state + reason + follows : follows, message, follows });
+    rows.push({ kind: "message", key: seq ?? client_msg_id, look: state ? state + reason + follows + message.tried : follows, message, follows });
     above = message;
     aboveAt = at;
   }

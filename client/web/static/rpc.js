@@ -41,7 +41,7 @@ export function connect(url, { onDown, onNotice }) {
   };
 
   const take = ({ id, method, params, result, error }) => {
-    delay = FIRST_DELAY; // not at "open": who is turned away at once waits longer each time
+    delay = FIRST_DELAY; // not at "open": who is turned away waits longer
     if (method) return onNotice(method, params);
     const call = waiting.get(id);
     if (!call) return;
@@ -51,7 +51,7 @@ export function connect(url, { onDown, onNotice }) {
     else call.resolve(result);
   };
 
-  // Closed, or given up without waiting for the other side, which may be gone.
+  // Closed, or given up: the other side may be gone.
   const lost = (which, reason) => {
     if (which !== socket) return;
     socket = null;
@@ -78,7 +78,7 @@ export function connect(url, { onDown, onNotice }) {
       socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
     });
 
-  // After sleep, or a while without a network, a connection may be dead and not know it.
+  // After sleep a connection may be dead and not know it.
   const check = () => {
     const checked = socket;
     if (!checked) return open();

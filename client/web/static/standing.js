@@ -1,4 +1,4 @@
-// The screen that goes with where this browser stands; the connection in words.
+// The screen that goes with where one stands; the connection in words.
 
 import { byId, on, say } from "./dom.js";
 
@@ -49,6 +49,6 @@ export function showStanding(store) {
     if (error.code === undefined) throw error;
     trouble = error.message;
     draw();
-    drawLater(NEWS);
+    if (downSince === null) drawLater(NEWS);
   };
 }

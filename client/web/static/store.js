@@ -2,7 +2,7 @@
 
 import { mentionOf } from "./format.js";
 
-const KEPT = 300; // messages, at the end; older ones are read again when asked for
+const KEPT = 300; // messages, at the end
 const KEPT_AWAY = 5000; // for one who stays far up
 const OVERLAP = 50; // messages read again after a break: one's own come out of turn
 const STEPS = { join: 1, leave: -1, rename: 0 };
@@ -14,8 +14,8 @@ export class Store extends EventTarget {
   isReturning = false; // to a seat that is gone
   messages = []; // by seq
   remark = ""; // before them
-  unsent = new Map(); // client_msg_id -> {client_msg_id, text, refusal, sent_at}
-  dropped = 0; // unsent when this browser left
+  unsent = new Map(); // client_msg_id -> {client_msg_id, text, refusal, tried, sent_at}
+  dropped = 0;
   members = new Map(); // id -> {id, name, state, behind}
   memberCount = 0;
   mention = null; // a pattern of @name of anybody here
@@ -27,7 +27,7 @@ export class Store extends EventTarget {
   #caughtUp = false;
   #newestPushed = 0;
   #membersSeq = 0;
-  #ownIds = new Set(); // a seat lost and taken anew has another id
+  #ownIds = new Set(); // one for each seat
   #mentionOfMe = /(?!)/;
 
   get isOnline() {
@@ -70,7 +70,7 @@ export class Store extends EventTarget {
     this.session = session;
     this.connected = true;
     this.downWords = "";
-    this.#caughtUp = false; // what lies between comes with the history
+    this.#caughtUp = false; // what lies between is history
     if (session.id) {
       this.#ownIds.add(session.id);
       this.myName = session.name;
@@ -78,8 +78,8 @@ export class Store extends EventTarget {
     }
     if (session.state === "left") {
       this.dropped = this.unsent.size;
-      this.unsent.clear();
-      this.clear("");
+      this.unsent.clear(); // whoever comes next must not say it
+      this.clear();
     }
     this.#stand();
   }
@@ -125,11 +125,11 @@ export class Store extends EventTarget {
     this.#emit("caughtup");
   }
 
-  clear(remark) {
+  clear(remark = "") {
     this.messages = [];
     this.remark = remark;
     this.epoch = this.#known = null;
-    this.#newestPushed = this.#membersSeq = 0;
+    this.#newestPushed = 0;
     this.#emit("cleared");
     this.#emit("messages", []);
   }
@@ -145,8 +145,8 @@ export class Store extends EventTarget {
     this.#stand();
   }
 
-  setUnsent(client_msg_id, text, refusal) {
-    this.unsent.set(client_msg_id, { client_msg_id, text, refusal, sent_at: new Date().toISOString() });
+  setUnsent(client_msg_id, text, refusal, tried) {
+    this.unsent.set(client_msg_id, { client_msg_id, text, refusal, tried, sent_at: new Date().toISOString() });
     this.#emit("unsent");
   }
 

@@ -4,9 +4,8 @@ import { byId, on } from "./dom.js";
 
 const PAGE = 100; // messages read at first, and for "earlier"
 const CATCH_UP = 300; // the most that one GetHistory gives
-const FAR_BEHIND = 1000; // then one begins at the newest
 const RETRY = 2000; // ms
-const LOOK_AGAIN = 15_000; // ms: who is unreachable is not pushed
+const LOOK_AGAIN = 15_000; // ms: it is not pushed
 
 export function startSync(call, store) {
   let wanted = false;
@@ -30,20 +29,17 @@ export function startSync(call, store) {
 
   const history = async () => {
     let after = store.behind;
-    while (after !== null) {
-      const page = await call("GetHistory", { after, limit: CATCH_UP });
-      const isAnother = page.epoch !== store.epoch;
-      if (isAnother || page.seq - after > FAR_BEHIND) {
-        store.clear(isAnother ? "The server has begun a new log. What was said before is gone." : "");
-        break;
+    for (;;) {
+      const page = await call("GetHistory", after === null ? { limit: PAGE } : { after, limit: CATCH_UP });
+      if (after !== null && page.epoch !== store.epoch) {
+        store.clear("The server has begun a new log. What was said before is gone.");
+        after = null;
+        continue;
       }
       store.take(page);
-      after = page.messages.at(-1)?.seq ?? after;
-      if (page.messages.length < CATCH_UP) return store.caughtUp(after);
+      if (after === null || page.messages.length < CATCH_UP) return store.caughtUp(page.seq);
+      after = page.messages.at(-1).seq;
     }
-    const page = await call("GetHistory", { limit: PAGE });
-    store.take(page);
-    return store.caughtUp(page.seq);
   };
 
   const run = async () => {
@@ -53,7 +49,7 @@ export function startSync(call, store) {
     while (wanted) {
       wanted = false;
       const done = await tried(() => members().then(history));
-      if (!done) setTimeout(() => store.isOnline && run(), RETRY); // offline, coming back begins anew
+      if (!done) setTimeout(() => store.isOnline && run(), RETRY);
     }
     running = false;
   };
@@ -62,7 +58,7 @@ export function startSync(call, store) {
     tried(async () => {
       const before = store.messages[0].seq;
       const page = await call("GetHistory", { before, limit: PAGE });
-      if (store.messages[0]?.seq === before) store.take(page); // else they were trimmed meanwhile
+      if (store.messages[0]?.seq === before && store.epoch === page.epoch) store.take(page); // else they have changed meanwhile
     });
 
   const look = () => store.canSend && !document.hidden && tried(members);

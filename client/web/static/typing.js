@@ -4,7 +4,6 @@ import { byId, on } from "./dom.js";
 
 const TELL_EVERY = 3000; // ms
 const GONE_AFTER = 5000; // ms without a further word
-const MANY = 3;
 
 // Gives hear(params) for ReceiveTyping.
 export function showTyping(store, call) {
@@ -13,7 +12,7 @@ export function showTyping(store, call) {
 
   const draw = () => {
     const names = [...typing.values()].map(({ name }) => name);
-    const who = names.length > MANY ? "Several people" : new Intl.ListFormat("en").format(names);
+    const who = new Intl.ListFormat("en").format(names.slice(0, 3));
     byId("typing").textContent = who && `${who} ${names.length === 1 ? "is" : "are"} typing…`;
   };
 
