@@ -42,7 +42,7 @@ export function completeMentions(store, draft) {
   };
 
   on(draft, "input", look);
-  on(document, "selectionchange", () => document.activeElement === draft && !hasMoved && look());
+  on(document, "selectionchange", () => names.length && typed() === undefined && show([]));
   on(draft, "blur", () => show([]));
   on(draft, "keydown", (event) => {
     if (!names.length || isComposing(event) || event.shiftKey) return;
