@@ -16,6 +16,11 @@ window.Notification = class extends EventTarget {
   constructor(title, options) { super(); window.shown.push([title, options.body, options.tag]); }
 };"""
 
+WITHIN = """([inner, outer]) => {
+  const [a, b] = [inner, outer].map((name) => document.querySelector(name).getBoundingClientRect());
+  return a.left > b.left && a.right < b.right;
+}"""
+
 
 async def test_a_short_break_is_told_in_a_word_and_offline_after_five_seconds(new_person: NewPerson) -> None:
     wire = Wire()
@@ -28,6 +33,7 @@ async def test_a_short_break_is_told_in_a_word_and_offline_after_five_seconds(ne
     await alice.tab.clock.fast_forward(5_000)
     await expect(alice.status).to_have_text("Offline")
     await expect(alice.banner).to_contain_text("cannot reach its container")
+    assert await alice.tab.evaluate(WITHIN, ["#banner", ".talk"])
     wire.is_open.set()
     await alice.tab.clock.fast_forward(10_000)
     await expect(alice.status).to_have_text("Online")
