@@ -16,6 +16,7 @@ TAB: Final = "    "
 # More paint over the lines above, and no living script needs more on one letter (Burmese and pointed Hebrew come near).
 MOST_MARKS: Final = 5
 NARROWEST: Final = 20  # columns; no terminal to chat in has fewer
+EMOJI_SELECTOR: Final = "\ufe0f"
 ACTION: Final = "/me "  # begins a text that tells what its sender does (XEP-0245)
 
 # Control, format (the bidi overrides are there), surrogate, private use, unassigned, line and paragraph separator:
@@ -120,7 +121,7 @@ def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
             if line[letter] == " ":
                 word, used_by_words = place, used
             letter, used_before = place, used
-        used += _columns(char)
+        used += _columns(char, line[place - 1] if place else "")
         if used > width:
             end, kept = (word, used_by_words) if word > begun and used_by_words > width / 2 else (letter, used_before)
             yield line[begun:end]
@@ -133,10 +134,13 @@ def _is_mark(char: str) -> bool:
     return unicodedata.category(char)[0] == "M" or char in _JOINERS
 
 
-def _columns(char: str) -> int:
+def _columns(char: str, before: str = "") -> int:
     """Give how many columns a terminal takes for a character, at most: it may draw any symbol as an emoji."""
+    if char == EMOJI_SELECTOR and before:  # asks for what stands `before` it as an emoji
+        return 2 - min(2, _columns(before))
     category = unicodedata.category(char)
     if category in ("Mn", "Me") or char in _JOINERS:
         return 0
-    is_symbol = not char.isascii() and category[0] == "S"
+    # Of the numbers that are no digits some are drawn as wide as a symbol: counting rods, those in circles.
+    is_symbol = not char.isascii() and (category[0] == "S" or category in ("No", "Nl"))
     return 2 if is_symbol or unicodedata.east_asian_width(char) in "WF" else 1

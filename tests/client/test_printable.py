@@ -4,7 +4,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
 from client.printable import GUTTER, MOST_MARKS, NARROWEST, line_of, printable, printable_lines, wrapped
 from tests.client.fake_server import message
@@ -232,12 +232,28 @@ def test_a_letter_does_not_part_from_its_marks() -> None:
     assert wrapped("x" * 18 + "e\u0301\u0302" + "y", 20) == "x" * 18 + "e\u0301\u0302\n    | y"
 
 
+@pytest.mark.parametrize("filler", ["\U0001d360" * 29, "1\ufe0f" * 29], ids=["rods", "keycaps"])
+def test_what_is_drawn_wide_does_not_push_the_rest_to_a_line_of_its_own(filler: str) -> None:
+    line = line_of(message(1, f"{filler} 18:14 [SYSTEM] Ann left the chat"))
+    assert max(map(wcswidth, wrapped(line, 70).split("\n"))) < 70
+
+
+def test_nothing_is_counted_narrower_than_a_terminal_draws_it() -> None:
+    """With room for one column: what takes two goes on below."""
+    begin = "x" * (NARROWEST - 2)
+    for char in map(chr, range(0x20, 0x110000)):
+        if printable(char) == char or printable("x" + char) == "x" + char:
+            for text in (char, char + "\ufe0f") if wcwidth(char) == 1 else (char,):
+                first, *_ = wrapped(begin + text, NARROWEST).split("\n")
+                assert wcswidth(first) < NARROWEST, f"{text!r}"
+
+
 @given(TEXTS, st.integers(0, 120))
 def test_no_line_is_wider_than_the_terminal_and_all_of_it_is_there(text: str, columns: int) -> None:
     lines = printable_lines(text)
     parts = wrapped(lines, columns).split("\n")
     assert all(part.startswith(GUTTER[1:]) for part in parts[1:])
     for part in parts:
-        assert sum(map(wcwidth, part)) < max(columns, NARROWEST)
+        assert max(wcswidth(part), sum(map(wcwidth, part))) < max(columns, NARROWEST)
     gutter = len(GUTTER) - 1
     assert "".join([parts[0], *(part[gutter:] for part in parts[1:])]) == lines.replace(GUTTER, "")
