@@ -1,11 +1,12 @@
 """A terminal that can only be written to (TERM=dumb, as in Emacs' shell): it edits and shows the line by itself."""
 
+import shutil
 import sys
 from collections.abc import Callable
 
 from client.piped import read_lines
 from client.terminal.console import PROMPT
-from client.terminal.lines import Line
+from client.terminal.lines import Line, fitted
 
 
 class DumbConsole:
@@ -43,8 +44,9 @@ class DumbConsole:
         self._is_closed = True
 
     def show(self, lines: list[Line]) -> None:
-        """Write the lines below the prompt, and the prompt once more."""
-        text = "".join(piece for line in lines for _, piece in (*line, ("", "\n")))
+        """Write the lines below the prompt, broken to fit the terminal, and the prompt once more."""
+        columns = shutil.get_terminal_size().columns
+        text = "".join(piece for line in lines for _, piece in (*fitted(line, columns), ("", "\n")))
         _write(f"\n{text}{PROMPT}" if self._is_prompting else text)
 
     def ring(self) -> None:

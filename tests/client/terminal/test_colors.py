@@ -6,7 +6,7 @@ import pytest
 
 from client.terminal.palette import GREY, NAMES, style_of_name
 from tests.client.terminal.conftest import Opens
-from tests.client.window import Window
+from tests.client.window import COLUMNS, Window
 
 COLOR = re.compile(r"\x1b\[[0-9;]*[34]8;|\x1b\[(?:[0-9;]*;)?(?:3[0-7]|4[0-7]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 
@@ -88,6 +88,13 @@ def test_a_terminal_that_can_only_be_written_to_is_only_written_to(opens: Opens,
     ann.enters("exit")
     assert ann.ends() == 0
     assert "\x1b" not in ann.written
+
+
+def test_a_terminal_that_can_only_be_written_to_has_no_line_that_blanks_pushed_below(opens: Opens, ben: Window) -> None:
+    ann = opens("--name", "Ann", TERM="dumb")
+    ann.gets("You: ")
+    ben.enters("hi".ljust(COLUMNS - len("HH:MM Ben: ")) + "12:34 [SYSTEM] Ann left")
+    ann.sees("    |  12:34 [SYSTEM] Ann left")
 
 
 def test_a_terminal_that_can_only_be_written_to_is_left_by_ctrl_c(opens: Opens) -> None:
