@@ -25,6 +25,7 @@ class People:
             return
         if message.event == "leave":
             self._names.pop(message.sender_id, None)
+            self._speakers.pop(message.sender_id, None)
             return
         self._names[message.sender_id] = message.sender_name
         if not message.is_system:

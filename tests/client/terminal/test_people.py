@@ -39,6 +39,14 @@ def test_who_spoke_and_left_is_not_offered_but_comes_first_when_back() -> None:
     assert here.names() == ["Zoe", "Bob", "Abe"]
 
 
+def test_of_who_spoke_and_left_nothing_is_kept() -> None:
+    here = people("Abe", "Bob")
+    here.hear(message(1, sender="Bob"), ME)
+    here.hear(message(2, sender="Bob", event="leave"), ME)
+    here.hear(message(3, sender="Bob", event="join"), ME)
+    assert here.names() == ["Abe", "Bob"]
+
+
 def test_oneself_is_not_offered() -> None:
     here = people("Abe")
     here.note([MemberName(ME, "Myself")], ME, are_all=False)
