@@ -58,6 +58,8 @@ class Completion:
                 return document
             self._begun = document.text[: found.begin]
             self._rest = document.text_after_cursor
+            if self._rest.startswith(" "):  # each candidate ends with a blank: that one does for it
+                self._rest = self._rest[1:]
             self._texts, self._place = found.texts, 0 if step > 0 else len(found.texts) - 1
         before = self._begun + self._texts[self._place]
         self._given = Document(before + self._rest, len(before))

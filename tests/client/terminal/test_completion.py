@@ -56,7 +56,8 @@ def test_shift_tab_goes_back() -> None:
 
 
 def test_what_stands_behind_the_cursor_stays() -> None:
-    assert tabs(Document("tell b about it", 6), 1, 1) == ["tell Bob | about it", "tell Bea | about it"]
+    assert tabs(Document("tell b about it", 6), 1, 1) == ["tell Bob |about it", "tell Bea |about it"]
+    assert tabs(Document("tell bit", 6), 1) == ["tell Bob |it"]
 
 
 def test_with_nothing_to_complete_the_line_stays_as_it_is() -> None:
