@@ -44,7 +44,7 @@ class Commands:
                     now = await self._participant.rename(name)
                     self._show(self._transcript.client(f"You are {printable(now)} now."))
         except ClientError as error:
-            self._show(self._transcript.client(f"[ERROR] {printable(str(error))}"))
+            self._show(self._transcript.error(printable(str(error))))
 
     async def _who(self) -> None:
         members, count = await self._all_members()

@@ -23,6 +23,9 @@ class Console(Protocol):
     async def read(self, on_entered: Callable[[str], bool]) -> None:
         """Give `on_entered` each line, until the person leaves or `close`. False from it: the line stays there."""
 
+    def begun(self) -> str:
+        """Give what stands at the prompt and was not entered, as far as this terminal tells it."""
+
     def close(self) -> None:
         """End `read`."""
 

@@ -39,6 +39,10 @@ class DumbConsole:
             _write(PROMPT)
             self._is_prompting = True
 
+    def begun(self) -> str:
+        """Only the terminal knows."""
+        return ""
+
     def close(self) -> None:
         """End `read`."""
         self._is_closed = True

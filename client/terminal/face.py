@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import sys
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from prompt_toolkit.utils import is_dumb_terminal
 
 from client.errors import CallRefused, ClientError
 from client.listener import ConnectionState
-from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import printable
 from client.recap import Recap
@@ -20,6 +20,7 @@ from client.terminal.console import Console
 from client.terminal.dumb import DumbConsole
 from client.terminal.lines import Line, mentions, quiet
 from client.terminal.outage import Outage
+from client.terminal.outbox import Outbox
 from client.terminal.people import People
 from client.terminal.prompt import PromptConsole
 from client.terminal.transcript import Transcript
@@ -40,8 +41,10 @@ from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 RECAP_LINES: Final = 50
-MOST_UNSENT: Final = 100
-LAST_WORDS_SECONDS: Final = 3.0
+MOST_ASKED: Final = 100
+LAST_WORDS_SECONDS: Final = 3.0  # for each of the lines that are still to be sent
+MANY_LAST_WORDS: Final = 10  # it takes a while: that is told
+LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
 
 
 class Terminal:
@@ -70,21 +73,30 @@ class Terminal:
         self._transcript = Transcript(self._participant)
         self._commands = Commands(self._participant, self._transcript, self._people, self._console.show)
         self._outage = Outage(self._participant, self._console)
-        self._unsent: asyncio.Queue[str] = asyncio.Queue(MOST_UNSENT)
-        self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_UNSENT)
-        self._returned = asyncio.Event()
+        self._outbox = Outbox(self._participant, self._commands.carry_out, self._on_refused)
+        self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_ASKED)
         self._replaced = asyncio.Event()
+        self._begun = ""
         self._welcomed = False
 
     async def run(self) -> int:
-        """Chat until the person leaves (0), or it cannot be done (1, told on stderr)."""
+        """Chat until the person leaves (0), or it cannot be done (1, told on stderr); 1, too, if a line is not sent."""
         try:
             await self._enter()
-            return await self._chat()
+            code = await self._chat()
+            return 1 if self._tell_unsent() else code
         except EOFError:  # left at the question for the name
             return 0
         except ClientError as error:
             sys.stderr.write(f"{printable(str(error))}\n")
+            return 1
+        except asyncio.CancelledError:  # by a signal
+            if self._tell_unsent():
+                return 1
+            raise
+        except Exception as error:  # a bug: who sits there shall know that it is one, and what got lost
+            sys.stderr.write(f"[CLIENT] [ERROR] This client has failed within: {printable(repr(error))}\n")
+            self._tell_unsent()
             return 1
         finally:
             await self._participant.leave()
@@ -106,16 +118,18 @@ class Terminal:
     async def _chat(self) -> int:
         """Read, send and ask side by side, so that one can leave while the server is away."""
         reading = asyncio.create_task(self._console.read(self._on_entered))
-        others = [self._send(), self._carry_out(), self._outage.count_down(), self._replaced.wait()]
+        others = [self._outbox.empty(), self._carry_out(), self._outage.count_down(), self._replaced.wait()]
         tasks = [reading, *map(asyncio.ensure_future, others)]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await _until_first_ends(tasks)
             if not reading.done():
                 return 1
-            await reading
-            await self._say_last_words()
+            tasks[0] = asyncio.ensure_future(self._say_last_words())
+            await _until_first_ends(tasks)
             return 0
         finally:
+            if not reading.done():
+                self._begun = self._console.begun()  # the prompt goes, and with it what stands there
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)  # the prompt puts the terminal right again
@@ -124,62 +138,63 @@ class Terminal:
         """Do what was entered; False: the line stays at the prompt."""
         match read_typed(line):
             case Say(text):
-                return not text or self._say(text)
+                self._say(text)
             case Leave(word):
-                if word and not self._say(word):
-                    return False
+                self._say(word)
                 self._console.close()
             case Mistake(sentence, worth_keeping):
-                self._tell(f"[ERROR] {sentence}")
+                self._tell_error(sentence)
                 return not worth_keeping
+            case Nick() as nick:
+                self._outbox.put(nick)
             case command:
                 with contextlib.suppress(asyncio.QueueFull):  # nobody waits for that many answers
                     self._asked.put_nowait(command)
         return True
 
-    def _say(self, text: str) -> bool:
-        try:
-            self._unsent.put_nowait(text)
-        except asyncio.QueueFull:
-            self._tell(f"[ERROR] Not sent, {MOST_UNSENT} lines are waiting already.")
-            return False
+    def _say(self, text: str) -> None:
+        if not text:
+            return
+        self._outbox.put(Say(text))
         if not self._console.echoes:
             self._console.show(self._transcript.own(text))
-        return True
 
-    async def _send(self) -> None:
-        while True:
-            text = await self._unsent.get()
-            try:
-                await send_until_stored(self._participant, text, self._pause)
-            except ClientError as error:
-                self._tell(f"[ERROR] Not sent: {printable(text)}")
-                self._tell(f"[ERROR] {printable(str(error))}")
-            self._unsent.task_done()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait for the next try to send; not any longer when the server is back."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._returned.wait()
+    def _on_refused(self, text: str, error: ClientError) -> None:
+        self._tell_error(f"Not sent: {printable(text)}")
+        self._tell_error(printable(str(error)))
 
     async def _carry_out(self) -> None:
         while True:
             await self._commands.carry_out(await self._asked.get())
 
     async def _say_last_words(self) -> None:
-        """Let what was typed before leaving go out."""
-        try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._unsent.join()
-        except TimeoutError:
-            self._tell("[ERROR] The server is away: your last lines may not have been sent.")
+        """Let what was typed before leaving go out, for as long as it does."""
+        if (count := len(self._outbox.unsent())) >= MANY_LAST_WORDS:
+            self._tell(f"{count:,} lines are still to be sent. Ctrl-C leaves without them.")
+        await self._outbox.wait_until_empty(LAST_WORDS_SECONDS)
+
+    def _tell_unsent(self) -> bool:
+        """Tell at the end what was shown as said and did not go out, and whether there is any such thing.
+
+        What was only begun is shown once more, to be copied: it was never said.
+        """
+        unsent = self._outbox.unsent()
+        with contextlib.suppress(OSError):  # the window may be closed
+            if unsent:
+                is_away = self._participant.state is ConnectionState.RECONNECTING
+                self._tell_error(("The server is away. " if is_away else "") + _counted(unsent))
+            if self._begun.strip():
+                self._tell_error(f"Not sent: {printable(self._begun)}")
+        return bool(unsent)
 
     def _candidates(self, text: str) -> Candidates:
         return candidates(text, self._people.names(), (f"/{name}" for name in COMMANDS))
 
     def _tell(self, sentence: str) -> None:
         self._console.show(self._transcript.client(sentence))
+
+    def _tell_error(self, sentence: str) -> None:
+        self._console.show(self._transcript.error(sentence))
 
     def _on_recap(self, recap: Recap) -> None:
         """Show to one who enters the end of the log, to one who was cut off what was missed."""
@@ -207,8 +222,7 @@ class Terminal:
             return
         if state is ConnectionState.ONLINE:
             self._outage.end()
-            self._returned.set()
-            self._returned = asyncio.Event()
+            self._outbox.try_again()
             self._note_who_is_here()
             self._welcome()
         if detail:
@@ -235,6 +249,24 @@ class Terminal:
             quiet("/help tells the commands and keys"),
         ]
         self._console.show(lines)
+
+
+async def _until_first_ends(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+    """Wait for one of them; what it failed with is raised here."""
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()
+
+
+def _counted(unsent: list[str]) -> str:
+    """Say how many lines were not sent, and which: the first and the last one tell where to go on."""
+    if len(unsent) == 1:
+        return f"Not sent, 1 line: {_begin(unsent[0])}"
+    return f"Not sent, {len(unsent):,} lines: {_begin(unsent[0])} … {_begin(unsent[-1])}"
+
+
+def _begin(text: str) -> str:
+    return printable(text if len(text) <= LONGEST_TOLD_CHARS else f"{text[:LONGEST_TOLD_CHARS]}…")
 
 
 def _is_about_name(error: CallRefused) -> bool:

@@ -33,7 +33,7 @@ class InputLine:
     def paste(self, buffer: Buffer, data: str) -> None:
         """Insert what was pasted. Its last line break is none: nobody has pressed Enter."""
         buffer.insert_text(data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"))
-        if "\n" in buffer.text:
+        if "\n" in buffer.text.strip("\n"):
             self._ask(buffer)
 
     def answer(self, buffer: Buffer, key: str) -> None:
@@ -42,6 +42,10 @@ class InputLine:
         buffer.document = self._held
         if key in ("y", "Y"):
             self._hand_over(buffer)
+
+    def begun(self, buffer: Buffer) -> str:
+        """Give what was not entered yet."""
+        return self._held.text if self.question else buffer.text
 
     def complete(self, buffer: Buffer, step: int) -> None:
         """Complete what stands before the cursor; again: with the next candidate."""

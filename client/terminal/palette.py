@@ -27,11 +27,13 @@ GREY: Final = "#767676"  # 4.5 to both
 QUIET: Final = "class:quiet"
 UNREAD: Final = "class:unread"
 MENTION: Final = "class:mention"
+ERROR: Final = "class:error"
 
 STYLE: Final = Style.from_dict(
     {
         "quiet": GREY,
         "unread": "#d75f00 bold",
+        "error": "#d75f00",
         "mention": "#d75f00 bold reverse",  # what is reversed is seen without colours, too
         "rprompt": GREY,
         **{f"name{number}": color for number, color in enumerate(NAMES)},

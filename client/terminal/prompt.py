@@ -83,6 +83,10 @@ class PromptConsole:
         with contextlib.suppress(EOFError):
             await self._chat.prompt_async(handle_sigint=False)
 
+    def begun(self) -> str:
+        """Give the line at the prompt, or the one that is asked about."""
+        return self._line.begun(self._chat.default_buffer)
+
     def close(self) -> None:
         """End `read`."""
         if self._chat.app.is_running and not self._chat.app.is_done:

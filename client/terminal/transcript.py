@@ -6,7 +6,7 @@ from typing import Final
 
 from client.recap import Recap
 from client.terminal.lines import Line, Me, chat_line, own_line, quiet, rule
-from client.terminal.palette import UNREAD
+from client.terminal.palette import ERROR, QUIET, UNREAD
 from protocol.messages import ChatMessage, GetHistoryResult
 
 HISTORY: Final = "history"
@@ -45,6 +45,10 @@ class Transcript:
     def client(self, sentence: str) -> list[Line]:
         """Show what this client has to say; `sentence` is printable."""
         return [quiet(f"{_hour(self._local_now())} [CLIENT] {sentence}")]
+
+    def error(self, sentence: str) -> list[Line]:
+        """Show what went wrong, so that it is not passed over; `sentence` is printable."""
+        return [[(QUIET, f"{_hour(self._local_now())} [CLIENT] "), (ERROR, f"[ERROR] {sentence}")]]
 
     def recap(self, recap: Recap) -> list[Line]:
         """Show the end of the log to one who enters, with a line before what is new to one who comes back."""

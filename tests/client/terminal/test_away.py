@@ -1,9 +1,13 @@
 """A server that is away: one quiet line, then how much was missed, then that."""
 
 import asyncio
+import signal
+
+import pytest
 
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import FakeServer, message
+from tests.client.processes import ServerProcess
 from tests.client.terminal.test_history import opened, said, tell
 from tests.client.window import Window
 
@@ -68,13 +72,86 @@ async def test_a_name_that_is_anothers_by_then_is_told_beside_that(fake: FakeSer
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
 
 
-async def test_when_too_many_lines_wait_the_next_one_stays_at_the_prompt(
-    fake: FakeServer, windows: list[Window]
+async def test_however_many_lines_wait_each_is_sent_as_it_was_entered(fake: FakeServer, windows: list[Window]) -> None:
+    window = await cut_off(fake, windows)
+    lines = [f"line {number}" for number in range(150)]
+    for line in lines:
+        window.enters(line)
+    await asyncio.to_thread(window.sees, "HH:MM You: line 149")
+    fake.down = None
+    await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
+    window.enters("exit")
+    assert await asyncio.to_thread(window.ends) == 0
+    assert list(fake.sent.values()) == ["into the void", *lines]
+
+
+async def test_another_name_does_not_overtake_what_was_said_before_it(fake: FakeServer, windows: list[Window]) -> None:
+    window = await cut_off(fake, windows)
+    window.types("/nick Alicia\ras Alicia\r/nick Alison\r")
+    await asyncio.to_thread(window.sees, "HH:MM You: as Alicia")
+    fake.calls.clear()
+    fake.down = None
+    await asyncio.to_thread(window.sees, "HH:MM [CLIENT] You are Alison now.")
+    calls = [params for method, params in fake.calls if method in ("SendMessage", "Rename")]
+    told = [params.get("text") or params["name"] for params in calls]
+    assert told == ["into the void", "Alicia", "as Alicia", "Alison"]
+
+
+async def test_another_name_is_taken_before_one_leaves(fake: FakeServer, windows: list[Window]) -> None:
+    window = await opened(fake, windows)
+    window.types("/nick Alicia\rexit\r")
+    assert await asyncio.to_thread(window.ends) == 0
+    assert fake.methods()[-2:] == ["Rename", "Unregister"]
+
+
+async def test_what_is_not_sent_is_told_when_one_is_removed(fake: FakeServer, windows: list[Window]) -> None:
+    window = await cut_off(fake, windows)
+    window.types("second\rthird\r")
+    await asyncio.to_thread(window.sees, "HH:MM You: third")
+    removed = ContractError(ErrorCode.UNAUTHORIZED, {"kicked": True})
+    fake.refuse = {"Register": [removed], "SendMessage": [removed] * 9}
+    window.types("half a thou\x1b[D")
+    fake.down = None
+    assert await asyncio.to_thread(window.ends) == 1
+    assert "[CLIENT] [ERROR] Not sent, 3 lines: into the void … third" in window.text()
+    assert window.lines()[-1] == "HH:MM [CLIENT] [ERROR] Not sent: half a thou"
+    assert window.styles("Not sent") == {("d75f00", False, False)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+async def test_what_is_not_sent_is_told_at_a_signal(
+    fake: FakeServer, windows: list[Window], number: signal.Signals
 ) -> None:
     window = await cut_off(fake, windows)
-    for number in range(101):
-        window.enters(f"line {number}")
-    await asyncio.to_thread(window.reads, "[ERROR] Not sent, 100 lines are waiting already. You: line 10")
+    window.types("half a thou")
+    await asyncio.to_thread(window.reads, "You: half a thou")
+    window.child.kill(number)
+    assert await asyncio.to_thread(window.ends) == 1
+    assert "[ERROR] The server is away. Not sent, 1 line: into the void" in window.text()
+    assert window.lines()[-1] == "HH:MM [CLIENT] [ERROR] Not sent: half a thou"
+
+
+async def test_what_was_only_begun_is_shown_once_more_at_a_signal(fake: FakeServer, windows: list[Window]) -> None:
+    window = await opened(fake, windows)
+    window.types("half a thou")
+    await asyncio.to_thread(window.reads, "You: half a thou")
+    window.child.kill(signal.SIGTERM)
+    assert await asyncio.to_thread(window.ends) == 0
+    assert window.lines()[-1] == "HH:MM [CLIENT] [ERROR] Not sent: half a thou"
+
+
+def test_who_leaves_has_all_sent_that_can_be_sent(windows: list[Window]) -> None:
+    slow = ServerProcess(options=("--rate", "2"))  # ten at once, and what is left takes longer than one line may
+    try:
+        window = Window("--server", slow.url, "--name", "Alice")
+        windows.append(window)
+        window.sees("You:")
+        window.types("".join(f"line {number}\r" for number in range(22)) + "exit\r")
+        window.reads("lines are still to be sent. Ctrl-C leaves without them.")
+        assert window.ends() == 0
+        assert "[ERROR]" not in window.text()
+    finally:
+        assert "[BROADCAST] Alice: line 21" in slow.stop()
 
 
 async def test_what_is_being_typed_then_is_not_torn(fake: FakeServer, windows: list[Window]) -> None:
@@ -90,5 +167,5 @@ async def test_commands_tell_that_it_is_away_and_one_can_leave(fake: FakeServer,
     window.enters("/who")
     await asyncio.to_thread(window.reads, f"[CLIENT] [ERROR] {fake.url} answered with HTTP status 502")
     window.enters("exit")
-    assert await asyncio.to_thread(window.ends) == 0
-    assert "your last lines may not have been sent" in window.text()
+    assert await asyncio.to_thread(window.ends) == 1
+    assert "[ERROR] The server is away. Not sent, 1 line: into the void" in window.text()

@@ -151,6 +151,12 @@ def test_one_pasted_line_just_goes_into_the_line(ann: Window) -> None:
     ann.sees_last("HH:MM You: a pasted line and more", "You:")
 
 
+def test_one_pasted_line_behind_a_line_break_is_not_asked_about(ann: Window) -> None:
+    ann.types(pasted("\nhello") + "!\r")
+    ann.sees_last("HH:MM You: hello!", "You:")
+    assert "Send 1" not in ann.written
+
+
 def test_what_is_too_long_is_told_and_stays(ann: Window) -> None:
     ann.types(pasted("x" * 4097) + "\r")
     ann.reads("Too long by 1: at most 4,096 characters. Nothing was sent.")
