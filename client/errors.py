@@ -41,6 +41,11 @@ class CallRefused(ClientError):
         return self.code == ErrorCode.UNAUTHORIZED and self.data.get("kicked") is True
 
     @property
+    def is_about_name(self) -> bool:
+        """Whether another name may do."""
+        return self.code in (ErrorCode.TAKEN, ErrorCode.INVALID_PARAMS) and self.data.get("field") == "name"
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds that a rate limit asks to wait, if this is one."""
         wait = self.data.get("retry_after_ms")

@@ -101,6 +101,12 @@ class Participant:
         """The last `seq` that was taken."""
         return self._seat.taken
 
+    @property
+    def lacks_name(self) -> bool:
+        """Whether it is but the name that keeps it from coming back: somebody else has it, or the server refuses it."""
+        is_away = self.state is ConnectionState.RECONNECTING
+        return is_away and isinstance(self.reason, CallRefused) and self.reason.is_about_name
+
     def recall(self, key: str) -> str | None:
         """Look for the seat that is remembered as `key`, and remember there, from now on, the one that is taken.
 
@@ -165,7 +171,11 @@ class Participant:
         return await self._call(methods.LIST_MEMBERS, params, ListMembersResult)
 
     async def rename(self, name: str) -> str:
-        """Go by another name; give it as the server writes it."""
+        """Go by another name; give it as the server writes it, or as given if the next try to come back is under it."""
+        if self.lacks_name:
+            self.name = name
+            self._knocked.set()
+            return name
         self.name = (await self._call(methods.RENAME, RenameParams(name=name), RenameResult)).name
         self._keep_taken()
         return self.name

@@ -41,8 +41,9 @@ class Commands:
                     before = self._transcript.before
                     self._show(self._transcript.history(await self._participant.history(before=before, limit=lines)))
                 case Nick(name):
-                    now = await self._participant.rename(name)
-                    self._show(self._transcript.client(f"You are {printable(now)} now."))
+                    is_back_with_it = self._participant.lacks_name
+                    now = printable(await self._participant.rename(name))
+                    self._show(self._transcript.client(f"Trying {now}." if is_back_with_it else f"You are {now} now."))
         except ClientError as error:
             self._show(self._transcript.error(printable(str(error))))
 

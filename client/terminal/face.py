@@ -37,7 +37,6 @@ from client.terminal.typed import (
     Who,
     read_typed,
 )
-from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 RECAP_LINES: Final = 50
@@ -111,7 +110,7 @@ class Terminal:
                 await self._participant.enter(name)
                 return
             except CallRefused as error:
-                if self._name or not _is_about_name(error):
+                if self._name or not error.is_about_name:
                     raise
                 self._console.show([[("", printable(str(error)))]])
 
@@ -145,7 +144,7 @@ class Terminal:
             case Mistake(sentence, worth_keeping):
                 self._tell_error(sentence)
                 return not worth_keeping
-            case Nick() as nick:
+            case Nick() as nick if not self._participant.lacks_name:  # else it is what the lines wait for
                 self._outbox.put(nick)
             case command:
                 with contextlib.suppress(asyncio.QueueFull):  # nobody waits for that many answers
@@ -267,7 +266,3 @@ def _counted(unsent: list[str]) -> str:
 
 def _begin(text: str) -> str:
     return printable(text if len(text) <= LONGEST_TOLD_CHARS else f"{text[:LONGEST_TOLD_CHARS]}…")
-
-
-def _is_about_name(error: CallRefused) -> bool:
-    return error.code in (ErrorCode.TAKEN, ErrorCode.INVALID_PARAMS) and error.data.get("field") == "name"

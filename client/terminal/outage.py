@@ -4,11 +4,9 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from client.errors import CallRefused
 from client.participant import Participant
 from client.printable import printable
 from client.terminal.console import Console
-from protocol.errors import ErrorCode
 
 
 class Outage:
@@ -18,16 +16,17 @@ class Outage:
         self._participant = participant
         self._console = console
         self._console.status = self.status
-        self._told: set[bool] = set()
+        self._told: set[str] = set()  # the names that were refused; an empty one for the server's absence
         self._changed = asyncio.Event()
 
     def tell(self, show: Callable[[str], None], detail: str) -> None:
-        """Tell it once; and once more if it is for another reason than the server that it takes so long: the name."""
+        """Tell it once; and for each name once more, if it is not the server but the name that is in the way."""
         reason, wait = self._participant.reason, self._participant.wait
-        is_name = isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN
-        if is_name not in self._told:
-            self._told.add(is_name)
-            show(printable(detail if is_name else f"{reason} Trying again in {_seconds(wait)}…"))
+        name = self._participant.name if self._participant.lacks_name else ""
+        if name not in self._told:
+            self._told.add(name)
+            away = f"{reason} Trying again in {_seconds(wait)}…"
+            show(printable(f"{detail} /nick NAME takes another." if name else away))
         self._changed.set()
 
     def end(self) -> None:

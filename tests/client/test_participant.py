@@ -208,6 +208,25 @@ async def test_a_name_that_was_taken_meanwhile_is_waited_for(room: Rig) -> None:
     assert me.name == "Alice"
 
 
+async def test_another_name_ends_the_wait_for_one_that_was_taken_meanwhile(room: Rig) -> None:
+    me = room.participant()
+    await me.enter("Alice")
+    await room.listener.told()
+    room.server.forget_everything()
+    taken = ContractError(ErrorCode.TAKEN, {"field": "name"})
+    room.server.refuse["Register"] = [ContractError(ErrorCode.UNAUTHORIZED), taken, taken]
+    await room.sleep.let_pass()
+    await room.listener.told()
+    await room.sleep.let_pass()
+    assert "Alice" in (await room.listener.told())[1]
+    assert me.lacks_name
+    assert await me.rename("Bob") == "Bob"  # nobody lets the time pass
+    assert "Bob" in (await room.listener.told())[1]
+    await me.rename("Carol")
+    assert (await room.listener.told())[0] is ONLINE
+    assert (me.name, room.server.only_member.name) == ("Carol", "Carol")
+
+
 async def test_messages_lost_in_between_are_told(room: Rig) -> None:
     await room.participant().enter("Alice")
     await room.listener.told()

@@ -72,6 +72,23 @@ async def test_a_name_that_is_anothers_by_then_is_told_beside_that(fake: FakeSer
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
 
 
+async def test_another_name_can_be_taken_then(fake: FakeServer, windows: list[Window]) -> None:
+    window = await cut_off(fake, windows)
+    taken = ContractError(ErrorCode.TAKEN, {"field": "name"})
+    removed = ContractError(ErrorCode.UNAUTHORIZED)  # what cannot be sent without the name
+    fake.refuse = {"Register": [taken] * 20, "SendMessage": [removed] * 20}
+    fake.down = None
+    await asyncio.to_thread(window.reads, "until the name is free again. /nick NAME takes another.")
+    fake.refuse["Register"] = [taken]
+    window.enters("/nick Alicia")
+    await asyncio.to_thread(window.sees, "HH:MM [CLIENT] Trying Alicia.")
+    await asyncio.to_thread(window.reads, "Somebody else is called Alicia now.")
+    fake.refuse = {}
+    window.enters("/nick Alison")
+    await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
+    assert [params["name"] for method, params in fake.calls if method == "Register"][-1] == "Alison"
+
+
 async def test_however_many_lines_wait_each_is_sent_as_it_was_entered(fake: FakeServer, windows: list[Window]) -> None:
     window = await cut_off(fake, windows)
     lines = [f"line {number}" for number in range(150)]
