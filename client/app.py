@@ -171,7 +171,7 @@ def new_runner(app: web.Application) -> web.AppRunner:
 
 
 async def until_stopped(face: Coroutine[Any, Any, int]) -> int:
-    """Run `face`; at SIGTERM, SIGINT or SIGHUP let it clean up (it is cancelled) and give 0."""
+    """Run `face`; at SIGTERM, SIGINT or SIGHUP cancel it, and give 0 or the code with which it ends then."""
     running = asyncio.create_task(face)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeGuard, TypeVar
 import msgspec
 from aiohttp import web
 
+from client.seat import NotNow
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import (
     ChatMessage,
@@ -117,7 +118,10 @@ class CallbackEndpoint:
         """Answer what has come, but for notifications that come again: no `seq` tells those for what they are."""
         if (seat, webhook_id) in self._notified:
             return None
-        reply = answer(body, receiver)
+        try:
+            reply = answer(body, receiver)
+        except NotNow:
+            raise _later() from None
         receiver.keep()
         if reply is None:
             self._notified[seat, webhook_id] = None
@@ -130,8 +134,12 @@ class CallbackEndpoint:
             async with asyncio.timeout(self._patience):
                 await receiver.follow(epoch)
         except TimeoutError:
-            # With a time to try again it is no failure that leads to an eviction.
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"}) from None
+            raise _later() from None
+
+
+def _later() -> web.HTTPServiceUnavailable:
+    """With a time to try again it is no failure that leads to an eviction."""
+    return web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
 
 
 async def _read(request: web.Request) -> bytes:
@@ -150,7 +158,10 @@ async def _read(request: web.Request) -> bytes:
 
 
 def answer(body: bytes, receiver: Receiver) -> bytes | None:
-    """Answer one JSON-RPC request, notification or batch (spec sections 4 to 6); None when nothing is to be said."""
+    """Answer one JSON-RPC request, notification or batch (spec sections 4 to 6); None when nothing is to be said.
+
+    Raises `NotNow` when `receiver` does at the first of it.
+    """
     try:
         given = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -166,14 +177,19 @@ def answer(body: bytes, receiver: Receiver) -> bytes | None:
 
 
 def _answer_batch(calls: list[Any], receiver: Receiver) -> list[dict[str, Any]]:
-    """Answer one after the other, up to one that went wrong here.
+    """Answer one after the other, up to one that went wrong here or cannot be taken yet.
 
     What comes behind that one is left unanswered, and so comes again with it: taken now, it would make the one before
     it look like a repeat.
     """
-    answers = []
+    answers: list[dict[str, Any]] = []
     for call in calls:
-        answer = _answer_one(call, receiver)
+        try:
+            answer = _answer_one(call, receiver)
+        except NotNow:
+            if not answers:
+                raise
+            break
         if answer is not None:
             answers.append(answer)
             if answer.get("error", {}).get("code") == ErrorCode.INTERNAL_ERROR:
@@ -189,6 +205,8 @@ def _answer_one(given: object, receiver: Receiver) -> dict[str, Any] | None:
         result = _perform(call["method"], call.get("params", {}), receiver)
     except ContractError as error:
         reply = _failure(call.get("id"), error.code, error.data)
+    except NotNow:
+        raise
     except Exception:  # whatever a face trips over, the server hears JSON-RPC and does not put it down to the network
         _log.exception("could not take a %s", call["method"])
         reply = _failure(call.get("id"), ErrorCode.INTERNAL_ERROR)

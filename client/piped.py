@@ -3,21 +3,19 @@
 import asyncio
 import os
 import sys
-import threading
-from collections.abc import AsyncGenerator
-from typing import Final
+from typing import Any, Final
 
 from client.errors import ClientError
+from client.lines_in import read_lines
+from client.lines_out import LinesOut
 from client.listener import ConnectionState
 from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat_file import by_name
-from client.terminal.typed import EXIT, NAME_PROMPT
+from client.terminal.typed import EXIT, NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
-CHUNK_BYTES: Final = 65536
-LONGEST_LINE_BYTES: Final = 65536  # beyond any text that the server takes (4,096 characters)
 LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
 PATIENCE_SECONDS: Final = 60.0
 
@@ -31,11 +29,26 @@ class PipedTerminal:
         self._name = name
         self._is_typed = os.isatty(fd)
         self._lines = read_lines(fd)
+        self._out = LinesOut(sys.stdout)
         self._failed = False
+        self._unsent = ""  # the line that is on its way
+        self._is_all_read = False
         self._over = asyncio.Event()
 
     async def run(self) -> int:
-        """Give 0 when every line was sent, else 1 (told on stderr)."""
+        """Give 0 when every line was sent, else 1 (told on stderr), also when a signal ends it before that."""
+        try:
+            return await self._run()
+        except asyncio.CancelledError:
+            if self._unsent:
+                self._fail(f"Stopped, not sent: {_begin(self._unsent)}")
+            elif not (self._is_all_read or self._is_typed):
+                self._fail("Stopped before the end of the input: perhaps not everything was sent.")
+            if self._failed:
+                return 1
+            raise
+
+    async def _run(self) -> int:
         try:
             name = self._name or await self._read_name()
             if not name:
@@ -58,40 +71,80 @@ class PipedTerminal:
         return await anext(self._lines, "")
 
     async def _chat(self) -> None:
-        tasks = [asyncio.create_task(self._say_lines()), asyncio.create_task(self._over.wait())]
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._say_lines()),
+            asyncio.create_task(self._over.wait()),
+        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()  # a bug is not passed over
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self._unsent:
+            self._fail(f"Not sent: {_begin(self._unsent)}")
 
     async def _say_lines(self) -> None:
         async for line in self._lines:
-            if line == EXIT:
-                return
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await send_until_stored(self._participant, line)
-            except ClientError as error:
-                self._fail(f"Not sent: {_begin(line)}: {error}")
-            except TimeoutError:
-                self._fail(f"Not sent, the server was away for {PATIENCE_SECONDS:.0f} s: {_begin(line)}")
-                return
+            if line == EXIT or not await self._takes(line):
+                break
+        self._is_all_read = True
+
+    async def _takes(self, line: str) -> bool:
+        """Say the line, or do what it asks for if a person types it; False to leave."""
+        match read_typed(line) if self._is_typed else Say(line):
+            case Say(text):
+                return await self._say(text)
+            case Leave(word):
+                if word:
+                    await self._say(word)
+                return False
+            case Mistake(sentence):
+                _complain(sentence)
+            case Nick(name):
+                await self._rename(name)
+            case _:
+                _complain(f"{line.split()[0]} needs a terminal to show its answer. {NOTHING_SENT}")
+        return True
+
+    async def _rename(self, name: str) -> None:
+        try:
+            _complain(f"You are {await self._participant.rename(name)} now.")
+        except ClientError as error:
+            _complain(str(error))
+
+    async def _say(self, line: str) -> bool:
+        """Send the line; False when there is no use in going on."""
+        self._unsent = line
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await send_until_stored(self._participant, line)
+        except ClientError as error:
+            self._fail(f"Not sent: {_begin(line)}: {error}")
+        except TimeoutError:
+            self._fail(f"Not sent, the server was away for {PATIENCE_SECONDS:.0f} s: {_begin(line)}")
+            self._over.set()
+        self._unsent = ""
+        return not self._over.is_set()
 
     def _fail(self, sentence: str) -> None:
         self._failed = True
         _complain(sentence)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it. Raises `BrokenPipeError` when nobody reads any more: then it was not taken, and comes next time."""
+        """Show it, or raise `NotNow` while its reader takes a break.
+
+        Raises `OSError` when it cannot be written: then it was not taken, and comes next time.
+        """
         if self._over.is_set():
             raise BrokenPipeError
         try:
-            sys.stdout.write(line_of(message) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:  # as of `… | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+            self._out.write(line_of(message))
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):  # which is a reader that has had enough, as of `… | head`
+                self._fail(f"Cannot write what is said: {error.strerror}.")
             self._over.set()
             raise
 
@@ -114,46 +167,3 @@ def _begin(line: str) -> str:
 def _complain(sentence: str) -> None:
     sys.stderr.write(f"[CLIENT] {printable(sentence)}\n")
     sys.stderr.flush()
-
-
-async def read_lines(fd: int) -> AsyncGenerator[str, None]:
-    """Give the lines that are not blank, without the white space around them; an endless one comes in pieces."""
-    rest = b""
-    async for chunk in _chunks(fd):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LONGEST_LINE_BYTES:
-            lines, rest = [*lines, rest], b""
-        for line in lines:
-            if text := line.decode(errors="replace").strip():
-                yield text
-    if text := rest.decode(errors="replace").strip():
-        yield text
-
-
-async def _chunks(fd: int) -> AsyncGenerator[bytes, None]:
-    """Read in a thread each time: stdin may be a file, which no event loop can wait for, or a pipe that never ends.
-
-    A daemon thread, as the process must be able to end while one waits; nothing is read ahead.
-    """
-    loop = asyncio.get_running_loop()
-    while True:
-        read: asyncio.Future[bytes] = loop.create_future()
-        threading.Thread(target=_read_once, args=(fd, loop, read), daemon=True).start()
-        if not (chunk := await read):
-            return
-        yield chunk
-
-
-def _read_once(fd: int, loop: asyncio.AbstractEventLoop, read: asyncio.Future[bytes]) -> None:
-    def hand_over(chunk: bytes) -> None:
-        if not read.done():
-            read.set_result(chunk)
-
-    try:
-        chunk = os.read(fd, CHUNK_BYTES)
-    except OSError:  # closed
-        chunk = b""
-    try:
-        loop.call_soon_threadsafe(hand_over, chunk)
-    except RuntimeError:  # the loop has ended meanwhile
-        return

@@ -13,7 +13,6 @@ from protocol.messages import ChatMessage, GetHistoryParams, GetHistoryResult, R
 # What is pushed meanwhile waits 4 s at most (client.callback) before it is told to come again.
 PATIENCE_SECONDS: Final = 3.0
 
-
 OWN_NOTICES: Final = 2  # at the end of the log, as a rule: that one left, and that one is back
 
 

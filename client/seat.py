@@ -10,11 +10,15 @@ from protocol.messages import ChatMessage, ReceiveTypingParams
 SECRET_KEY_BYTES: Final = 32
 
 
+class NotNow(Exception):
+    """What comes in cannot be shown yet: it is to come again, and that is no failure."""
+
+
 class Hearer(Protocol):
     """Who is shown what comes in."""
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show a message; each is given once, in `seq` order."""
+        """Show a message; each is given once, in `seq` order. Raises `NotNow` to be given it again later."""
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Show that somebody is writing."""

@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from client.piped import read_lines
+from client.lines_in import read_lines
 from client.terminal.console import PROMPT
 from client.terminal.lines import Line, fitted
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from client.piped import LONGEST_LINE_BYTES, PipedTerminal, read_lines
+from client.lines_in import LONGEST_LINE_BYTES, read_lines
+from client.piped import PipedTerminal
 from client.seat_file import SeatFiles
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Rig, rig, ring_message
@@ -69,34 +70,34 @@ async def test_exit_ends_it_as_at_a_terminal(room: Rig, stdin: Pipe) -> None:
     assert list(room.server.sent.values()) == ["hi"]
 
 
-async def test_only_the_chat_is_on_stdout(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_only_the_chat_is_on_stdout(room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]) -> None:
     room.server.early = [ring_message(2, "hi\nthere")]
     stdin.end()
     assert await chat(room, stdin) == 0
-    assert capsys.readouterr().out == "Bob: hi\n    | there\n"
+    assert capfd.readouterr().out == "Bob: hi\n    | there\n"
 
 
-async def test_no_name_at_all_is_told(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_name_at_all_is_told(room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]) -> None:
     stdin.end()
     assert await chat(room, stdin, None) == 1
-    assert "A name is needed" in capsys.readouterr().err
+    assert "A name is needed" in capfd.readouterr().err
 
 
 async def test_a_line_that_is_refused_is_told_and_the_others_are_sent(
-    room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]
+    room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     room.server.refuse["SendMessage"] = [ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": 4096})]
     stdin.write(b"too long\nshort\n")
     stdin.end()
     assert await chat(room, stdin) == 1
     assert list(room.server.sent.values()) == ["short"]
-    assert "Not sent: too long: The text is too long" in capsys.readouterr().err
+    assert "Not sent: too long: The text is too long" in capfd.readouterr().err
 
 
-async def test_a_server_that_is_not_there_is_told(room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_is_not_there_is_told(room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]) -> None:
     room.server.down = 502
     assert await chat(room, stdin) == 1
-    assert "502" in capsys.readouterr().err
+    assert "502" in capfd.readouterr().err
 
 
 async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
@@ -132,12 +133,10 @@ async def test_run_again_it_is_the_same_participant(room: Rig, stdin: Pipe, tmp_
     assert len(room.server.members) == 1
 
 
-async def test_another_process_with_its_seat_ends_it(
-    room: Rig, stdin: Pipe, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_another_process_with_its_seat_ends_it(room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]) -> None:
     chatting = asyncio.create_task(chat(room, stdin))
     await room.sleep.begun()
     room.server.only_member.callback = "http://127.0.0.1:1/rpc/theirs"
     await room.sleep.let_pass()
     assert await chatting == 1
-    assert "taken over" in capsys.readouterr().err
+    assert "taken over" in capfd.readouterr().err

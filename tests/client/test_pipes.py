@@ -15,7 +15,7 @@ CLIENT = f"{sys.executable} -m client --face terminal"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    running = ServerProcess()
+    running = ServerProcess(options=("--rate", "0"))  # no limit
     yield running
     running.stop()
 
@@ -30,6 +30,13 @@ def locked() -> Iterator[ServerProcess]:
 def shell(command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["/bin/sh", "-c", command], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def start(command: str) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        ["/bin/sh", "-c", command], cwd=ROOT, env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
 
 
@@ -93,3 +100,76 @@ def test_somebody_who_types_into_it_is_asked_for_the_name_beside_the_pipe(server
     typist.sendeof()
     typist.expect(pexpect.EOF)
     typist.close()
+
+
+def test_the_end_of_a_line_that_is_too_long_is_no_message(server: ServerProcess) -> None:
+    done = shell(f"(printf '%0200000d tail\\nshort\\n' 0) | {CLIENT} --name ci --server {server.url}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"[CLIENT] Not sent: {'0' * 60}…: The text is too long: at most 4096 characters.\n"
+    assert "00000" not in server.wait_for("[BROADCAST] ci: ")
+
+
+def test_what_a_person_types_beside_a_pipe_is_read_as_at_a_prompt(server: ServerProcess) -> None:
+    command = f"{CLIENT} --name Typist --server {server.url} | cat"
+    typist = pexpect.spawn("/bin/sh", ["-c", command], cwd=str(ROOT), env=ENVIRONMENT, encoding="utf-8", timeout=20)
+    server.wait_for("[JOIN] User Typist")
+    for typed, told in (
+        ("/who", "/who needs a terminal to show its answer. Nothing was sent."),
+        ("/quti", "Did you mean /quit? Nothing was sent."),
+        ("/nick Typer", "You are Typer now."),
+    ):
+        typist.sendline(typed)
+        typist.expect_exact(told)
+    typist.sendline("//usr")
+    assert "Typer: /usr" in server.wait_for("[BROADCAST]")
+    typist.sendline("/quit good night")
+    typist.expect(pexpect.EOF)
+    typist.close()
+    assert typist.exitstatus == 0
+    assert "Typer: good night" in server.wait_for("[BROADCAST]")
+
+
+def test_in_a_pipe_a_line_with_a_slash_is_said(server: ServerProcess) -> None:
+    assert shell(f"echo /who | {CLIENT} --name ci --server {server.url}").returncode == 0
+    assert "ci: /who" in server.wait_for("[BROADCAST]")
+
+
+def test_a_full_disk_is_told_and_no_success(server: ServerProcess) -> None:
+    pipe = start(f"exec {CLIENT} --name Reader --server {server.url} > /dev/full")
+    server.wait_for("[JOIN] User Reader")
+    shell(f"echo hi | {CLIENT} --name ci --server {server.url}")
+    _, told = pipe.communicate(timeout=20)
+    assert (pipe.returncode, told) == (1, "[CLIENT] Cannot write what is said: No space left on device.\n")
+
+
+def test_a_signal_before_the_end_of_the_input_is_told_and_no_success(server: ServerProcess) -> None:
+    pipe = start(f"exec {CLIENT} --name Stopped --server {server.url}")
+    server.wait_for("[JOIN] User Stopped")
+    pipe.terminate()
+    pipe.wait(timeout=20)  # its input ends behind that
+    _, told = pipe.communicate()
+    assert told == "[CLIENT] Stopped before the end of the input: perhaps not everything was sent.\n"
+    assert pipe.returncode == 1
+    server.wait_for("[LEAVE] User Stopped")
+
+
+def test_a_reader_that_takes_a_break_misses_nothing(server: ServerProcess) -> None:
+    count = 60  # of 4,000 letters: far more than a pipe holds
+    pipe = start(f"exec {CLIENT} --name Slow --server {server.url}")
+    server.wait_for("[JOIN] User Slow")
+    said = f"seq -f '%04000.0f' {count} | {CLIENT} --name ci --server {server.url}"
+    assert shell(said).returncode == 0
+    assert pipe.stdout is not None
+    lines = (line for line in pipe.stdout if line.startswith("ci: "))
+    assert [int(next(lines).removeprefix("ci: ")) for _ in range(count)] == list(range(1, count + 1))
+    pipe.kill()
+    pipe.communicate(timeout=20)
+
+
+def test_a_client_whose_reader_takes_a_break_heeds_a_signal(server: ServerProcess) -> None:
+    pipe = start(f"exec {CLIENT} --name Stuck --server {server.url}")
+    server.wait_for("[JOIN] User Stuck")
+    assert shell(f"seq -f '%04000.0f' 60 | {CLIENT} --name ci --server {server.url}").returncode == 0
+    pipe.terminate()
+    assert pipe.wait(timeout=10) == 1
+    pipe.communicate(timeout=20)
