@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from client.callback import CallbackEndpoint
+from client.seat import NotNow
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_BODY_BYTES
 from protocol.signing import signed_headers
@@ -22,7 +23,7 @@ KEY = b"k" * 32
 
 @dataclass
 class Seat:
-    """Notes what it is told; trips over the text "trip", and follows only the log `epoch`."""
+    """Notes what it is told; trips over the text "trip", cannot take "later" yet, and follows only the log `epoch`."""
 
     texts: list[str] = field(default_factory=list)
     typists: list[str] = field(default_factory=list)
@@ -38,6 +39,8 @@ class Seat:
     def receive(self, message: ChatMessage) -> None:
         if message.text == "trip":
             raise RuntimeError("tripped")
+        if message.text == "later":
+            raise NotNow
         self.texts.append(message.text)
 
     def typing(self, who: ReceiveTypingParams) -> None:
@@ -236,6 +239,21 @@ async def test_what_comes_behind_a_message_that_tripped_is_left_to_come_again(ca
     assert [reply["id"] for reply in replies] == [1, 2]
     assert error_code(replies[1]) == -32603
     assert caller.seat.texts == ["hi"]
+
+
+async def test_what_cannot_be_taken_yet_is_to_come_again_and_is_no_failure(caller: Caller) -> None:
+    for calls in (ring_message(7, "later"), [ring_message(7, "later"), ring_message(8, "hi")]):
+        body = msgspec.json.encode(calls)
+        headers = signed_headers(KEY, "some-epoch-7-8", NOW, body)
+        async with caller.client.post("/rpc/alice", data=body, headers=headers) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert caller.seat.texts == []
+
+
+async def test_what_was_taken_before_that_is_answered(caller: Caller) -> None:
+    replies = await caller.ring([ring_message(7, "hi"), ring_message(8, "later"), ring_message(9, "ho")])
+    assert [(reply["id"], reply["result"]) for reply in replies] == [(7, {"success": True})]
+    assert (caller.seat.texts, caller.seat.kept) == (["hi"], [1])
 
 
 async def test_what_was_taken_is_kept_once_for_each_post_and_before_its_answer(caller: Caller) -> None:

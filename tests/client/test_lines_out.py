@@ -1,0 +1,50 @@
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+
+from client.lines_out import LinesOut
+from client.seat import NotNow
+
+LONG = "x" * 100_000  # more than a pipe holds
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="ascii", errors="backslashreplace") as out:
+        yield reading, out
+    os.close(reading)
+
+
+def test_a_line_is_in_the_encoding_of_the_stream(pipe: tuple[int, TextIO]) -> None:
+    reading, out = pipe
+    LinesOut(out).write("Grüße")
+    assert os.read(reading, 100) == b"Gr\\xfc\\xdfe\n"
+
+
+@pytest.mark.parametrize("follower", [LONG, "another"], ids=["again", "passed over"])
+def test_a_line_for_which_there_is_no_room_is_written_once(pipe: tuple[int, TextIO], follower: str) -> None:
+    reading, out = pipe
+    lines = LinesOut(out)
+    with pytest.raises(NotNow):
+        lines.write(LONG)
+    read = b""
+    for _ in range(2):
+        read += os.read(reading, 1_000_000)
+        with contextlib.suppress(NotNow):
+            lines.write(follower)
+            break
+    read += os.read(reading, 1_000_000)
+    assert read.decode().split("\n") == [LONG, *([follower] if follower != LONG else []), ""]
+
+
+def test_a_file_that_cannot_grow_is_an_error() -> None:
+    with open("/dev/full", "w") as full, pytest.raises(OSError, match="No space left"):
+        LinesOut(full).write("hi")
+
+
+def test_what_nobody_wants_is_written_nowhere() -> None:
+    LinesOut(None).write("hi")
