@@ -86,8 +86,18 @@ def _encode(request: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(request)
     except UnicodeEncodeError:  # half a surrogate pair, as a terminal of another encoding may give it
-        problem = {"field": "text", "problem": "it holds characters that are no Unicode"}
+        given = request.get("params", {})
+        field = next((name for name, value in given.items() if not _is_unicode(value)), "text")
+        problem = {"field": field, "problem": "it holds characters that are no Unicode"}
         raise CallRefused(ErrorCode.INVALID_PARAMS, ErrorCode.INVALID_PARAMS.message, problem) from None
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _why(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """The terminal as a person has it: the program in a pseudo-terminal, and a real server."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -78,6 +79,15 @@ def test_a_name_in_use_is_asked_for_again(opens: Opens) -> None:
     second.gets("does not accept the name")
     second.enters("Freda")
     second.gets("Welcome, Freda!")
+
+
+def test_a_name_that_is_half_a_character_is_asked_for_again(opens: Opens) -> None:
+    window = opens()
+    window.gets("Enter your name: ")
+    os.write(window.child.fileno(), b"Ev\xe9a\r")
+    window.reads("The server does not accept the name: it holds characters that are no Unicode.")
+    window.enters("Eva")
+    window.gets("Welcome, Eva!")
 
 
 def test_a_name_in_use_that_was_not_typed_ends_it(opens: Opens) -> None:
