@@ -9,7 +9,8 @@ from client.seat import Hearer
 class ConnectionState(StrEnum):
     """NEW -> ONLINE <-> RECONNECTING; one that resumes begins at RECONNECTING.
 
-    REPLACED (another process has the seat, or an operator has removed who sat there) and LEFT are ends.
+    REPLACED (another process has the seat, an operator has removed who sat there, or this client has failed) and LEFT
+    are ends.
     """
 
     NEW = "new"

@@ -357,7 +357,14 @@ class Participant:
 
     def _start(self, keeping: Coroutine[Any, Any, None]) -> None:
         self._keeper = asyncio.create_task(keeping, name=f"keeper of {self.id}")
-        self._keeper.add_done_callback(_log_failure)
+        self._keeper.add_done_callback(self._on_kept)
+
+    def _on_kept(self, keeper: "asyncio.Task[None]") -> None:
+        """Let a bug end it for all to see: a seat that nobody keeps looks well, and is lost at the next trouble."""
+        if keeper.cancelled() or (bug := keeper.exception()) is None:
+            return
+        _log.error("the keeper of a seat failed", exc_info=bug)
+        self._lose(f"This client has failed within: {bug!r}")
 
     async def _renew_and_keep(self) -> None:
         await self._renew()
@@ -467,8 +474,3 @@ def _told_at_entry(now: RegisterResult, before: Remembered | None, *, again: boo
     if now.lost:
         told.append(f"{now.lost} older messages are gone.")
     return " ".join(told)
-
-
-def _log_failure(keeper: asyncio.Task[None]) -> None:
-    if not keeper.cancelled() and keeper.exception() is not None:
-        _log.error("the keeper of a seat failed", exc_info=keeper.exception())

@@ -5,6 +5,7 @@ import pytest
 
 from client.errors import CallRefused, SeatMissing, ServerUnreachable
 from client.listener import ConnectionState
+from client.participant import Participant
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Member, Rig, rig, ring, ring_message
 
@@ -225,6 +226,20 @@ async def test_another_name_ends_the_wait_for_one_that_was_taken_meanwhile(room:
     await me.rename("Carol")
     assert (await room.listener.told())[0] is ONLINE
     assert (me.name, room.server.only_member.name) == ("Carol", "Carol")
+
+
+async def test_a_bug_in_what_keeps_the_seat_is_told_and_is_the_end(room: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(Participant, "_heed", fail)
+    await room.participant().enter("Alice")
+    await room.listener.told()
+    await room.sleep.let_pass()
+    assert await room.listener.told() == (
+        ConnectionState.REPLACED,
+        "This client has failed within: RuntimeError('oh')",
+    )
 
 
 async def test_messages_lost_in_between_are_told(room: Rig) -> None:
