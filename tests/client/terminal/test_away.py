@@ -1,7 +1,9 @@
 """A server that is away: one quiet line, then how much was missed, then that."""
 
 import asyncio
+import re
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -157,18 +159,37 @@ async def test_what_was_only_begun_is_shown_once_more_at_a_signal(fake: FakeServ
     assert window.lines()[-1] == "HH:MM [CLIENT] [ERROR] Not sent: half a thou"
 
 
-def test_who_leaves_has_all_sent_that_can_be_sent(windows: list[Window]) -> None:
-    slow = ServerProcess(options=("--rate", "2"))  # ten at once, and what is left takes longer than one line may
-    try:
-        window = Window("--server", slow.url, "--name", "Alice")
-        windows.append(window)
-        window.sees("You:")
-        window.types("".join(f"line {number}\r" for number in range(22)) + "exit\r")
-        window.reads("lines are still to be sent. Ctrl-C leaves without them.")
-        assert window.ends() == 0
-        assert "[ERROR]" not in window.text()
-    finally:
-        assert "[BROADCAST] Alice: line 21" in slow.stop()
+@pytest.fixture
+def slow() -> Iterator[ServerProcess]:
+    running = ServerProcess(options=("--rate", "2"))  # ten at once
+    yield running
+    running.stop()
+
+
+def leaving_in_haste(slow: ServerProcess, windows: list[Window]) -> Window:
+    """Alice, who has left behind 22 lines, for which the server takes longer than for one line may be waited."""
+    window = Window("--server", slow.url, "--name", "Alice")
+    windows.append(window)
+    window.sees("You:")
+    window.types("".join(f"line {number}\r" for number in range(22)) + "exit\r")
+    window.reads("lines are still to be sent. Ctrl-C leaves without them.")
+    return window
+
+
+def test_who_leaves_has_all_sent_that_can_be_sent(slow: ServerProcess, windows: list[Window]) -> None:
+    window = leaving_in_haste(slow, windows)
+    assert window.ends() == 0
+    assert "[ERROR]" not in window.text()
+    assert "[BROADCAST] Alice: line 21" in slow.stop()
+
+
+def test_who_does_not_wait_for_that_is_told_what_is_not_sent(slow: ServerProcess, windows: list[Window]) -> None:
+    window = leaving_in_haste(slow, windows)
+    window.types("\x03")
+    assert window.ends() == 1
+    told = re.search(r"\[ERROR\] Not sent, (\d+) lines: line (\d+) … line 21", window.text())
+    assert told is not None
+    assert int(told[1]) + int(told[2]) == 22
 
 
 async def test_what_is_being_typed_then_is_not_torn(fake: FakeServer, windows: list[Window]) -> None:
