@@ -41,3 +41,18 @@ def opens(server: ServerProcess, windows: list[Window]) -> Opens:
 async def fake() -> AsyncIterator[FakeServer]:
     async with running_server() as running:
         yield running
+
+
+@pytest.fixture
+def ann(opens: Opens) -> Window:
+    window = opens("--name", "Ann")
+    window.sees("You:")
+    return window
+
+
+@pytest.fixture
+def ben(opens: Opens, ann: Window) -> Window:
+    window = opens("--name", "Ben")
+    window.sees("You:")
+    ann.sees("HH:MM [SYSTEM] Ben joined the chat")
+    return window

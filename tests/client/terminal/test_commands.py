@@ -3,29 +3,12 @@
 import asyncio
 from typing import Any
 
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.client.fake_server import FakeServer, Member
 from tests.client.processes import ServerProcess
-from tests.client.terminal.conftest import Opens
 from tests.client.window import Window
-
-
-@pytest.fixture
-def ann(opens: Opens) -> Window:
-    window = opens("--name", "Ann")
-    window.sees("You:")
-    return window
-
-
-@pytest.fixture
-def ben(opens: Opens, ann: Window) -> Window:
-    window = opens("--name", "Ben")
-    window.sees("You:")
-    ann.sees("HH:MM [SYSTEM] Ben joined the chat")
-    return window
 
 
 def test_help_tells_the_commands_and_the_keys(ann: Window) -> None:

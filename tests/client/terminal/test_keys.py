@@ -15,21 +15,6 @@ def pasted(text: str) -> str:
     return f"\x1b[200~{text}\x1b[201~"
 
 
-@pytest.fixture
-def ann(opens: Opens) -> Window:
-    window = opens("--name", "Ann")
-    window.sees("You:")
-    return window
-
-
-@pytest.fixture
-def ben(opens: Opens, ann: Window) -> Window:
-    window = opens("--name", "Ben")
-    window.sees("You:")
-    ann.sees("HH:MM [SYSTEM] Ben joined the chat")
-    return window
-
-
 def test_up_and_down_go_through_what_was_entered_and_what_was_begun_is_not_lost(ann: Window) -> None:
     ann.enters("first")
     ann.enters("second")
