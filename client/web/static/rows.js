@@ -1,4 +1,4 @@
-// From messages to the rows that are drawn. Knows nothing of the document.
+// From messages to rows. Knows nothing of the document.
 
 const SAME_BREATH = 5 * 60_000; // ms under one name
 const FOLD_FROM = 4; // notices in a row

@@ -27,7 +27,7 @@ export class Store extends EventTarget {
   #caughtUp = false;
   #newestPushed = 0;
   #membersSeq = 0;
-  #ownIds = new Set(); // one for each seat
+  #ownIds = new Set();
   #mentionOfMe = /(?!)/;
 
   get isOnline() {

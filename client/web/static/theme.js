@@ -1,4 +1,4 @@
-// Light or dark, as chosen. No module: it runs before anything is painted.
+// Light or dark. No module: it runs before the first paint.
 
 const KEPT_AS = "ringback-theme"; // in localStorage: for all tabs
 
