@@ -1,4 +1,4 @@
-// What this page knows. Views listen; nobody else changes it.
+// What this page knows. Views listen to it.
 
 import { mentionOf } from "./format.js";
 
