@@ -16,6 +16,10 @@ FROM_END = """async log => {
   for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame); // what is resized is seen then
   return log.scrollHeight - log.scrollTop - log.clientHeight;
 }"""
+SCROLL = """async (log, top) => {
+  log.scrollTop = top;
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame); // the page hears of it then
+}"""
 ICON = "document.getElementById('icon').getAttribute('href')"
 HIDE = """hidden => {
   Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
@@ -40,7 +44,7 @@ async def look_back(person: Person) -> None:
 
 
 async def scroll(person: Person, top: int) -> None:
-    await person.log.evaluate("(log, top) => { log.scrollTop = top; }", top)
+    await person.log.evaluate(SCROLL, top)
 
 
 async def top_of(person: Person, text: str) -> float:
@@ -261,7 +265,7 @@ async def test_what_one_reads_stays_when_the_unread_line_moves(new_person: NewPe
     for number in range(30):
         await script.say(f"then {number}")
     await alice.sees("then 29")
-    await alice.log.evaluate("log => { log.scrollTop -= 400; }")
+    await scroll(alice, await alice.log.evaluate("log => log.scrollTop") - 400)
     await expect(alice.to_end).to_have_text("To the newest")
     before = await top_of(alice, "then 10")
     await script.say("news")
