@@ -161,15 +161,11 @@ async def test_code_and_mentions_are_told_from_text(module: Page, text: str, mad
 @pytest.mark.parametrize(
     "text", ["`" * 4096, "```" + "`a" * 2046, "http://" * 585, "https://a" + "(" * 4087, "@" * 4096]
 )
-async def test_no_text_keeps_the_page_busy(module: Page, text: str) -> None:
-    script = """async (text) => {
-        const { mentionOf, partsOf, isOnlyEmoji } = await import("/static/format.js");
-        const began = performance.now();
-        partsOf(text, mentionOf(Array.from({ length: 200 }, (_, at) => `@name ${at}`)));
-        isOnlyEmoji(text);
-        return performance.now() - began;
-    }"""
-    assert await module.evaluate(script, text) < 1000  # it takes some ms; what grows with the square takes seconds
+async def test_a_text_of_nothing_but_marks_is_read_to_its_end(module: Page, text: str) -> None:
+    """A pattern that tries every way to read these would not be done before the suite's own limit."""
+    names = [f"name {number}" for number in range(200)]
+    read = "".join(part for _, part in await parts(module, text, *names))
+    assert read.replace("`", "") == text.replace("`", "")
 
 
 async def test_links_open_elsewhere_and_tell_nothing_of_this_page(new_person: NewPerson) -> None:

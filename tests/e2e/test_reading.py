@@ -108,6 +108,7 @@ async def test_one_who_reads_further_up_is_not_moved_and_told_how_much_is_new(
     alice = await (await new_person()).join("Alice")
     await alice.sees("number 59")
     await scroll(alice, 200)
+    await expect(alice.to_end).to_be_visible()
     await expect(alice.to_end).to_have_text("To the newest")
     for text in ("new one", "new two", "new three"):
         await script.say(text)
@@ -266,6 +267,7 @@ async def test_what_one_reads_stays_when_the_unread_line_moves(new_person: NewPe
         await script.say(f"then {number}")
     await alice.sees("then 29")
     await scroll(alice, await alice.log.evaluate("log => log.scrollTop") - 400)
+    await expect(alice.to_end).to_be_visible()
     await expect(alice.to_end).to_have_text("To the newest")
     before = await top_of(alice, "then 10")
     await script.say("news")
