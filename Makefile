@@ -16,8 +16,8 @@ install: $(VENV)/dev ## Install all that running, testing and checking need into
 run: $(VENV)/run ## Start a server and a client with its web page; Ctrl-C stops both
 	@exec $(BIN)/python scripts/run.py
 
-test: $(VENV)/dev ## Run the tests; ARGS="-k name" picks some
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/dev ## Run the tests, on all cores; ARGS="-k name" picks some
+	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing is lost; ROUNDS=200 SEED=7
 	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))

@@ -32,6 +32,14 @@ async def recipient() -> AsyncIterator[Recipient]:
         yield recipient
 
 
+SLOW_MARKERS = ("compose", "crash", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow modules first: started last, one of them would keep one core busy while the others wait."""
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, SLOW_MARKERS)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
     """Where everything must run (RINGBACK_NO_SKIPS=1), a skipped test is a failed one."""
