@@ -45,7 +45,7 @@ async def serve(settings: Settings) -> None:
     around = Surroundings(resolver=SystemResolver(look_up=SlowNames().look_up))
     server = Server(settings, listen(settings.host, settings.port), around)
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s:%d", server.host, server.port)
+    journal.server.info("Real-time RPC chat server running on %s", server.authority)
     await stop.wait()
     await server.stop()
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import os
 import re
 import signal
 import socket
@@ -29,6 +28,8 @@ from client.seat_file import SeatFiles
 from client.settings import NO_STATE, Face, Settings
 from client.terminal.face import Terminal
 from client.web.page import Page
+from runtime.listening import ALL_ADDRESSES, ListenError, ListeningSockets
+from runtime.listening import listen as bind
 
 PAGE_PORT: Final = 8080
 SHUTDOWN_SECONDS: Final = 2.0
@@ -42,45 +43,49 @@ def run(settings: Settings) -> int:
     _set_up_output(has_page)
     try:
         listening = listen(settings, PAGE_PORT if has_page else 0)
-    except OSError as error:
+    except ListenError as error:
         sys.stderr.write(f"[CLIENT] [ERROR] {_cannot_listen(error)}\n")
         return 1
     with listening, asyncio.Runner(loop_factory=_fastest_loop()) as runner:
         return runner.run(serve(settings, listening))
 
 
-def listen(settings: Settings, default_port: int) -> socket.socket:
-    """Open the socket for the server's calls and for browsers; raises `OSError`."""
-    host = settings.client_host or listening_host(settings.server)
+def listen(settings: Settings, default_port: int) -> ListeningSockets:
+    """Bind the sockets for the server's calls and for browsers. Raise `ListenError`."""
     port = default_port if settings.client_port is None else settings.client_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host.strip("[]"), port), family=family)
-    except OSError as error:
-        # `create_server` repeats the address in `strerror`; a negative number is one of getaddrinfo's.
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise OSError(error.errno, f"{host}:{port}: {why}") from error
+    return bind(settings.client_host or listening_host(settings.server), port)
 
 
 def listening_host(server: str) -> str:
-    """Give the address to listen on: loopback if the server is there (nobody else need call), else any."""
+    """Return the host to listen on: loopback if the server is there (nobody else need call), else all addresses."""
     host = urlsplit(server).hostname or ""
     if host == "localhost":
-        return "127.0.0.1"
+        return host
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return "0.0.0.0"  # noqa: S104  # a server elsewhere could not call loopback
-    if address.version == 6:
-        return "::1" if address.is_loopback else "::"
-    return "127.0.0.1" if address.is_loopback else "0.0.0.0"  # noqa: S104
+        return ALL_ADDRESSES  # a server elsewhere could not call loopback
+    if address.is_loopback:
+        return "127.0.0.1" if address.version == 4 else "::1"
+    return ALL_ADDRESSES
 
 
-async def serve(settings: Settings, listening: socket.socket) -> int:
+def calling_family(settings: Settings, listening: ListeningSockets) -> int:
+    """Return the address family for calls to the server.
+
+    The server calls back at the address from which it was called. A client that listens on one family alone must
+    therefore call over that one; a callback that the settings name leaves the choice free.
+    """
+    called_elsewhere = settings.callback is not None and not settings.callback.startswith(":")
+    if called_elsewhere or len(listening.families) > 1:
+        return socket.AF_UNSPEC
+    return min(listening.families)
+
+
+async def serve(settings: Settings, listening: ListeningSockets) -> int:
     """Serve callbacks (and the page) on `listening` while the face runs; give the exit code."""
-    host, port = listening.getsockname()[:2]
-    # A server that is called at ::1 would ring there, where an endpoint on 127.0.0.1 does not listen.
-    family = socket.AF_INET if host == "127.0.0.1" else socket.AF_UNSPEC
+    host, port = listening.host, listening.port
+    family = socket.AddressFamily(calling_family(settings, listening))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(family=family, limit=0)) as session:
         rpc = ServerRpc(session, settings.server)
         endpoint = CallbackEndpoint()
@@ -124,11 +129,12 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _listening(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
+async def _listening(app: web.Application, listening: ListeningSockets) -> AsyncIterator[None]:
     runner = new_runner(app)
     await runner.setup()
     try:
-        await web.SockSite(runner, listening).start()
+        for sock in listening.sockets:
+            await web.SockSite(runner, sock).start()
         yield
     finally:
         await runner.cleanup()
@@ -208,7 +214,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 def page_address(host: str, port: int, in_container: bool) -> str:
     """Say where the page is, for a person; the port that a container publishes cannot be known from within."""
     everywhere = host in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
-    address = f"http://{'localhost' if everywhere else host}:{port}"
+    address = f"http://{'localhost' if everywhere else f'[{host}]' if ':' in host else host}:{port}"
     if in_container:
         address += f" inside this container; from outside: docker compose port --index N client {port}"
     return address
@@ -224,8 +230,9 @@ def _cookie(port: int) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", f"ringback-{socket.gethostname()}-{port}")
 
 
-def _cannot_listen(error: OSError) -> str:
-    return f"Cannot listen on {error.strerror}. Choose another CHAT_CLIENT_HOST or CHAT_CLIENT_PORT (0: any free port)."
+def _cannot_listen(error: ListenError) -> str:
+    problem = str(error)
+    return f"{problem[0].upper()}{problem[1:]}. Choose another CHAT_CLIENT_HOST or CHAT_CLIENT_PORT (0: any free port)."
 
 
 def _set_up_output(has_page: bool) -> None:

@@ -183,7 +183,7 @@ class Settings:
             _one_line,
             "ADDRESS",
             "Address on which to listen for the server's calls, and for browsers.",
-            "loopback when the server is there, else 0.0.0.0",
+            "loopback when the server is there, else ::, every address",
         ),
     )
     client_port: int | None = field(

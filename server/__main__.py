@@ -69,7 +69,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = Server(settings, listen(settings.host, settings.port), Surroundings())
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s:%d", server.host, server.port)
+    journal.server.info("Real-time RPC chat server running on %s", server.authority)
     journal.server.info("Waiting for client connections...")
     await stop.wait()
     journal.server.info("Shutting down...")

@@ -4,20 +4,21 @@ import asyncio
 import contextlib
 import functools
 import math
-import os
 import resource
 import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
 from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
+from runtime.listening import ListenError, ListeningSockets
+from runtime.listening import listen as bind
 from server import journal
 from server.broadcaster import broadcast
 from server.callbacks.callback import Callbacks
@@ -64,13 +65,13 @@ class Surroundings:
 
 
 class Server:
-    """A server that listens. `host` and `port` are the ones it really listens on."""
+    """A server that listens. `authority` is host and port as in a URL, `port` the bound one."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, surroundings: Surroundings) -> None:
-        """Use a socket made by `listen`."""
-        self.host, self.port = listener.getsockname()[:2]
+    def __init__(self, settings: Settings, listener: ListeningSockets, surroundings: Surroundings) -> None:
+        """Use the sockets that `listen` made."""
+        self.authority, self.port = listener.authority, listener.port
         self._listener = listener
-        self._accepting: asyncio.Server | None = None
+        self._accepting: list[asyncio.Server] = []
         self._max_connections = _connection_limit(settings.max_connections)
         self._read_seconds = surroundings.read_seconds
         self._drain_seconds = surroundings.drain_seconds
@@ -78,7 +79,7 @@ class Server:
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.on_response_prepare.append(_on_answer)
         self._endpoint.add_to(self.app)
-        policy = _policy(settings, self.host, self.port)
+        policy = _policy(settings, listener)
         self.app.cleanup_ctx.append(lambda app: _run_room(app, settings, policy, surroundings))
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
 
@@ -98,7 +99,8 @@ class Server:
             auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
         )
         connections = Connections(make_protocol, self._max_connections, self._read_seconds)
-        self._accepting = await loop.create_server(connections, sock=self._listener, backlog=BACKLOG)
+        for sock in self._listener.sockets:
+            self._accepting.append(await loop.create_server(connections, sock=sock, backlog=BACKLOG))
 
     async def stop(self) -> None:
         """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
@@ -108,26 +110,20 @@ class Server:
                 await self.app[ROOM].close()
         except TimeoutError:
             journal.server.warning("Not everything in flight could finish within %g s", self._drain_seconds)
-        if self._accepting is not None:
-            self._accepting.close()
+        for accepting in self._accepting:
+            accepting.close()
         await self._runner.cleanup()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind a listening socket. Raises `StartError`."""
+def listen(host: str, port: int) -> ListeningSockets:
+    """Bind the listening sockets. Raise `StartError`."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]  # fmt: skip
-        dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
-        return listener
-    except OSError as error:
-        # Without the second half, in which Python tells the address once more.
-        number = error.errno or 0
-        why = os.strerror(number) if number > 0 else error.strerror
-        raise StartError(f"cannot listen on {host}:{port}: {why}") from None
+        listener = bind(host, port, backlog=BACKLOG)
+    except ListenError as error:
+        raise StartError(str(error)) from None
+    for sock in listener.sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
+    return listener
 
 
 async def open_log(store: str) -> MessageLog:
@@ -237,14 +233,15 @@ def _say_why(task: asyncio.Task[None]) -> None:
         journal.server.error("The %s has stopped", task.get_name(), exc_info=task.exception())
 
 
-def _policy(settings: Settings, host: str, port: int) -> AddressPolicy:
-    """Say where this server itself listens, so that it is never aimed at itself."""
-    address = ip_address(host)
+def _policy(settings: Settings, listener: ListeningSockets) -> AddressPolicy:
+    """Return the policy that keeps this server from calling itself, at whichever address it listens."""
+    addresses = listener.addresses
+    listens_everywhere = any(address.is_unspecified for address in addresses)
     return AddressPolicy(
         allow=settings.callback_allow,
-        own=ThisMachine() if address.is_unspecified else frozenset({address}),
-        own_port=port,
-        listens_on_loopback=address.is_unspecified or address.is_loopback,
+        own=ThisMachine() if listens_everywhere else frozenset(addresses),
+        own_port=listener.port,
+        listens_on_loopback=listens_everywhere or any(address.is_loopback for address in addresses),
     )
 
 

@@ -157,7 +157,7 @@ class Setting(NamedTuple):
 
 
 TABLE: Final = (
-    Setting("host", Host(), "Address to listen on."),
+    Setting("host", Host(), "Address to listen on; :: is every address of both families, 0.0.0.0 of IPv4."),
     Setting("port", click.IntRange(0, 65535), "Port to listen on; 0 takes any that is free."),
     Setting("store", Store(), "Where messages and members are kept: sqlite:FILE, or memory:, gone with the process."),
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),

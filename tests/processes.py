@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,11 @@ class Program:
         return self._process.pid
 
     @classmethod
-    async def start(cls, *arguments: str) -> "Program":
-        """Start `python` with these arguments, without any setting from the environment."""
+    async def start(cls, *arguments: str, within: Sequence[str] = ()) -> "Program":
+        """Start `python` with these arguments, without any setting from the environment, by the command `within`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
         process = await asyncio.create_subprocess_exec(
+            *within,
             sys.executable,
             *arguments,
             cwd=ROOT,

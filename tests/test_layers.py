@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("protocol", "server", "client")
+PRODUCT = ("protocol", "runtime", "server", "client")
 # A part without I/O is given time and random bytes, and neither waits nor stores. (datetime is not here: it writes down
 # times that are given.)
 WITHOUT_IO = {"asyncio", "socket", "select", "selectors", "ssl", "threading", "concurrent", "multiprocessing"}
@@ -84,6 +84,10 @@ def test_imports_are_seen() -> None:
 
 def test_protocol_imports_only_the_standard_library_and_msgspec() -> None:
     assert imports_beyond("protocol", "msgspec", "protocol") == {}
+
+
+def test_runtime_knows_nothing_of_the_chat() -> None:
+    assert imports_from("runtime", "protocol", "server", "client") == {}
 
 
 def test_core_imports_only_the_standard_library_msgspec_tables_of_unicode_protocol_and_itself() -> None:

@@ -10,19 +10,20 @@ from client.app import listen, listening_host, new_runner, page_address
 from client.callback import CallbackEndpoint
 from client.settings import Settings
 from protocol.messages import ChatMessage, ReceiveTypingParams
+from runtime.listening import ListenError
 from tests.client.fake_server import free_port
 
 
 @pytest.mark.parametrize(
     ("server", "host"),
     [
-        ("http://localhost:9999", "127.0.0.1"),
+        ("http://localhost:9999", "localhost"),
         ("http://127.0.0.1:9999", "127.0.0.1"),
         ("http://127.8.9.1:9999", "127.0.0.1"),
         ("http://[::1]:9999", "::1"),
-        ("http://10.0.0.7:9999", "0.0.0.0"),
-        ("http://server:9999", "0.0.0.0"),
-        ("https://chat.example", "0.0.0.0"),
+        ("http://10.0.0.7:9999", "::"),
+        ("http://server:9999", "::"),
+        ("https://chat.example", "::"),
         ("http://[2001:db8::1]:9999", "::"),
     ],
 )
@@ -33,13 +34,13 @@ def test_it_listens_on_loopback_only_where_the_server_is_there(server: str, host
 def test_the_host_and_port_of_the_settings_win() -> None:
     port = free_port()
     with listen(Settings(client_host="127.0.0.1", client_port=port, server="http://server"), 8080) as listening:
-        assert listening.getsockname() == ("127.0.0.1", port)
+        assert (listening.host, listening.port) == ("127.0.0.1", port)
 
 
 def test_a_port_in_use_is_told_with_its_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(OSError, match=rf"127.0.0.1:{port}: .*in use"):
+        with pytest.raises(ListenError, match=rf"localhost:{port}: .*in use"):
             listen(Settings(client_port=port), 8080)
 
 

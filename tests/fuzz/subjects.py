@@ -97,7 +97,7 @@ async def running_client(server: str) -> AsyncIterator[RunningClient]:
         app, rpc = web.Application(), ServerRpc(session, server)
         runner = new_runner(app)
         listener = listen("127.0.0.1", 0)
-        port = listener.getsockname()[1]
+        port = listener.port
 
         def new_participant(listener: Listener, join_key: str | None) -> Participant:
             return Participant(rpc, endpoint, f":{port}", listener, join_key=join_key)
@@ -110,7 +110,7 @@ async def running_client(server: str) -> AsyncIterator[RunningClient]:
         client.open_seat()
         await runner.setup()
         try:
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener.sockets[0]).start()
             yield client
         finally:
             await runner.cleanup()

@@ -407,7 +407,7 @@ async def serve_hastily() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = Server(local_settings(), listen("127.0.0.1", 0), Surroundings(exchange_seconds=EXCHANGE_SECONDS))
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s:%d", server.host, server.port)
+    journal.server.info("Real-time RPC chat server running on %s", server.authority)
     await stop.wait()
     await server.stop()
 

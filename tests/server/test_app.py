@@ -12,13 +12,13 @@ from tests.fakes import Recipient, RunningServer, answer_status, hang, local_set
 
 
 async def test_it_says_where_it_really_listens(server: RunningServer) -> None:
-    assert server.server.host == "127.0.0.1"
+    assert server.server.authority == f"127.0.0.1:{server.server.port}"
     assert 0 < server.server.port <= 65535
 
 
 def test_a_port_in_use_is_said_in_a_sentence() -> None:
     with listen("127.0.0.1", 0) as first:
-        port = first.getsockname()[1]
+        port = first.port
         with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
             listen("127.0.0.1", port)
 

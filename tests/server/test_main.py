@@ -104,7 +104,7 @@ async def test_a_bad_value_ends_it_with_a_sentence() -> None:
 
 async def test_a_port_in_use_ends_it_with_a_sentence() -> None:
     with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+        port = taken.port
         async with running("--host", "127.0.0.1", CHAT_PORT=str(port)) as server:
             assert await server.end() == 1
     assert len(server.lines) == 1

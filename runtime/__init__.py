@@ -1,0 +1,1 @@
+"""What server and client need of the machine and share: no chat in it."""
