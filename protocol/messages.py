@@ -36,6 +36,7 @@ MaxBatch = Annotated[int, Meta(ge=1, le=MAX_PUSH_BATCH, description=f"an integer
 Accepts = Annotated[
     list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64, description="an array of up to 64 method names")
 ]
+Flag = Annotated[bool, Meta(description="true or false")]
 HistoryLimit = Annotated[int, Meta(ge=1, le=MAX_HISTORY, description=f"an integer from 1 to {MAX_HISTORY}")]
 MembersLimit = Annotated[int, Meta(ge=1, le=MAX_MEMBERS_PAGE, description=f"an integer from 1 to {MAX_MEMBERS_PAGE}")]
 
@@ -91,12 +92,14 @@ class RegisterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     join_key: Key | None = None
     accepts: Accepts | None = None
     after: Seq | None = None
+    keep_name: Flag | None = None
 
 
 class UnregisterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Unregister`: leave; id, token and place in the log are kept."""
+    """`Unregister`: leave; id, token and place in the log are kept, and with `keep_name` the name too."""
 
     id: Id
+    keep_name: Flag | None = None
 
 
 class SendMessageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

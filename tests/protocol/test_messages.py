@@ -22,8 +22,8 @@ MESSAGE = ChatMessage(
 )
 
 PARAMETERS = [
-    (messages.RegisterParams, "id? name callback? max_batch? secret? join_key? accepts? after?"),
-    (messages.UnregisterParams, "id"),
+    (messages.RegisterParams, "id? name callback? max_batch? secret? join_key? accepts? after? keep_name?"),
+    (messages.UnregisterParams, "id keep_name?"),
     (messages.SendMessageParams, "user_id text client_msg_id?"),
     (messages.GetHistoryParams, "before? after? limit?"),
     (messages.ListMembersParams, "after_id? limit?"),
@@ -73,6 +73,8 @@ ALLOWED: list[tuple[type[Struct], str, Any]] = [
 REFUSED: list[tuple[type[Struct], str, Any]] = [
     *[(messages.RegisterParams, "id", value) for value in NOT_IDS],
     (messages.UnregisterParams, "id", "a b"),
+    *[(messages.RegisterParams, "keep_name", value) for value in (0, 1, "true", [])],
+    (messages.UnregisterParams, "keep_name", "yes"),
     (messages.SendMessageParams, "user_id", "a b"),
     (messages.SendMessageParams, "client_msg_id", "a b"),
     (messages.ListMembersParams, "after_id", "a b"),
