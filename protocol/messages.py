@@ -36,7 +36,7 @@ MaxBatch = Annotated[int, Meta(ge=1, le=MAX_PUSH_BATCH, description=f"an integer
 Accepts = Annotated[
     list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64, description="an array of up to 64 method names")
 ]
-Flag = Annotated[bool, Meta(description="true or false")]
+Flag = Annotated[bool, Meta(description="a boolean, true or false")]
 HistoryLimit = Annotated[int, Meta(ge=1, le=MAX_HISTORY, description=f"an integer from 1 to {MAX_HISTORY}")]
 MembersLimit = Annotated[int, Meta(ge=1, le=MAX_MEMBERS_PAGE, description=f"an integer from 1 to {MAX_MEMBERS_PAGE}")]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server import journal
-from server.app import Server, Surroundings, copy_log, listen, remove_member
+from server.app import Server, Surroundings, copy_log, listen, release_name, remove_member
 from server.errors import ControlError, StartError
 from server.parser_check import parser_problem
 from server.settings import Settings, command
@@ -22,7 +22,7 @@ except ImportError:  # no wheel for this platform: asyncio's own loop does
 
 def main() -> None:
     """Read the command line and run."""
-    command(run, back_up, kick)(prog_name="python -m server")
+    command(run, back_up, kick, release)(prog_name="python -m server")
 
 
 def run(settings: Settings) -> None:
@@ -50,6 +50,12 @@ def kick(settings: Settings, member_id: str) -> None:
     """Have the running server remove somebody."""
     with _told():
         sys.stdout.write(f"{remove_member(settings.store, member_id)}\n")
+
+
+def release(settings: Settings, name: str) -> None:
+    """Have the running server let others have a name."""
+    with _told():
+        sys.stdout.write(f"{release_name(settings.store, name)}\n")
 
 
 @contextlib.contextmanager

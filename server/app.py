@@ -25,8 +25,9 @@ from server.callbacks.callback import Callbacks
 from server.callbacks.dialling import Dialler
 from server.clock import Clock, SystemClock
 from server.connections import SERVER, Connections, HttpProtocol, connection_of, refusing_odd_expectations
-from server.control import controlled, kick
+from server.control import controlled, kick, release
 from server.core.address_policy import AddressPolicy
+from server.core.store_clock import DAY
 from server.errors import ControlError, StartError
 from server.housekeeping import keep_house
 from server.limits import Limits
@@ -37,6 +38,7 @@ from server.message_log.store_file import back_up, control_path
 from server.methods import Methods
 from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
+from server.retention import Retention
 from server.room import Room
 from server.routes import FRONT, RpcEndpoint
 from server.rpc import RpcFront
@@ -149,9 +151,18 @@ def copy_log(store: str, target: Path) -> None:
 
 def remove_member(store: str, member_id: str) -> str:
     """Have the server that runs on this store remove somebody; gives its sentence. Raises `ControlError`."""
+    return asyncio.run(kick(_reachable(store), member_id))
+
+
+def release_name(store: str, name: str) -> str:
+    """Have the server that runs on this store let others have a name; gives its sentence. Raises `ControlError`."""
+    return asyncio.run(release(_reachable(store), name))
+
+
+def _reachable(store: str) -> Path:
     if (path := _control_path(store)) is None:
         raise ControlError(f"a server with its log in memory cannot be reached; CHAT_STORE is {store}")
-    return asyncio.run(kick(path, member_id))
+    return path
 
 
 def _control_path(store: str) -> Path | None:
@@ -187,14 +198,18 @@ async def _run_room(
     async with contextlib.AsyncExitStack() as stack:
         log = await open_log(settings.store)
         stack.push_async_callback(log.close)
-        room = Room(
-            log,
-            Callbacks(Dialler(around.resolver, policy, around.tls), around.exchange_seconds),
-            around.clock,
-            evict_after=settings.evict_after,
-            log_texts=settings.log_texts,
-        )
         try:
+            retention = await Retention.open(log, around.clock, settings.retention_days)
+            stack.push_async_callback(retention.close)
+            room = Room(
+                log,
+                Callbacks(Dialler(around.resolver, policy, around.tls), around.exchange_seconds),
+                around.clock,
+                retention,
+                evict_after=settings.evict_after,
+                keep_name_seconds=DAY * min(settings.name_days, settings.retention_days),
+                log_texts=settings.log_texts,
+            )
             await room.open()
         except Unreadable as problem:
             raise StartError(f"cannot read {settings.store}: {problem}") from None
@@ -208,8 +223,7 @@ async def _run_room(
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
         await stack.enter_async_context(_in_background(broadcast(log, room.fanout.idle), "broadcaster"))
-        house = keep_house(room, around.clock, settings.retention_days)
-        await stack.enter_async_context(_in_background(house, "housekeeping"))
+        await stack.enter_async_context(_in_background(keep_house(room, around.clock), "housekeeping"))
         stack.push_async_callback(room.abandon)
         if path := await asyncio.to_thread(_control_path, settings.store):
             await stack.enter_async_context(controlled(room, path))

@@ -22,6 +22,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some moment: for how long something took or should take."""
 
+    def uptime(self) -> float:
+        """Seconds since some moment, those included in which the machine slept: for how old stored data is."""
+
     async def wait(self, event: asyncio.Event, until: float) -> None:
         """Return when the event is set, or at `until` on the monotonic clock."""
 
@@ -34,6 +37,10 @@ class SystemClock:
 
     unix = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
+
+    def uptime(self) -> float:
+        """Ask the system; where it has no such clock (macOS), time asleep does not count."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     async def wait(self, event: asyncio.Event, until: float) -> None:
         """Wait for the event, but no longer than `until`."""

@@ -17,12 +17,14 @@ from protocol.messages import Name
 from protocol.methods import CONTENT_TYPE, RPC_PATH
 from server import journal
 from server.core.caller import Caller
+from server.core.members import Member
 from server.errors import ControlError
 from server.methods import CallContext, checked
 from server.room import Room
 from server.rpc import RpcFront
 
 KICK: Final = "Kick"
+RELEASE: Final = "Release"
 CALL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 0.1
 MODE: Final = 0o600
@@ -34,7 +36,13 @@ class KickParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: Name  # a person may type any text here, and is told what it should be
 
 
-class KickResult(Struct, frozen=True):
+class ReleaseParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Release`: let others have a name that is kept for a member that is away."""
+
+    name: Name
+
+
+class Done(Struct, frozen=True):
     """A sentence for the operator."""
 
     success: bool
@@ -47,16 +55,31 @@ class Control:
     def __init__(self, room: Room) -> None:
         """Act on this room."""
         self._room = room
-        self._front = RpcFront({KICK: checked(KickParams, self.kick)})
+        methods = {KICK: checked(KickParams, self.kick), RELEASE: checked(ReleaseParams, self.release)}
+        self._front = RpcFront(methods)
 
-    async def kick(self, _context: CallContext, params: KickParams) -> KickResult:
+    async def kick(self, _context: CallContext, params: KickParams) -> Done:
         """Remove a member, present or away."""
         member = self._room.members.get(params.id)
         if member is None:
             raise invalid_params("id", self._no_such(params.id))
         await self._room.kick(member.id)
         how = "is removed" if member.present else "was not in the room, and cannot come back to that seat"
-        return KickResult(success=True, message=f"{member.name} (ID: {member.id}) {how}")
+        return Done(success=True, message=f"{member.name} (ID: {member.id}) {how}")
+
+    async def release(self, _context: CallContext, params: ReleaseParams) -> Done:
+        """Free a name, and those that look like it."""
+        freed: list[Member] = []
+        while (holder := self._room.holder_of(params.name)) is not None and not holder.present:
+            await self._room.release(holder.id)
+            freed.append(holder)
+        if holder is not None:
+            problem = f"is the name of a member that is present (ID: {holder.id}); kick removes a member"
+            raise invalid_params("name", problem)
+        if not freed:
+            raise invalid_params("name", "is a name that nobody has; anybody may take it")
+        owners = ", ".join(f"{member.name} (ID: {member.id})" for member in freed)
+        return Done(success=True, message=f"{params.name} is free now; it was kept for {owners}, away")
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one POST."""
@@ -104,7 +127,16 @@ def _bind(path: Path) -> socket.socket:
 
 async def kick(path: Path, member_id: str) -> str:
     """Ask the server that listens at `path` to remove somebody; gives its sentence. Raises `ControlError`."""
-    request = {"jsonrpc": "2.0", "method": KICK, "params": {"id": member_id}, "id": 1}
+    return await _ask(path, KICK, "id", member_id)
+
+
+async def release(path: Path, name: str) -> str:
+    """Ask the server that listens at `path` to free a name; gives its sentence. Raises `ControlError`."""
+    return await _ask(path, RELEASE, "name", name)
+
+
+async def _ask(path: Path, method: str, field: str, given: str) -> str:
+    request = {"jsonrpc": "2.0", "method": method, "params": {field: given}, "id": 1}
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
     try:
         async with (
@@ -118,5 +150,5 @@ async def kick(path: Path, member_id: str) -> str:
         raise ControlError(f"what answers at {path} is not a server of this version") from None
     if "error" in answer:
         data = answer["error"].get("data", {})
-        raise ControlError(f"{member_id} {data['problem']}" if "problem" in data else answer["error"]["message"])
+        raise ControlError(f"{given} {data['problem']}" if "problem" in data else answer["error"]["message"])
     return str(answer["result"]["message"])

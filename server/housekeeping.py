@@ -12,20 +12,14 @@ from server.room import Room
 
 SAVE_CURSORS_EVERY: Final = 1.0
 DISMISS_EVERY: Final = 5.0
-FORGET_EVERY: Final = 600.0
-DAY: Final = 86400.0
 
 
-async def keep_house(room: Room, clock: Clock, retention_days: float) -> None:
+async def keep_house(room: Room, clock: Clock) -> None:
     """Run until cancelled."""
-
-    async def forget() -> None:
-        await room.forget_before(clock.unix() - retention_days * DAY)
-
     async with asyncio.TaskGroup() as group:
         group.create_task(_every(SAVE_CURSORS_EVERY, room.save_cursors, clock))
         group.create_task(_every(DISMISS_EVERY, room.dismiss_silent, clock))
-        group.create_task(_every(FORGET_EVERY, forget, clock))
+        group.create_task(_every(room.retention.interval, room.drop_old, clock))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock) -> None:

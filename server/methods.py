@@ -87,7 +87,7 @@ class Methods:
     async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
         """Leave the room."""
         member = self._member(context, params.id)
-        await self._room.leave(member.id)
+        await self._room.leave(member.id, keep_name=bool(params.keep_name))
         return UnregisterResult(True, "Successfully unregistered")
 
     async def send_message(self, context: CallContext, params: SendMessageParams) -> SendMessageResult:
@@ -125,8 +125,7 @@ class Methods:
     async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
         """Go by another name."""
         member, name = self._speaker(context), checked_name(params.name)
-        if self._room.members.other_called(name, member.id, self._room.clock.unix()):
-            raise ContractError(ErrorCode.TAKEN, {"field": "name"})
+        self._room.check_name(name, member.id)
         await self._room.rename(member.id, name)
         return RenameResult(True, f"Successfully renamed to {name}", name)
 

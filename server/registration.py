@@ -73,7 +73,8 @@ class Registrar:
             max_batch=params.max_batch or 1,
             accepts=OPTIONAL_METHODS.intersection(params.accepts or ()),
             present=True,
-            changed_at=self._room.clock.unix(),
+            changed_at=self._room.retention.now(),
+            keeps_name=bool(params.keep_name),
         )
         with self._limits.entering(network, member.id, self._room.members):
             callback = await self._proven_callback(url, caller, member, is_heard) if url else None
@@ -110,8 +111,7 @@ class Registrar:
             raise removed()
         if owner is None and member_id is not None and self._room.members.get(member_id) is not None:
             raise ContractError(ErrorCode.TAKEN, {"field": "id"})
-        if self._room.members.other_called(name, owner.id if owner else None, self._room.clock.unix()):
-            raise ContractError(ErrorCode.TAKEN, {"field": "name"})
+        self._room.check_name(name, owner.id if owner else None)
 
     async def _proven_callback(
         self, url: CallbackUrl, caller: Caller, member: Member, is_heard: Callable[[], bool]

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,10 +18,11 @@ from server.callbacks.callback import Callback, Callbacks
 from server.clock import Clock
 from server.core.callback_url import CallbackProblem, literal_address, parse_callback
 from server.core.entry import Draft
-from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
+from server.core.members import SILENT_SECONDS, Leaving, Member, Members, held_until
 from server.core.outbox import Outbox
 from server.delivery import Delivery, Fanout
 from server.message_log.base import Appended, LogError, MessageIdReused, MessageLog, NotStored, SenderAway, Taken
+from server.retention import Retention
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
 KICKED_NOTE: Final = " (removed by an operator)"  # for the log; the others are only told that somebody left
@@ -57,16 +59,26 @@ class Room:
     """
 
     def __init__(
-        self, log: MessageLog, callbacks: Callbacks, clock: Clock, *, evict_after: float, log_texts: bool = True
+        self,
+        log: MessageLog,
+        callbacks: Callbacks,
+        clock: Clock,
+        retention: Retention,
+        *,
+        evict_after: float,
+        keep_name_seconds: float,
+        log_texts: bool = True,
     ) -> None:
         """Begin empty; `open` brings back who was here."""
         self.log = log
+        self.retention = retention
         self.members = Members()
         self.deliveries: dict[str, Delivery] = {}
         self.callbacks = callbacks
         self.clock = clock
         self.fanout = Fanout(log, clock)
         self._evict_after = evict_after
+        self._keep_name_seconds = keep_name_seconds
         self._log_texts = log_texts
         self._standings: dict[str, Standing] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -138,19 +150,36 @@ class Room:
             if callback is not None:
                 self._start_delivery(member, callback)
 
-    async def leave(self, member_id: str) -> None:
+    async def leave(self, member_id: str, *, keep_name: bool) -> None:
         """Make a member away and tell the others, if it is still here. Raises -32010."""
         async with self._turn(member_id):
-            await self._leave(member_id)
+            await self._leave(member_id, Leaving.UNREGISTERED_KEEPING_NAME if keep_name else Leaving.UNREGISTERED)
 
     async def kick(self, member_id: str) -> None:
         """Make a member away for good: its token is of no use any more. Raises -32010."""
         async with self._turn(member_id):
             member = self.members.get(member_id)
             if member is not None and member.present:
-                await self._leave(member_id, kicked=True)
+                await self._leave(member_id, Leaving.KICKED)
             elif member is not None:
-                await self._store(msgspec.structs.replace(member, kicked=True), None)
+                await self._store(msgspec.structs.replace(member, kicked=True, name_held_until=0.0), None)
+
+    async def release(self, member_id: str) -> None:
+        """Let others have the name of a member that is away. Raises -32010."""
+        async with self._turn(member_id):
+            member = self.members.get(member_id)
+            if member is not None and not member.present:
+                await self._store(msgspec.structs.replace(member, name_held_until=0.0), None)
+                journal.client.info("The name of User %s (ID: %s) was released by an operator", member.name, member.id)
+
+    def check_name(self, name: str, member_id: str | None) -> None:
+        """Raise -32003 when the name belongs to another member than `member_id`."""
+        if holder := self.holder_of(name, member_id):
+            raise self._name_taken(None if holder.present else holder.name_held_until)
+
+    def holder_of(self, name: str, member_id: str | None = None) -> Member | None:
+        """Find who else than `member_id` has a name now, present or away."""
+        return self.members.other_called(name, member_id, self.retention.now())
 
     async def rename(self, member_id: str, name: str) -> None:
         """Give a member another name. Raises -32002, -32003, -32010."""
@@ -159,7 +188,7 @@ class Room:
             if member is None or not member.present:
                 raise ContractError(ErrorCode.AWAY)
             if member.name != name:
-                renamed = msgspec.structs.replace(member, name=name)
+                renamed = msgspec.structs.replace(member, name=name, changed_at=self.retention.now())
                 await self._announce_rename(member, renamed)
 
     async def say(self, member: Member, text: str, client_msg_id: str | None) -> int:
@@ -190,7 +219,7 @@ class Room:
             async with self._turn(member.id):
                 now = self.members.get(member.id)
                 if now is not None and self._is_silent(now):  # it may have come back while others had their turn
-                    await self._leave(member.id)
+                    await self._leave(member.id, Leaving.SILENT)
 
     async def save_cursors(self) -> None:
         """Put into the log how far everybody is, as far as it has changed. Raises `NotStored`."""
@@ -208,9 +237,9 @@ class Room:
             if standing := self._standings.get(member_id):
                 standing.saved_cursor = cursor
 
-    async def forget_before(self, at: float) -> None:
-        """Drop what is older than `at` (Unix seconds)."""
-        for member_id in await self.log.forget_before(at):
+    async def drop_old(self) -> None:
+        """Drop messages and absent members that are too old. Raises `NotStored`."""
+        for member_id in (await self.retention.drop_old()).members:
             self.members.forget(member_id)
             self._standings.pop(member_id, None)
 
@@ -249,15 +278,16 @@ class Room:
         journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
         return newest
 
-    async def _leave(self, member_id: str, *, evicted: bool = False, kicked: bool = False) -> None:
+    async def _leave(self, member_id: str, leaving: Leaving) -> None:
         member = self.members.get(member_id)
         if member is None or not member.present:
             return
-        now = self.clock.unix()
-        held_until, note = (now + NAME_HELD_SECONDS, UNREACHABLE_NOTE) if evicted else (0.0, "")
-        gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held_until, kicked=kicked)
-        await self._announce(_notice(gone, "leave", f"left the chat{note}", now), gone)
-        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, KICKED_NOTE if kicked else note)
+        now, is_kicked = self.retention.now(), leaving is Leaving.KICKED
+        held = held_until(member, leaving, now, self._keep_name_seconds)
+        gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held, kicked=is_kicked)
+        note = UNREACHABLE_NOTE if leaving is Leaving.EVICTED else ""
+        await self._announce(_notice(gone, "leave", f"left the chat{note}", self.clock.unix()), gone)
+        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, KICKED_NOTE if is_kicked else note)
         self._cut_delivery(member_id)
 
     async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
@@ -265,7 +295,7 @@ class Room:
         async with self._turn(member_id):
             # Somebody who came back with its token while this delivery gave up has a new one.
             if self.deliveries.get(member_id) is delivery:
-                await self._leave(member_id, evicted=evicted)
+                await self._leave(member_id, Leaving.EVICTED if evicted else Leaving.GONE)
 
     def _start_delivery(self, member: Member, callback: Callback) -> None:
         cursor, now = self._standings[member.id].cursor, self.clock.monotonic()
@@ -307,9 +337,18 @@ class Room:
         self._trouble = ""
         return appended
 
+    def _name_taken(self, held: float | None) -> ContractError:
+        """Give what is told of a name that another has, or has until `held` on the store clock."""
+        if held is None:
+            return ContractError(ErrorCode.TAKEN, {"field": "name"})
+        wait = math.ceil((held - self.retention.now()) * 1000)
+        return ContractError(ErrorCode.TAKEN, {"field": "name", "retry_after_ms": max(wait, 1)})
+
     def _refusal(self, error: LogError) -> Exception:
         """Say in the words of the contract what the log refused."""
         match error:
+            case Taken(field="name"):
+                return self._name_taken(error.held_until)
             case Taken():
                 return ContractError(ErrorCode.TAKEN, {"field": error.field})
             case MessageIdReused():

@@ -21,6 +21,10 @@ BACKUP_HELP: Final = """Copy the store to FILE, which must not be there yet, whi
 
 A server that is started on the copy goes on from there with a log of its own (another epoch)."""
 
+RELEASE_HELP: Final = """Let others have NAME, which the running server keeps for a participant that is away.
+
+Run it as the user that the server runs as."""
+
 KICK_HELP: Final = """Remove the participant with this ID from the chat of the running server.
 
 Its token is of no use any more. The log and ListMembers tell IDs. Run it as the user that the server runs as."""
@@ -42,6 +46,7 @@ class Settings:
     max_per_address: int = 0
     max_connections: int = 10_000
     retention_days: float = 30.0
+    name_days: float = 30.0
     log_format: str = "text"
     log_level: str = "info"
     log_texts: bool = True
@@ -169,6 +174,11 @@ TABLE: Final = (
     Setting("max_per_address", click.IntRange(min=0), "Participants that one address may have; 0: any number."),
     Setting("max_connections", click.IntRange(min=2), "Connections at a time; of these, no address keeps over half."),
     Setting("retention_days", Number(min=0, min_open=True), "Days for which messages and the away are kept."),
+    Setting(
+        "name_days",
+        Number(min=0),
+        "Days for which names are kept for absent owners that ask for it.",
+    ),
     Setting("log_format", click.Choice(["text", "json"]), "How log lines are written."),
     Setting("log_level", click.Choice(sorted(LEVELS)), "The least level that is logged."),
     Setting("log_texts", click.BOOL, "Whether the log shows what people write."),
@@ -176,7 +186,10 @@ TABLE: Final = (
 
 
 def command(
-    run: Callable[[Settings], None], back_up: Callable[[Settings, Path], None], kick: Callable[[Settings, str], None]
+    run: Callable[[Settings], None],
+    back_up: Callable[[Settings, Path], None],
+    kick: Callable[[Settings, str], None],
+    release: Callable[[Settings, str], None],
 ) -> click.Command:
     """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
 
@@ -201,10 +214,11 @@ def command(
         callback=start,
         help="Run the Ringback server.",
         invoke_without_command=True,
-        subcommand_metavar="[backup FILE | kick ID]",
+        subcommand_metavar="[backup FILE | kick ID | release NAME]",
     )
     subcommand("backup", click.Argument(["file"], type=click.Path(path_type=Path)), back_up, BACKUP_HELP)
     subcommand("kick", click.Argument(["id"]), kick, KICK_HELP)
+    subcommand("release", click.Argument(["name"]), release, RELEASE_HELP)
     return server
 
 

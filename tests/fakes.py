@@ -29,18 +29,22 @@ SECRET = encode_secret(bytes(range(32)))
 
 
 class ManualClock:
-    """A clock that moves only when a test advances it; monotonic and Unix time move together."""
+    """A clock that moves only when a test advances it; monotonic and Unix time move together, but for `skew`."""
 
-    def __init__(self) -> None:
+    def __init__(self, skew: float = 0.0) -> None:
+        self.skew = skew  # of the wall clock, in seconds
         self._now = 0.0
         self._sleepers: dict[asyncio.Event, float] = {}
         self._alarms: dict[ManualAlarm, float] = {}
         self._changed = asyncio.Event()
 
     def unix(self) -> float:
-        return START + self._now
+        return START + self._now + self.skew
 
     def monotonic(self) -> float:
+        return self._now
+
+    def uptime(self) -> float:
         return self._now
 
     async def wait(self, event: asyncio.Event, until: float) -> None:

@@ -3,6 +3,7 @@
 from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 from itertools import islice
 from math import inf
 from typing import Final
@@ -20,9 +21,9 @@ SILENT_SECONDS: Final = 600  # a participant without a callback is away after th
 class Member(Struct, frozen=True, kw_only=True):
     """One participant, present or away: all of it that a restart needs, but for its cursor.
 
-    `caller` is the address that registered. `callback` is the settled URL. Times are Unix seconds; `changed_at` is when
-    it last came or went, and an away member's name is kept for it until `name_held_until`. Who is `kicked` is away, and
-    does not come back with its token.
+    `caller` is the address that registered. `callback` is the settled URL. Times are on the store clock; `changed_at`
+    is when it last came, went or was renamed, and an away member's name is kept for it until `name_held_until`. Who is
+    `kicked` is away, and does not come back with its token. `keeps_name` is what it asked for when it registered.
     """
 
     id: str
@@ -37,6 +38,30 @@ class Member(Struct, frozen=True, kw_only=True):
     changed_at: float
     name_held_until: float = 0.0
     kicked: bool = False
+    keeps_name: bool = False
+
+
+class Leaving(Enum):
+    """How a member becomes away."""
+
+    UNREGISTERED = auto()
+    UNREGISTERED_KEEPING_NAME = auto()
+    GONE = auto()  # its callback answered 410
+    SILENT = auto()
+    EVICTED = auto()
+    KICKED = auto()
+
+
+def held_until(member: Member, leaving: Leaving, now: float, keep_seconds: float) -> float:
+    """Return until when the name of a member that leaves like this is kept for it; 0 when it is free at once.
+
+    `keep_seconds` is for how long a name is kept that its owner wants to keep.
+    """
+    if leaving in (Leaving.UNREGISTERED, Leaving.KICKED):
+        return 0.0
+    keeps = member.keeps_name or leaving is Leaving.UNREGISTERED_KEEPING_NAME
+    seconds = max(keep_seconds if keeps else 0.0, NAME_HELD_SECONDS if leaving is Leaving.EVICTED else 0.0)
+    return now + seconds if seconds else 0.0
 
 
 class Members:
@@ -83,12 +108,13 @@ class Members:
         return None if member_id is None else self._by_id[member_id]
 
     def other_called(self, name: str, member_id: str | None, now: float) -> Member | None:
-        """Find who else than `member_id` has this name now: one present, or one away for whom it is still kept."""
-        for key in name_keys(name)._asdict().items():
-            holder = self._by_id.get(self._by_name.get(key, ""))
-            if holder is not None and holder.id != member_id and _claim(holder) > now:
-                return holder
-        return None
+        """Find who else than `member_id` has this name now: one present, or one away for whom it is still kept.
+
+        Of two, to whose names it is the same in different ways, it is the one that has it for longer.
+        """
+        found = (self._by_id.get(self._by_name.get(key, "")) for key in name_keys(name)._asdict().items())
+        holders = [holder for holder in found if holder and holder.id != member_id and _claim(holder) > now]
+        return max(holders, key=_claim, default=None)
 
     def put(self, member: Member) -> None:
         """Add a member, or replace the one with the same id."""
@@ -125,7 +151,7 @@ class Members:
         return (self._by_id[member_id] for member_id in islice(self._present, start, None))
 
     def away_since_before(self, then: float) -> list[Member]:
-        """List the away whose last change is older than `then` (Unix seconds)."""
+        """List the away whose last change is older than `then`."""
         return [member for member in self._by_id.values() if not member.present and member.changed_at < then]
 
     def __iter__(self) -> Iterator[Member]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from server.core.entry import Draft, Entry
 from server.core.members import Member
+from server.core.store_clock import Mark
 
 
 class LogError(Exception):
@@ -20,12 +21,16 @@ class LogError(Exception):
 
 
 class Taken(LogError):
-    """The member's `id` or `name` (see `field`) is another's by now. Nothing was stored."""
+    """The member's `id` or `name` (see `field`) is another's by now. Nothing was stored.
 
-    def __init__(self, field: str) -> None:
+    `held_until` is given for a name whose owner is away: until then, on the store clock, it is kept.
+    """
+
+    def __init__(self, field: str, held_until: float | None = None) -> None:
         """Say which field it is."""
         super().__init__(f"{field} is taken")
         self.field = field
+        self.held_until = held_until
 
 
 class MessageIdReused(LogError):
@@ -58,6 +63,13 @@ class Appended(NamedTuple):
     repeated: bool
 
 
+class Forgotten(NamedTuple):
+    """What was dropped: how many entries, and the members by their ids."""
+
+    entries: int
+    members: Sequence[str]
+
+
 class MessageLog(ABC):
     """One log for all rooms, with the members and their cursors beside it."""
 
@@ -80,8 +92,8 @@ class MessageLog(ABC):
         """Store a message and, in the same step, the member as it is from then on, and its cursor if one is given.
 
         A new member for whom none is given begins at this `seq`. Raises `Taken` when the member's id belongs to another
-        token, or its name to somebody else (see `Members.other_called`); `SenderAway` when there is no member and the
-        sender is one who is away; `MessageIdReused`; `NotStored`.
+        token, or its name to somebody else at `changed_at` (see `Members.other_called`); `SenderAway` when there is no
+        member and the sender is one who is away; `MessageIdReused`; `NotStored`.
         """
 
     @abstractmethod
@@ -113,11 +125,19 @@ class MessageLog(ABC):
         """Count for each sender its own entries above the `seq` that is given with it. Raises `Unreadable`."""
 
     @abstractmethod
-    async def forget_before(self, at: float) -> Sequence[str]:
-        """Drop what is older than `at` (Unix seconds), and give the ids of the members that went with it.
+    async def mark(self, at: float, wall: float) -> None:
+        """Note that all entries so far were stored before `at` on the store clock (see `Mark`). Raises `NotStored`."""
 
-        Messages go up to the first that is younger, so that the log has no holes, and in portions if they are many;
-        members when away since before `at`, last and at once. Raises `NotStored`; then the messages may have gone.
+    @abstractmethod
+    async def recent_marks(self) -> Sequence[Mark]:
+        """Give the marks of the last day before the newest one, and that one, oldest first. Raises `Unreadable`."""
+
+    @abstractmethod
+    async def forget_before(self, at: float) -> Forgotten:
+        """Drop what is older than `at` on the store clock.
+
+        That is: entries up to the newest mark before `at`, in portions if they are many, and all marks before that one;
+        members who are away since before `at`, last and at once. Raises `NotStored`; then some may have gone.
         """
 
     @abstractmethod

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from server.core.entry import Draft, Entry, EntryRun, make_entry
 from server.core.members import Member, Members
-from server.message_log.base import Appended, MessageIdReused, MessageLog, SenderAway, Taken
+from server.core.store_clock import DAY, Mark
+from server.message_log.base import Appended, Forgotten, MessageIdReused, MessageLog, SenderAway, Taken
 
 
 class MemoryLog(MessageLog):
@@ -20,6 +21,7 @@ class MemoryLog(MessageLog):
         self._cursors: dict[str, int] = {}
         self._by_message_id: dict[tuple[str, str], int] = {}
         self._seqs_of: defaultdict[str, list[int]] = defaultdict(list)
+        self._marks: list[Mark] = []
 
     def __repr__(self) -> str:
         return f"<MemoryLog {self.epoch} {self.oldest}..{self.newest} {self._members!r}>"
@@ -32,7 +34,7 @@ class MemoryLog(MessageLog):
         if member is None:
             self._check_present(draft.sender_id)
         else:
-            self._store(member, cursor, draft.at)
+            self._store(member, cursor)
             self._cursors.setdefault(member.id, entry.seq)
         self._entries.append(entry)
         self._seqs_of[draft.sender_id].append(entry.seq)
@@ -43,7 +45,7 @@ class MemoryLog(MessageLog):
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
         """Store a member."""
-        self._store(member, cursor, member.changed_at)
+        self._store(member, cursor)
         self._cursors.setdefault(member.id, self.newest)
 
     async def members(self) -> Sequence[tuple[Member, int]]:
@@ -70,14 +72,22 @@ class MemoryLog(MessageLog):
         """Count senders' entries."""
         return {sender_id: self._count(sender_id, seq) for sender_id, seq in after.items()}
 
-    async def forget_before(self, at: float) -> Sequence[str]:
+    async def mark(self, at: float, wall: float) -> None:
+        """Note how far the log is."""
+        self._marks.append(Mark(at, wall, self.newest))
+
+    async def recent_marks(self) -> Sequence[Mark]:
+        """Give the marks of the last day."""
+        return [mark for mark in self._marks if mark.at >= self._marks[-1].at - DAY]
+
+    async def forget_before(self, at: float) -> Forgotten:
         """Drop what is old."""
-        self._drop_before(at)
+        dropped = self._drop_before(at)
         gone = [member.id for member in self._members.away_since_before(at)]
         for member_id in gone:
             self._members.forget(member_id)
             self._cursors.pop(member_id, None)
-        return gone
+        return Forgotten(dropped, gone)
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -93,18 +103,18 @@ class MemoryLog(MessageLog):
             raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
         return earlier
 
-    def _store(self, member: Member, cursor: int | None, now: float) -> None:
-        self._check_claims(member, now)
+    def _store(self, member: Member, cursor: int | None) -> None:
+        self._check_claims(member)
         self._members.put(member)
         if cursor is not None:
             self._cursors[member.id] = cursor
 
-    def _check_claims(self, member: Member, now: float) -> None:
+    def _check_claims(self, member: Member) -> None:
         known = self._members.get(member.id)
         if known is not None and known.token_hash != member.token_hash:
             raise Taken("id")
-        if member.present and self._members.other_called(member.name, member.id, now):
-            raise Taken("name")
+        if member.present and (holder := self._members.other_called(member.name, member.id, member.changed_at)):
+            raise Taken("name", None if holder.present else holder.name_held_until)
 
     def _check_present(self, sender_id: str) -> None:
         sender = self._members.get(sender_id)
@@ -115,9 +125,13 @@ class MemoryLog(MessageLog):
         seqs = self._seqs_of.get(sender_id, [])
         return len(seqs) - bisect_right(seqs, after)
 
-    def _drop_before(self, at: float) -> None:
-        young = (entry.seq for entry in self._entries.after(0, self.newest) if entry.at >= at)
-        self.oldest = next(young, self.newest + 1)
+    def _drop_before(self, at: float) -> int:
+        old = sum(mark.at < at for mark in self._marks)
+        if not old:
+            return 0
+        newest_old = self._marks[old - 1]
+        del self._marks[: old - 1]
+        self.oldest = max(self.oldest, newest_old.seq + 1)
         dropped = [entry.message for entry in self._entries.drop_to(self.oldest)]
         for message in dropped:
             if isinstance(message.client_msg_id, str):
@@ -127,3 +141,4 @@ class MemoryLog(MessageLog):
             del seqs[: bisect_right(seqs, self.oldest - 1)]
             if not seqs:
                 del self._seqs_of[sender_id]
+        return len(dropped)

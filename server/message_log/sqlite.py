@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 from server.core.entry import Draft, Entry, EntryRun
 from server.core.members import Member
+from server.core.store_clock import Mark
 from server.message_log import statements
-from server.message_log.base import Appended, MessageLog, StoreUnusable, Unreadable
+from server.message_log.base import Appended, Forgotten, MessageLog, StoreUnusable, Unreadable
 from server.message_log.group_commit import GroupCommit
 from server.message_log.store_file import StoreFile, open_store
 
@@ -86,11 +87,21 @@ class SqliteLog(MessageLog):
         given, newest = dict(after), self.newest
         return await self._read(lambda db: statements.count_own(db, given, newest))
 
-    async def forget_before(self, at: float) -> Sequence[str]:
+    async def mark(self, at: float, wall: float) -> None:
+        """Note how far the log is."""
+        await self._writer.store(lambda db: statements.mark(db, at, wall))
+
+    async def recent_marks(self) -> Sequence[Mark]:
+        """Give the marks of the last day."""
+        return await self._read(statements.read_recent_marks)
+
+    async def forget_before(self, at: float) -> Forgotten:
         """Drop what is old."""
-        while (await self._writer.store(lambda db: statements.forget_messages(db, at), self._note_oldest)).more:
-            pass
-        return await self._writer.store(lambda db: statements.forget_members(db, at))
+        dropped, more = 0, True
+        while more:
+            portion = await self._writer.store(lambda db: statements.forget_messages(db, at), self._note_oldest)
+            dropped, more = dropped + portion.dropped, portion.more
+        return Forgotten(dropped, await self._writer.store(lambda db: statements.forget_members(db, at)))
 
     async def close(self) -> None:
         """Finish what is under way, and give the file back."""
@@ -125,7 +136,7 @@ class SqliteLog(MessageLog):
             first += 1
         self._recent.drop_to(first)
 
-    def _note_oldest(self, forgotten: statements.Forgotten) -> None:
+    def _note_oldest(self, forgotten: statements.Portion) -> None:
         self.oldest = forgotten.oldest
         self._recent_bytes -= sum(len(entry.request) for entry in self._recent.drop_to(forgotten.oldest))
 

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from server.core.entry import Draft, Entry, make_entry
 from server.core.members import Member
 from server.core.names import name_keys
+from server.core.store_clock import DAY, Mark
 from server.message_log.base import Appended, LogError, MessageIdReused, SenderAway, Taken
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ FORGOTTEN_AT_ONCE: Final = 1000  # in one transaction, so that nobody who has so
 ENTRY_COLUMNS: Final = "seq, sender_id, sender_name, text, event, client_msg_id, at"
 MEMBER_COLUMNS: Final = (
     "id", "name", "token_hash", "secret", "caller", "callback", "max_batch", "accepts", "present", "changed_at",
-    "name_held_until", "kicked", "cursor",
+    "name_held_until", "kicked", "keeps_name", "cursor",
 )  # fmt: skip
 STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_folded", "name_drawn")
 
@@ -31,9 +32,12 @@ NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FR
 INSERT_ENTRIES: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES "
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
 OTHER_CALLED: Final = (
-    "SELECT 1 FROM members WHERE (name_folded = ? OR name_drawn = ?) AND id <> ? AND (present OR name_held_until > ?)"
+    "SELECT present, name_held_until FROM members"
+    " WHERE (name_folded = ? OR name_drawn = ?) AND id <> ? AND (present OR name_held_until > ?)"
+    " ORDER BY present DESC, name_held_until DESC LIMIT 1"
 )
 SELECT_MEMBER: Final = f"SELECT {', '.join(MEMBER_COLUMNS)} FROM members"
+OLD_MARKS: Final = "WHERE at < ?"
 PUT_MEMBER: Final = (
     f"INSERT INTO members ({', '.join(STORED_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in STORED_COLUMNS)})"
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in STORED_COLUMNS[1:])}"
@@ -48,10 +52,11 @@ class Extent(NamedTuple):
     oldest: int
 
 
-class Forgotten(NamedTuple):
-    """Where the log begins now, and whether there is more to forget."""
+class Portion(NamedTuple):
+    """Where the log begins now, how many entries were dropped, and whether there are more to drop."""
 
     oldest: int
+    dropped: int
     more: bool
 
 
@@ -64,7 +69,7 @@ def read_extent(db: sqlite3.Connection) -> Extent:
 def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int | None) -> Appended:
     """Store a notice with the member that it tells of; see `MessageLog.append`."""
     seq = _newest(db) + 1
-    _store_member(db, member, cursor, notice.at, seq)
+    _store_member(db, member, cursor, seq)
     entry = make_entry(notice, seq)
     _insert(db, [entry])
     return Appended(entry, repeated=False)
@@ -97,7 +102,7 @@ def say(db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended | LogE
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
     """Store a member; a new one begins at the newest `seq` if no cursor is given."""
-    _store_member(db, member, cursor, member.changed_at, _newest(db))
+    _store_member(db, member, cursor, _newest(db))
 
 
 def read_members(db: sqlite3.Connection) -> list[tuple[Member, int]]:
@@ -127,20 +132,31 @@ def count_own(db: sqlite3.Connection, after: Mapping[str, int], newest: int) -> 
     return {key: db.execute(count, (key, seq, newest)).fetchone()[0] for key, seq in after.items()}
 
 
-def forget_messages(db: sqlite3.Connection, at: float) -> Forgotten:
-    """Drop messages up to the first that is not older than `at`, but only so many at once."""
-    first = "SELECT seq, at FROM messages ORDER BY seq LIMIT ?"
+def mark(db: sqlite3.Connection, at: float, wall: float) -> None:
+    """Note how far the log is at this time."""
+    db.execute("INSERT INTO marks (at, wall, seq) VALUES (?, ?, ?)", (at, wall, _newest(db)))
+
+
+def read_recent_marks(db: sqlite3.Connection) -> list[Mark]:
+    """Give the marks of the last day before the newest one."""
+    recent = "SELECT at, wall, seq FROM marks WHERE at >= (SELECT max(at) FROM marks) - ? ORDER BY at, rowid"
+    return [Mark(*row) for row in db.execute(recent, (DAY,))]
+
+
+def forget_messages(db: sqlite3.Connection, at: float) -> Portion:
+    """Drop messages up to the newest mark before `at`, but only so many at once; with the last of them, older marks."""
     [(oldest,)] = db.execute("SELECT oldest FROM log")
-    begin = oldest
-    for seq, sent_at in db.execute(first, (FORGOTTEN_AT_ONCE,)):
-        if sent_at >= at:
-            break
-        oldest = seq + 1
-    if oldest > begin:
+    [(newest_old,)] = db.execute(f"SELECT max(seq) FROM marks {OLD_MARKS}", (at,))
+    old = "SELECT seq FROM messages WHERE seq <= ? ORDER BY seq LIMIT ?"
+    seqs = [seq for (seq,) in db.execute(old, (newest_old, FORGOTTEN_AT_ONCE))]  # none if no mark is old
+    if seqs:
+        oldest = seqs[-1] + 1
         db.execute("DELETE FROM messages WHERE seq < ?", (oldest,))
         db.execute("UPDATE log SET oldest = ?", (oldest,))
         _give_back_room(db)
-    return Forgotten(oldest, more=oldest - begin == FORGOTTEN_AT_ONCE)
+    if len(seqs) < FORGOTTEN_AT_ONCE:
+        db.execute(f"DELETE FROM marks WHERE at < (SELECT max(at) FROM marks {OLD_MARKS})", (at,))
+    return Portion(oldest, len(seqs), more=len(seqs) == FORGOTTEN_AT_ONCE)
 
 
 def forget_members(db: sqlite3.Connection, at: float) -> Sequence[str]:
@@ -209,14 +225,16 @@ def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
     return [value for row in rows for value in row]
 
 
-def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, now: float, begin: int) -> None:
+def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, begin: int) -> None:
     """Store a member; without a cursor it keeps the one it has, and a new one begins at `begin`."""
     known = db.execute("SELECT token_hash, cursor FROM members WHERE id = ?", (member.id,)).fetchone()
     if known is not None and known[0] != member.token_hash:
         raise Taken("id")
     keys = name_keys(member.name)
-    if member.present and db.execute(OTHER_CALLED, (*keys, member.id, now)).fetchone():
-        raise Taken("name")
+    if member.present:
+        holder = db.execute(OTHER_CALLED, (*keys, member.id, member.changed_at)).fetchone()
+        if holder is not None:
+            raise Taken("name", None if holder[0] else holder[1])
     if cursor is None:
         cursor = begin if known is None else known[1]
     accepts = msgspec.json.encode(sorted(member.accepts)).decode()
@@ -235,5 +253,5 @@ def _member_of(row: Sequence[Any]) -> tuple[Member, int]:
     columns = dict(zip(MEMBER_COLUMNS, row, strict=True))
     cursor = columns.pop("cursor")
     columns["accepts"] = frozenset(msgspec.json.decode(columns["accepts"], type=list[str]))
-    columns["present"], columns["kicked"] = bool(columns["present"]), bool(columns["kicked"])
+    columns |= {flag: bool(columns[flag]) for flag in ("present", "kicked", "keeps_name")}
     return Member(**columns), cursor

@@ -69,6 +69,44 @@ MIGRATIONS: Final = (
     UPDATE members SET name_folded = folded(name), name_drawn = drawn(name);
     CREATE INDEX members_by_drawn_name ON members (name_drawn);
     """,
+    """
+    -- Ages are measured on the store clock: see server/core/store_clock.py.
+    CREATE TABLE marks (
+        at REAL NOT NULL,         -- on the store clock, as changed_at and name_held_until of members are
+        wall REAL NOT NULL,       -- Unix seconds
+        seq INTEGER NOT NULL      -- the newest by then
+    ) STRICT;
+    CREATE INDEX marks_by_time ON marks (at);
+    ALTER TABLE members ADD COLUMN keeps_name INTEGER NOT NULL DEFAULT 0;
+
+    -- What was stored by the wall clock: between two messages the store clock goes on by a day at most.
+    CREATE TEMP TABLE timed AS
+        SELECT seq, wall, sender_id, event, first + sum(min(max(wall - before, 0.0), 86400.0)) OVER (ORDER BY seq) AS at
+        FROM (
+            SELECT seq, at AS wall, sender_id, event, first_value(at) OVER (ORDER BY seq) AS first,
+                coalesce(max(at) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), at) AS before
+            FROM messages
+        );
+    CREATE INDEX temp.timed_leaves ON timed (sender_id, seq) WHERE event = 'leave';
+    -- One mark an hour, each at the last message of its hour.
+    INSERT INTO marks (at, wall, seq)
+        SELECT max(at), max(wall), max(seq) FROM timed GROUP BY CAST(at / 3600 AS INTEGER) ORDER BY max(seq);
+    INSERT INTO marks (at, wall, seq)
+        SELECT max(changed_at), max(changed_at), coalesce((SELECT oldest - 1 FROM log), 0) FROM members
+        WHERE NOT EXISTS (SELECT * FROM marks) HAVING count(*) > 0;
+    CREATE TEMP TABLE moved AS
+        SELECT id, changed_at AS was, coalesce(
+            (SELECT at FROM timed WHERE sender_id = id AND event = 'leave' ORDER BY seq DESC LIMIT 1),
+            (SELECT max(at) FROM marks)
+        ) AS at
+        FROM members;
+    UPDATE members SET
+        changed_at = moved.at,
+        name_held_until = iif(name_held_until > was, moved.at + name_held_until - was, 0.0)
+        FROM moved WHERE moved.id = members.id;
+    DROP TABLE timed;
+    DROP TABLE moved;
+    """,
 )
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from server.core.entry import Draft, Entry
 from server.core.members import NAME_HELD_SECONDS, Member
-from server.message_log.base import Appended, MessageIdReused, MessageLog, SenderAway, Taken
+from server.core.store_clock import DAY, Mark
+from server.message_log.base import Appended, Forgotten, MessageIdReused, MessageLog, SenderAway, Taken
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
 
@@ -70,7 +71,7 @@ def notice(member: Member, event: str, at: float) -> Draft:
 
 
 async def join(log: MessageLog, member: Member, at: float = NOW) -> Appended:
-    return await log.append(notice(member, "join", at), member)
+    return await log.append(notice(member, "join", at), msgspec.structs.replace(member, changed_at=at))
 
 
 async def leave(log: MessageLog, member: Member, at: float = NOW, held_until: float = 0.0) -> Appended:
@@ -83,8 +84,20 @@ async def fill(log: MessageLog, count: int, at: float = NOW) -> None:
         await log.append(said(f"text {number}", at=at + number))
 
 
+async def fill_with_marks(log: MessageLog, count: int) -> None:
+    """Store messages of which the first is as old as NOW on the store clock, and each one second younger."""
+    for number in range(count):
+        await log.append(said(f"text {number}"))
+        await log.mark(NOW + number, wall=0.0)
+
+
 async def member_of(log: MessageLog, member_id: str) -> Member | None:
     return {member.id: member for member, _ in await log.members()}.get(member_id)
+
+
+async def is_present(log: MessageLog, member_id: str) -> bool:
+    member = await member_of(log, member_id)
+    return member is not None and member.present
 
 
 async def cursor_of(log: MessageLog, member_id: str) -> int:
@@ -243,6 +256,7 @@ async def test_concurrent_repeats_are_stored_once(log: MessageLog) -> None:
 
 async def test_a_client_msg_id_is_known_for_as_long_as_its_message_is_kept(log: MessageLog) -> None:
     await log.append(said("old", at=NOW, client_msg_id="m-1"))
+    await log.mark(NOW, NOW)
     await log.append(said("kept", at=NOW + 1, client_msg_id="m-2"))
     await log.forget_before(NOW + 1)
     assert (await log.append(said("kept", at=NOW + 2, client_msg_id="m-2"))).entry.seq == 2
@@ -280,7 +294,7 @@ async def test_one_who_comes_back_keeps_its_cursor(log: MessageLog) -> None:
 
 async def test_a_member_comes_back_as_it_was_stored(log: MessageLog) -> None:
     held = msgspec.structs.replace(
-        ALICE, present=False, name_held_until=NOW + 600.5, callback=None, accepts=frozenset()
+        ALICE, present=False, name_held_until=NOW + 600.5, callback=None, accepts=frozenset(), keeps_name=True
     )
     await join(log, BOB)
     await log.append(notice(held, "leave", NOW), held)
@@ -368,7 +382,7 @@ async def test_the_name_of_an_evicted_one_is_held_for_it(log: MessageLog) -> Non
     with pytest.raises(Taken, match="name is taken"):
         await join(log, make_member("c3", "alice"), at=NOW + NAME_HELD_SECONDS - 1)
     await join(log, ALICE, at=NOW + NAME_HELD_SECONDS - 1)
-    assert await member_of(log, "a1") == ALICE
+    assert await is_present(log, "a1")
 
 
 async def test_the_name_of_an_evicted_one_is_free_when_the_hold_is_over(log: MessageLog) -> None:
@@ -376,7 +390,38 @@ async def test_the_name_of_an_evicted_one_is_free_when_the_hold_is_over(log: Mes
     await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
     newcomer = make_member("c3", "alice")
     await join(log, newcomer, at=NOW + NAME_HELD_SECONDS)
-    assert await member_of(log, "c3") == newcomer
+    assert await is_present(log, "c3")
+
+
+@pytest.mark.parametrize("name", ["Alice", "aLICE", "AIice"])
+async def test_append_held_name_is_refused_with_its_end(log: MessageLog, name: str) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE, held_until=NOW + 2_592_000.0)
+    other = msgspec.structs.replace(make_member("c3", name), changed_at=NOW + 2_591_999.0)
+    renamed = msgspec.structs.replace(BOB, name=name, changed_at=NOW + 2_591_999.0)
+    await join(log, BOB)
+    for refused in (log.append(notice(other, "join", NOW), other), log.put_member(other), log.put_member(renamed)):
+        with pytest.raises(Taken) as taken:
+            await refused
+        assert (taken.value.field, taken.value.held_until) == ("name", NOW + 2_592_000.0)
+    assert log.newest == 3
+
+
+async def test_append_name_of_present_member_is_refused_without_an_end(log: MessageLog) -> None:
+    await join(log, make_member("l2", "Lan"))
+    await leave(log, make_member("l2", "Lan"), held_until=NOW + 600)
+    await join(log, make_member("i1", "Ian"))
+    with pytest.raises(Taken) as taken:
+        await log.put_member(make_member("c3", "lan"))  # is spelt as the name that is held, and looks like the other
+    assert taken.value.held_until is None
+
+
+async def test_put_member_ends_a_hold(log: MessageLog) -> None:
+    await join(log, ALICE)
+    await leave(log, ALICE, held_until=NOW + 600)
+    await log.put_member(msgspec.structs.replace(ALICE, present=False, name_held_until=0.0))
+    await join(log, make_member("c3", "Alice"))
+    assert await is_present(log, "c3")
 
 
 async def test_one_whose_hold_is_over_may_find_its_name_taken(log: MessageLog) -> None:
@@ -524,14 +569,54 @@ async def test_notices_of_a_member_count_as_its_own(log: MessageLog) -> None:
     assert await log.count_own({"a1": 0, "stranger": 0}) == {"a1": 2, "stranger": 0}
 
 
-# Forgetting
+# Marks and forgetting
 
 
-async def test_messages_older_than_a_time_are_dropped(log: MessageLog) -> None:
-    await fill(log, 10)
-    assert list(await log.forget_before(NOW + 4)) == []
+async def test_recent_marks_gives_those_of_the_last_day(log: MessageLog) -> None:
+    assert not await log.recent_marks()
+    await log.mark(NOW, NOW + 0.25)
+    await log.append(said("one"))
+    await log.mark(NOW + 1, NOW + DAY)
+    await log.append(said("two"))
+    await log.mark(NOW + DAY, 0.0)
+    await log.mark(NOW + DAY, 5.5)
+    expected = [Mark(NOW, NOW + 0.25, 0), Mark(NOW + 1, NOW + DAY, 1), Mark(NOW + DAY, 0.0, 2), Mark(NOW + DAY, 5.5, 2)]
+    assert list(await log.recent_marks()) == expected
+    await log.mark(NOW + DAY + 1, 7.0)
+    assert list(await log.recent_marks()) == [*expected[1:], Mark(NOW + DAY + 1, 7.0, 2)]
+
+
+async def test_forget_before_drops_entries_up_to_the_newest_old_mark(log: MessageLog) -> None:
+    await fill_with_marks(log, 10)
+    assert await log.forget_before(NOW + 4) == Forgotten(4, [])
     assert (log.oldest, log.newest) == (5, 10)
     assert seqs(await log.read_after(0, 99)) == list(range(5, 11))
+    assert await log.forget_before(NOW + 4) == Forgotten(0, [])
+
+
+@pytest.mark.parametrize("wall", [0.0, NOW - 10 * 365 * DAY, NOW + 365 * DAY])
+async def test_forget_before_ignores_the_wall_time_of_entries(log: MessageLog, wall: float) -> None:
+    await log.append(said("old", at=wall))
+    await log.mark(NOW, wall)
+    await log.append(said("young", at=wall))
+    await log.mark(NOW + 5, wall)
+    assert await log.forget_before(NOW + 5) == Forgotten(1, [])
+    assert await everything(log) == [(2, "young")]
+
+
+async def test_forget_before_without_an_old_mark_drops_nothing(log: MessageLog) -> None:
+    await log.append(said("before any mark", at=0.0))
+    assert await log.forget_before(NOW + 99) == Forgotten(0, [])
+    await log.mark(NOW, 0.0)
+    assert await log.forget_before(NOW) == Forgotten(0, [])
+    assert await everything(log) == [(1, "before any mark")]
+
+
+async def test_forget_before_keeps_the_last_old_mark(log: MessageLog) -> None:
+    """The newest marks must stay even if all of them are old: the store clock goes on from there."""
+    await fill_with_marks(log, 3)
+    await log.forget_before(NOW + 99)
+    assert [mark.seq for mark in await log.recent_marks()] == [3]
 
 
 @pytest.mark.parametrize(
@@ -541,15 +626,15 @@ async def test_messages_older_than_a_time_are_dropped(log: MessageLog) -> None:
 async def test_pages_begin_at_the_oldest_that_is_kept(
     log: MessageLog, seq: int, forward: list[int], backward: list[int]
 ) -> None:
-    await fill(log, 10)
+    await fill_with_marks(log, 10)
     await log.forget_before(NOW + 4)
     assert seqs(await log.read_after(seq, 2)) == forward
     assert seqs(await log.read_before(seq, 2)) == backward
 
 
 async def test_a_log_that_forgot_everything_goes_on_counting(log: MessageLog) -> None:
-    await fill(log, 3)
-    await log.forget_before(NOW + 99)
+    await fill_with_marks(log, 3)
+    assert (await log.forget_before(NOW + 99)).entries == 3
     assert (log.oldest, log.newest) == (4, 3)
     assert not await log.read_after(0, 9)
     assert not await log.read_before(9, 9)
@@ -559,21 +644,16 @@ async def test_a_log_that_forgot_everything_goes_on_counting(log: MessageLog) ->
 
 
 async def test_what_is_forgotten_is_not_counted(log: MessageLog) -> None:
-    await fill(log, 10)
+    await fill_with_marks(log, 10)
     await log.append(said("other", "b2", at=NOW))
     await log.forget_before(NOW + 4)
     assert await log.count_own({"a1": 0, "b2": 0}) == {"a1": 6, "b2": 1}
     assert await log.count_own({"a1": 7}) == {"a1": 3}
 
 
-async def test_nothing_older_than_the_oldest_means_nothing_forgotten(log: MessageLog) -> None:
-    await fill(log, 3)
-    await log.forget_before(NOW)
-    assert (log.oldest, log.newest) == (1, 3)
-
-
 async def test_an_empty_log_forgets_nothing(log: MessageLog) -> None:
-    assert list(await log.forget_before(NOW)) == []
+    await log.mark(NOW - 1, NOW - 1)
+    assert await log.forget_before(NOW) == Forgotten(0, [])
     assert (log.oldest, log.newest) == (1, 0)
 
 
@@ -582,7 +662,7 @@ async def test_members_away_since_before_a_time_are_forgotten_and_named(log: Mes
         await join(log, member)
     await leave(log, ALICE, at=NOW + 1)
     await leave(log, make_member("c3", "Carol"), at=NOW + 2)
-    assert list(await log.forget_before(NOW + 2)) == ["a1"]
+    assert list((await log.forget_before(NOW + 2)).members) == ["a1"]
     assert sorted(member.id for member, _ in await log.members()) == ["b2", "c3"]
 
 
@@ -591,7 +671,7 @@ async def test_an_id_that_is_forgotten_may_be_anothers(log: MessageLog) -> None:
     await leave(log, ALICE)
     await log.forget_before(NOW + 99)
     other = make_member("a1", "Alice", token=b"another")
-    seq = (await join(log, other, at=NOW + 100)).entry.seq
+    seq = (await join(log, other)).entry.seq
     assert list(await log.members()) == [(other, seq)]
 
 

@@ -53,6 +53,7 @@ RESULTS = [
 IDS = ["a", "A-Z_0.9", "x" * 64]
 NOT_IDS: list[Any] = ["", " ", "x" * 65, "a b", "a\n", "\na", "é", "a/b", "a@b", 1, True, [], {}]
 NOT_ACCEPTS: list[Any] = ["ReceiveTyping", [1], ["x"] * 65, ["x" * 65], {}]
+NOT_FLAGS: list[Any] = [0, 1, "true", []]
 BLANKS = ["", " ", "\t\n", "\u00a0\u3000"]
 ALLOWED: list[tuple[type[Struct], str, Any]] = [
     *[(messages.RegisterParams, "id", value) for value in IDS],
@@ -73,7 +74,7 @@ ALLOWED: list[tuple[type[Struct], str, Any]] = [
 REFUSED: list[tuple[type[Struct], str, Any]] = [
     *[(messages.RegisterParams, "id", value) for value in NOT_IDS],
     (messages.UnregisterParams, "id", "a b"),
-    *[(messages.RegisterParams, "keep_name", value) for value in (0, 1, "true", [])],
+    *[(messages.RegisterParams, "keep_name", value) for value in NOT_FLAGS],
     (messages.UnregisterParams, "keep_name", "yes"),
     (messages.SendMessageParams, "user_id", "a b"),
     (messages.SendMessageParams, "client_msg_id", "a b"),

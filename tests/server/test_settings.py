@@ -18,11 +18,16 @@ def no_kick(_settings: Settings, _member_id: str) -> None:
     raise AssertionError("nobody asked to kick anybody")
 
 
+def no_release(_settings: Settings, _name: str) -> None:
+    raise AssertionError("nobody asked to release a name")
+
+
 def start(*arguments: str, **environment: str) -> tuple[Result, Settings | None]:
     """Run the command line; gives what it printed, and the settings if it came so far."""
     started: list[Settings] = []
     unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
-    result = CliRunner().invoke(command(started.append, no_copy, no_kick), arguments, env=unset | environment)
+    run = command(started.append, no_copy, no_kick, no_release)
+    result = CliRunner().invoke(run, arguments, env=unset | environment)
     return result, started[0] if started else None
 
 
@@ -66,6 +71,8 @@ GOOD = [
     ("max_connections", "2", 2),
     ("evict_after", "1.5", 1.5),
     ("retention_days", "0.1", 0.1),
+    ("name_days", "0", 0.0),
+    ("name_days", "7.5", 7.5),
     ("log_format", "json", "json"),
     ("log_level", "debug", "debug"),
     ("log_texts", "0", False),
@@ -107,6 +114,8 @@ BAD = [
     ("retention_days", "0"),
     ("retention_days", "nan"),
     ("retention_days", "Infinity"),
+    ("name_days", "-1"),
+    ("name_days", "nan"),
     ("log_format", "xml"),
     ("log_level", "loud"),
     ("log_texts", "perhaps"),

@@ -103,8 +103,10 @@ async def test_everything_is_there_after_a_restart(path: Path) -> None:
 async def test_a_log_that_forgot_everything_goes_on_counting_after_a_restart(path: Path) -> None:
     async with opened(path) as log:
         await fill(log, 3)
+        await log.mark(NOW, NOW)
         await log.forget_before(NOW + 1)
     async with opened(path) as log:
+        assert [mark.at for mark in await log.recent_marks()] == [NOW]
         assert (log.newest, log.oldest) == (3, 4)
         assert (await log.append(said("hi"))).entry.seq == 4
 
@@ -174,6 +176,7 @@ async def test_reading_does_not_wait_for_storing(path: Path, log: SqliteLog) -> 
 async def test_many_are_forgotten_in_portions_between_which_others_are_stored(log: SqliteLog) -> None:
     count = 8 * FORGOTTEN_AT_ONCE
     await fill(log, count)
+    await log.mark(NOW, NOW)
     forgetting = asyncio.create_task(log.forget_before(NOW + 1))
     oldest = set()
     while not forgetting.done():
@@ -186,6 +189,7 @@ async def test_many_are_forgotten_in_portions_between_which_others_are_stored(lo
 async def test_what_is_forgotten_gives_its_room_back(path: Path) -> None:
     async with opened(path) as log:
         await fill(log, 2000, "x" * 1000)
+        await log.mark(NOW, NOW)
     full = size_of(path)
     async with opened(path) as log:
         await log.forget_before(NOW + 1)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from server.core.store_clock import DAY
 from server.message_log.base import StoreUnusable
 from server.message_log.store_file import MIGRATIONS, StoreFile, back_up, migrate, open_store
 
 NOBODY = 65534
+NOW = 1_800_000_000.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -199,7 +201,7 @@ def a_copy(path: Path) -> None:
         (empty, "is empty, which a store never is"),
         (a_directory, "Is a directory"),
         (from_the_future, f"a newer version of Ringback (schema 99; this one knows {len(MIGRATIONS)})"),
-        (without_its_middle, "is damaged (12288 bytes, and there should be 45056)"),
+        (without_its_middle, "is damaged (12288 bytes, and there should be 53248)"),
         (without_its_end, "is damaged"),
         (without_its_end_and_with_a_wal, "is damaged (database disk image is malformed)"),
         (cut_off_in_the_header, "is not a store of Ringback"),
@@ -310,6 +312,59 @@ def test_names_of_an_older_version_are_compared_as_they_are_now(path: Path) -> N
         )
         migrate(db, path)
     assert ask(path, "SELECT name_folded || ' ' || name_drawn || ' ' || kicked FROM members") == "aiice Alice 0"
+
+
+def test_migration_measures_ages_on_the_store_clock(path: Path) -> None:
+    """Between two messages it goes on by a day at most, and never back, whatever the wall clock told."""
+    times = [NOW, NOW + 60, NOW - 365 * DAY, NOW + 120, NOW + 4000, NOW + 366 * DAY, NOW + 4060, NOW + 366 * DAY + 4060]
+    with old_store(path) as db:
+        rows = [(seq, "b2", "Bob", "hi", None, None, at) for seq, at in enumerate(times, 1)]
+        db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        db.execute("INSERT INTO messages VALUES (9, 'a1', 'Alice', 'left', 'leave', NULL, ?)", (NOW + 4120,))
+        add_member(db, "a1", changed_at=NOW + 4120, held_until=NOW + 4720)
+        add_member(db, "c3", changed_at=NOW + 5 * 365 * DAY, held_until=0.0)
+        migrate(db, path)
+        marks = db.execute("SELECT at, wall, seq FROM marks ORDER BY seq").fetchall()
+        members = db.execute("SELECT id, changed_at, name_held_until, keeps_name FROM members ORDER BY id").fetchall()
+    newest = NOW + 4000 + DAY + 4060
+    assert marks == [
+        (NOW + 120, NOW + 120, 4),
+        (NOW + 4000, NOW + 4000, 5),
+        (NOW + 4000 + DAY, NOW + 366 * DAY, 7),
+        (newest, NOW + 366 * DAY + 4060, 9),
+    ]
+    assert members == [("a1", newest, newest + 600, 0), ("c3", newest, 0.0, 0)]
+
+
+def test_migration_of_a_store_without_messages_keeps_its_members(path: Path) -> None:
+    with old_store(path) as db:
+        db.execute("UPDATE log SET oldest = 8")
+        add_member(db, "a1", changed_at=NOW, held_until=0.0)
+        migrate(db, path)
+        assert db.execute("SELECT at, wall, seq FROM marks").fetchall() == [(NOW, NOW, 7)]
+        assert db.execute("SELECT changed_at FROM members").fetchall() == [(NOW,)]
+
+
+def test_migration_of_an_empty_store_makes_no_mark(path: Path) -> None:
+    with old_store(path) as db:
+        migrate(db, path)
+        assert db.execute("SELECT count(*) FROM marks").fetchone() == (0,)
+
+
+@contextlib.contextmanager
+def old_store(path: Path) -> Iterator[sqlite3.Connection]:
+    """A store as it was when ages were measured by the wall clock."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, path, MIGRATIONS[:2])
+        db.execute("INSERT INTO log (epoch, oldest) VALUES ('first', 1)")
+        yield db
+
+
+def add_member(db: sqlite3.Connection, member_id: str, *, changed_at: float, held_until: float) -> None:
+    columns = "id, name, name_folded, token_hash, secret, caller, max_batch, accepts, present"
+    given = (member_id, "A", "a", member_id.encode(), b"", "", 1, "[]", 0, changed_at, held_until, 0)
+    marks = ", ".join("?" * len(given))
+    db.execute(f"INSERT INTO members ({columns}, changed_at, name_held_until, cursor) VALUES ({marks})", given)
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
