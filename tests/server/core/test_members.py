@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from server.core.caller import network_of
-from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Member, Members
+from server.core.members import NAME_HELD_SECONDS, SILENT_SECONDS, Leaving, Member, Members, held_until
 
 NOW = 1_800_000_000.0
 
@@ -72,6 +72,38 @@ def test_the_name_of_an_evicted_one_is_held_for_a_while() -> None:
     members.put(EVICTED)
     assert members.other_called("alice", None, NOW + NAME_HELD_SECONDS - 0.001) is EVICTED
     assert members.other_called("alice", None, NOW + NAME_HELD_SECONDS) is None
+
+
+MONTH = 2_592_000.0
+
+
+@pytest.mark.parametrize(
+    ("leaving", "without", "with_keep_name"),
+    [
+        (Leaving.UNREGISTERED, 0.0, 0.0),
+        (Leaving.UNREGISTERED_KEEPING_NAME, NOW + MONTH, NOW + MONTH),
+        (Leaving.GONE, 0.0, NOW + MONTH),
+        (Leaving.SILENT, 0.0, NOW + MONTH),
+        (Leaving.EVICTED, NOW + NAME_HELD_SECONDS, NOW + MONTH),
+        (Leaving.KICKED, 0.0, 0.0),
+    ],
+)
+def test_held_until_depends_on_how_a_member_leaves(leaving: Leaving, without: float, with_keep_name: float) -> None:
+    keeping = msgspec.structs.replace(ALICE, keeps_name=True)
+    assert held_until(ALICE, leaving, NOW, MONTH) == without
+    assert held_until(keeping, leaving, NOW, MONTH) == with_keep_name
+
+
+def test_held_until_of_evicted_member_is_ten_minutes_where_names_are_not_kept() -> None:
+    keeping = msgspec.structs.replace(ALICE, keeps_name=True)
+    assert held_until(keeping, Leaving.EVICTED, NOW, 0.0) == NOW + NAME_HELD_SECONDS
+    assert held_until(keeping, Leaving.SILENT, NOW, 0.0) == 0.0
+
+
+def test_of_two_that_have_a_name_in_different_ways_the_present_one_is_found() -> None:
+    held = make_member("l2", "Lan", present=False, held_until=NOW + NAME_HELD_SECONDS)
+    present = make_member("i1", "Ian")  # "lan" looks like it
+    assert Members([held, present]).other_called("lan", None, NOW) is present
 
 
 def test_a_name_that_was_given_up_can_be_anothers() -> None:
