@@ -122,8 +122,9 @@ class AnswerReader:
         self.reusable = self.reusable and not truncated
         body = bytes(self._body)
         status = self._parser.get_status_code()
-        retry_after = None if 200 <= status < 300 else self._header(b"retry-after")
-        return Reply(status, body, retry_after, truncated)
+        if 200 <= status < 300:
+            return Reply(status, body, None, truncated)
+        return Reply(status, body, self._header(b"retry-after"), truncated, self._header(b"date"))
 
     def _header(self, wanted: bytes) -> str | None:
         return next((value.decode("latin-1") for name, value in self._headers if name.lower() == wanted), None)

@@ -19,13 +19,14 @@ TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT
 class Reply(Struct, frozen=True):
     """An HTTP answer as it was read: `truncated` tells that the body is larger than 64 KiB, and not all here.
 
-    `retry_after` is the header of that name.
+    `retry_after` and `date` are the headers of those names.
     """
 
     status: int
     body: bytes
     retry_after: str | None = None
     truncated: bool = False
+    date: str | None = None
 
 
 class Answered(Struct, frozen=True):
@@ -130,15 +131,24 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
     return Failed("rpc", "the result is not the challenge")
 
 
-def read_retry_after(value: str | None, unix_now: float) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3), seconds or a date, as seconds from now; None when unreadable."""
+def read_retry_after(value: str | None, date: str | None, unix_now: float) -> float | None:
+    """Read Retry-After (RFC 9110, section 10.2.3), seconds or a date, as seconds from now; None when unreadable.
+
+    A date is one of the recipient's clock, as the header Date is, so that it is compared with that: one of the two
+    machines may have the wrong time. Without the header Date it is compared with the time here.
+    """
     if value is None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value)  # infinite rather than an error, however many digits there are
+    until, sent = _read_date(value), _read_date(date or "")
+    return None if until is None else max(0.0, until - (unix_now if sent is None else sent))
+
+
+def _read_date(value: str) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - unix_now)
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -146,7 +156,7 @@ def read_retry_after(value: str | None, unix_now: float) -> float | None:
 def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     if 200 <= reply.status < 300:
         return Failed("rpc", "the answer is larger than 64 KiB") if reply.truncated else None
-    retry_after = read_retry_after(reply.retry_after, unix_now) if reply.status in (429, 503) else None
+    retry_after = read_retry_after(reply.retry_after, reply.date, unix_now) if reply.status in (429, 503) else None
     return Failed("http", f"HTTP status {reply.status}", retry_after)
 
 

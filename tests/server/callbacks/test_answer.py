@@ -422,6 +422,14 @@ def test_retry_after_is_told_for_what_is_not_2xx(status: bytes, headers: list[by
         assert reply.retry_after == value, way
 
 
+@pytest.mark.parametrize(("status", "date"), [(b"503 No", DATE.decode()), (b"200 OK", None)])
+def test_date_is_told_for_what_is_not_2xx(status: bytes, date: str | None) -> None:
+    for way, pieces in ways(with_length(b"{}", b"Date: " + DATE, status=status)):
+        reply = read(pieces)
+        assert reply is not None, way
+        assert reply.date == date, way
+
+
 # Whether the connection may carry another exchange.
 
 

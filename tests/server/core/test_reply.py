@@ -202,7 +202,7 @@ def test_no_other_status_may(status: int) -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
-    assert read_retry_after(value, NOW) == seconds
+    assert read_retry_after(value, None, NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,20 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
     ],
 )
 def test_retry_after_that_is_neither_says_nothing(value: str | None) -> None:
-    assert read_retry_after(value, NOW) is None
+    assert read_retry_after(value, None, NOW) is None
+
+
+@pytest.mark.parametrize("wrong_by", [365 * 86_400, -365 * 86_400, 0])
+def test_retry_after_date_counts_from_the_date_of_the_answer(wrong_by: int) -> None:
+    """Whichever of the two clocks is wrong, the recipient asks for 90 seconds."""
+    there = NOW + wrong_by
+    answer = Reply(503, b"", formatdate(there + 90, usegmt=True), date=formatdate(there, usegmt=True))
+    assert judge_reply(answer, [7], NOW) == Failed("http", "HTTP status 503", retry_after=90)
+
+
+@pytest.mark.parametrize("date", ["", "today", "Fri, 99 Jan 2027 08:01:00 GMT"])
+def test_retry_after_date_counts_from_now_where_the_date_of_the_answer_is_none(date: str) -> None:
+    assert read_retry_after(formatdate(NOW + 90, usegmt=True), date, NOW) == 90
 
 
 DATE_LIKE = st.lists(
@@ -229,9 +242,9 @@ DATE_LIKE = st.lists(
 ).map(" ".join)
 
 
-@given(st.text() | DATE_LIKE)
-def test_no_retry_after_raises(value: str) -> None:
-    seconds = read_retry_after(value, NOW)
+@given(st.text() | DATE_LIKE, st.none() | st.text() | DATE_LIKE)
+def test_no_retry_after_raises(value: str, date: str | None) -> None:
+    seconds = read_retry_after(value, date, NOW)
     assert seconds is None or seconds >= 0
 
 
