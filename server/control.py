@@ -79,7 +79,7 @@ class Control:
         if not freed:
             raise invalid_params("name", "is a name that nobody has; anybody may take it")
         owners = ", ".join(f"{member.name} (ID: {member.id})" for member in freed)
-        return Done(success=True, message=f"{params.name} is free now; it was kept for {owners}, away")
+        return Done(success=True, message=f"{params.name} is free now; it was kept for the absent {owners}")
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one POST."""

@@ -105,6 +105,7 @@ _VALUES: Final[Mapping[str, tuple[bytes, ...]]] = {
     "join_key": (*[b"null"] * 5, *_json("key", "x" * 1025)),
     "accepts": (*[b"null"] * 5, b"[]", b'["ReceiveTyping"]', b'["Nope","Nope"]', b"[1]"),
     "after": NUMBERS,
+    "keep_name": (*[b"null"] * 5, b"true", b"false", b"1"),
     "before": NUMBERS,
     "limit": NUMBERS,
 }

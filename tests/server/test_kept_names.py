@@ -195,7 +195,7 @@ async def test_release_frees_a_held_name(durable: RunningServer, control: Path, 
     bob = await durable.register("Bob")
     await bob.call("Unregister", id=bob.id, keep_name=True)
     told = await release(control, name)
-    assert told == f"{name} is free now; it was kept for Bob (ID: {bob.id}), away"
+    assert told == f"{name} is free now; it was kept for the absent Bob (ID: {bob.id})"
     await durable.register("Bob")
 
 

@@ -327,7 +327,7 @@ async def test_null_for_an_optional_parameter_is_the_same_as_left_out(server: Ru
         ("Register", b"{}", "name"),
         ("Register", b'{"name":null}', "name"),
         ("Register", b'["alice"]', "name"),
-        ("Register", b'["alice","Alice",null,1,null,null,[],0,1]', None),
+        ("Register", b'["alice","Alice",null,1,null,null,[],0,true,1]', None),
         ("Register", b'{"name":"Alice","self":1}', "self"),
         ("Register", b'{"name":"Alice","context":1}', "context"),
         ("Register", b'{"name":"Alice","params":{}}', "params"),
