@@ -39,7 +39,6 @@ class Retention:
             way = "ahead" if jump > 0 else "back"
             told = "The clock of this machine was set %s by %s; nothing is deleted for that, ages of messages stay"
             journal.server.warning(told, way, duration(abs(jump)))
-        await self.mark()
         forgotten = await self._log.forget_before(self.now() - self._days * DAY)
         if told := _counts(forgotten):
             kept = "Deleted %s older than %s; the oldest message that is kept is number %d"
@@ -63,7 +62,7 @@ def _tell_stop(store_clock: StoreClock) -> None:
     """Tell the operator where the wall clock is not taken at its word."""
     stopped, counted = store_clock.stopped, store_clock.counted
     if stopped < -JUMP:
-        told = "The clock of this machine is %s behind the time of the last stop; nothing is deleted for that"
+        told = "The clock of this machine is %s behind the latest time in the store; nothing is deleted for that"
         journal.server.warning(told, duration(-stopped))
     elif stopped > counted:
         told = "The clock of this machine says that the server was stopped for %s; since it may be wrong,"

@@ -242,6 +242,7 @@ class Room:
         for member_id in (await self.retention.drop_old()).members:
             self.members.forget(member_id)
             self._standings.pop(member_id, None)
+        await self.retention.mark()  # last: on a full disk it fails, and what was dropped makes room
 
     def _ring_again(self, member: Member) -> None:
         """Go on delivering to somebody who was here before the server was started again."""
