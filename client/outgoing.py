@@ -10,6 +10,7 @@ from client.errors import CallRefused, ServerUnreachable
 from client.listener import ConnectionState
 from client.participant import SEAT_LOST, Participant
 from protocol.errors import ErrorCode
+from protocol.messages import SendMessageResult
 
 # Refusals of the moment; the participant's keeper mends a lost seat meanwhile.
 PASSING: Final = SEAT_LOST | {ErrorCode.RATE_LIMITED, ErrorCode.NOT_STORED}
@@ -18,8 +19,8 @@ ENDED: Final = frozenset({ConnectionState.LEFT, ConnectionState.REPLACED})
 
 async def send_until_stored(
     participant: Participant, text: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> int:
-    """Send `text` and give its `seq`; every try carries the same `client_msg_id`, so that it is stored only once.
+) -> SendMessageResult:
+    """Send `text`; every try carries the same `client_msg_id`, so that it is stored only once.
 
     Raises `CallRefused` for a refusal that will stay, and whatever the last try met once the participant's seat has
     ended. Waits for as long as the server is away: bound it with `asyncio.timeout` where that is too long.

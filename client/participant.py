@@ -153,10 +153,10 @@ class Participant:
         self._tell(ConnectionState.RECONNECTING, "")
         self._start(self._renew_and_keep())
 
-    async def send(self, text: str, client_msg_id: str | None = None) -> int:
-        """Say `text` and give its `seq`. A repeat with the same `client_msg_id` is stored only once."""
+    async def send(self, text: str, client_msg_id: str | None = None) -> SendMessageResult:
+        """Say `text`. A repeat with the same `client_msg_id` is stored only once."""
         params = SendMessageParams(user_id=self.id, text=text, client_msg_id=client_msg_id)
-        return (await self._call(methods.SEND_MESSAGE, params, SendMessageResult)).seq
+        return await self._call(methods.SEND_MESSAGE, params, SendMessageResult)
 
     async def history(
         self, *, before: int | None = None, after: int | None = None, limit: int | None = None

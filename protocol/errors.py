@@ -54,6 +54,6 @@ class ContractError(Exception):
         return f"{told}: {dict(self.data)}" if self.data else told
 
 
-def invalid_params(field: str | None, problem: str) -> ContractError:
-    """-32602 that names the parameter and says what would be right."""
-    return ContractError(ErrorCode.INVALID_PARAMS, {"field": field, "problem": problem})
+def invalid_params(field: str | None, problem: str, **more: Any) -> ContractError:
+    """-32602 that names the parameter and says what would be right; `more` goes into its data."""
+    return ContractError(ErrorCode.INVALID_PARAMS, {"field": field, "problem": problem, **more})

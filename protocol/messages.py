@@ -165,11 +165,16 @@ class UnregisterResult(Struct, frozen=True):
 
 
 class SendMessageResult(Struct, frozen=True):
-    """The answer to `SendMessage`, given after the message is stored as `seq`."""
+    """The result of `SendMessage`, given after the message is stored as `seq`.
+
+    `sent_at` is the one of the stored message. `repeated` is true when an earlier call stored it, else left out.
+    """
 
     success: bool
     message: str
     seq: int
+    sent_at: str
+    repeated: bool | UnsetType = UNSET
 
 
 class GetHistoryResult(Struct, frozen=True):

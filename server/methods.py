@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from protocol import methods as names
 from protocol.errors import ContractError, ErrorCode, invalid_params
@@ -95,8 +95,9 @@ class Methods:
         member = self._speaker(context, params.user_id)
         if len(params.text) > names.MAX_TEXT_CHARS:
             raise ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": names.MAX_TEXT_CHARS})
-        seq = await self._room.say(member, params.text, params.client_msg_id)
-        return SendMessageResult(True, "Message sent successfully", seq)
+        entry, repeated = await self._room.say(member, params.text, params.client_msg_id)
+        sent_at = entry.message.sent_at
+        return SendMessageResult(True, "Message sent successfully", entry.seq, sent_at, True if repeated else UNSET)
 
     async def get_history(self, context: CallContext, params: GetHistoryParams) -> GetHistoryResult:
         """Read the log."""

@@ -191,8 +191,8 @@ class Room:
                 renamed = msgspec.structs.replace(member, name=name, changed_at=self.retention.now())
                 await self._announce_rename(member, renamed)
 
-    async def say(self, member: Member, text: str, client_msg_id: str | None) -> int:
-        """Store what a member says and give its `seq`. Raises -32002, -32602, -32010."""
+    async def say(self, member: Member, text: str, client_msg_id: str | None) -> Appended:
+        """Store what a member says. Raises -32002, -32602, -32010."""
         draft = Draft(
             sender_id=member.id,
             sender_name=member.name,
@@ -203,7 +203,7 @@ class Room:
         appended = await self._append(draft)
         if not appended.repeated:
             journal.broadcast.info("%s: %s", member.name, text if self._log_texts else f"({len(text)} characters)")
-        return appended.entry.seq
+        return appended
 
     def typing(self, member: Member) -> None:
         """Tell those who want to know that a member is writing."""
@@ -353,7 +353,8 @@ class Room:
             case Taken():
                 return ContractError(ErrorCode.TAKEN, {"field": error.field})
             case MessageIdReused():
-                return invalid_params("client_msg_id", "has been used for another text; give a new one")
+                problem = f"has been used for another text, which is stored as message {error.seq}; give a new one"
+                return invalid_params("client_msg_id", problem, seq=error.seq)
             case SenderAway():
                 return ContractError(ErrorCode.AWAY)
             case NotStored():

@@ -109,8 +109,7 @@ async def _unregister(session: Session, _tab: Tab, _params: NoParams) -> Unregis
 
 
 async def _send_message(session: Session, tab: Tab, params: SayParams) -> SendMessageResult:
-    seq = await session.say(tab, params.text, params.client_msg_id)
-    return SendMessageResult(success=True, message="Message sent successfully", seq=seq)
+    return await session.say(tab, params.text, params.client_msg_id)
 
 
 async def _get_history(session: Session, _tab: Tab, params: GetHistoryParams) -> GetHistoryResult:

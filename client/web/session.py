@@ -5,8 +5,6 @@ the others.
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -18,7 +16,13 @@ from client.web.errors import PageError
 from client.web.frames import notification_frame
 from client.web.tab import Tab
 from protocol.errors import ErrorCode
-from protocol.messages import ChatMessage, ReceiveMessageParams, ReceiveTypingParams, RegisterResult
+from protocol.messages import (
+    ChatMessage,
+    ReceiveMessageParams,
+    ReceiveTypingParams,
+    RegisterResult,
+    SendMessageResult,
+)
 from protocol.methods import LOBBY, RECEIVE_MESSAGE, RECEIVE_TYPING
 
 SESSION: Final = "Session"
@@ -35,22 +39,14 @@ class SessionParams(Struct, frozen=True, kw_only=True):
     join_key_needed: bool
 
 
-def utc_now() -> datetime:
-    """Give the time of day, for messages that this container tells of before the log does."""
-    return datetime.now(UTC)
-
-
 class Session:
     """A browser's seat and tabs; the listener of its participant."""
 
-    def __init__(
-        self, new_participant: NewParticipant, server: str, key: str, now: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, new_participant: NewParticipant, server: str, key: str) -> None:
         """Go back to the seat that is remembered as `key`, or start without one; `server` is what the page shows."""
         self._new_participant = new_participant
         self._server = server
         self._key = key
-        self._now = now
         self._seat: Participant | None = None
         self._detail = ""
         self._join_key_needed = False
@@ -116,24 +112,24 @@ class Session:
             if self._seat is not None and self.is_seated:
                 await self._seat.leave(forget=forget)
 
-    async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> int:
-        """Send a message and give its `seq`; the other tabs are told of it, `tab` has drawn it already."""
+    async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> SendMessageResult:
+        """Send a message; the other tabs are told of it, `tab` has drawn it already."""
         seat = self.seated()
         async with self._sending:  # two messages of one person keep their order, whatever the connections do
-            seq = await seat.send(text, client_msg_id)
+            stored = await seat.send(text, client_msg_id)
         said = ChatMessage(
-            seq=seq,
+            seq=stored.seq,
             room=LOBBY,
             sender_id=seat.id,
             sender_name=seat.name,
             text=text,
             is_system=False,
             event=None,
-            sent_at=self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            sent_at=stored.sent_at,
             client_msg_id=client_msg_id or UNSET,
         )
         self._tell(RECEIVE_MESSAGE, ReceiveMessageParams(said), but=tab)
-        return seq
+        return stored
 
     async def rename(self, name: str) -> str:
         """Go by another name, and give it as the server settled it."""

@@ -34,7 +34,12 @@ class Taken(LogError):
 
 
 class MessageIdReused(LogError):
-    """The sender has used the `client_msg_id` for another text. Nothing was stored."""
+    """The sender has used the `client_msg_id` for another text, which is stored as `seq`. Nothing was stored."""
+
+    def __init__(self, draft: Draft, seq: int) -> None:
+        """Take the refused draft, and where the other text is."""
+        super().__init__(f"{draft.sender_id} has sent another text as {draft.client_msg_id}: message {seq}")
+        self.seq = seq
 
 
 class SenderAway(LogError):

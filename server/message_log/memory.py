@@ -100,7 +100,7 @@ class MemoryLog(MessageLog):
             return None
         [earlier] = self._entries.after(seq - 1, 1)
         if earlier.message.text != draft.text:
-            raise MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}")
+            raise MessageIdReused(draft, seq)
         return earlier
 
     def _store(self, member: Member, cursor: int | None) -> None:

@@ -86,7 +86,7 @@ def say(db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended | LogE
     for draft in drafts:
         earlier = known.get((draft.sender_id, draft.client_msg_id))
         if earlier is not None and earlier.message.text != draft.text:
-            outcomes.append(MessageIdReused(f"{draft.sender_id} sent another text as {draft.client_msg_id}"))
+            outcomes.append(MessageIdReused(draft, earlier.seq))
         elif earlier is not None:
             outcomes.append(Appended(earlier, repeated=True))
         elif draft.sender_id in away:

@@ -22,9 +22,11 @@ from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import decode_secret, signed_headers
 
+SENT_AT = "2030-01-02T03:04:05.678Z"
+
 
 def message(
-    seq: int, text: str = "hi", sender: str = "Bob", event: str | None = None, sent_at: str = "2030-01-02T03:04:05.678Z"
+    seq: int, text: str = "hi", sender: str = "Bob", event: str | None = None, sent_at: str = SENT_AT
 ) -> ChatMessage:
     return ChatMessage(
         seq=seq,
@@ -129,7 +131,7 @@ class FakeServer:
             if params["client_msg_id"] not in self.sent:
                 self.sent[params["client_msg_id"]] = params["text"]
                 self.seq += 1
-            return {"success": True, "message": "Message sent successfully", "seq": self.seq}
+            return {"success": True, "message": "Message sent successfully", "seq": self.seq, "sent_at": SENT_AT}
         if method == "Unregister":
             me.away = True
             return {"success": True, "message": "Successfully unregistered"}

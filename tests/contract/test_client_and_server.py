@@ -77,7 +77,7 @@ async def test_they_understand_each_other(server: RunningServer, endpoint: tuple
     for number in range(5):
         await alice.say(str(number))
     await face.hears("4")
-    seq = await bob.send("hi", "m-1")
+    seq = (await bob.send("hi", "m-1")).seq
     history = await bob.history(after=1)
     members = await bob.members()
     assert face.texts == ["Alice joined the chat", *"01234"]

@@ -38,7 +38,17 @@ async def test_nobody_speaks_as_another(server: RunningServer) -> None:
 async def test_send_message_answers_with_the_words_of_the_original(server: RunningServer) -> None:
     alice = await server.register("Alice")
     result = await alice.call("SendMessage", user_id=alice.id, text="hi")
-    assert result == {"success": True, "message": "Message sent successfully", "seq": 2}
+    [stored] = (await alice.call("GetHistory", limit=1))["messages"]
+    words = {"success": True, "message": "Message sent successfully"}
+    assert result == {**words, "seq": 2, "sent_at": stored["sent_at"]}
+
+
+async def test_send_message_repeated_gives_the_first_seq_and_time(server: RunningServer) -> None:
+    alice = await server.register("Alice")
+    first = await alice.call("SendMessage", user_id=alice.id, text="hi", client_msg_id="m1")
+    server.clock.advance(60)
+    again = await alice.call("SendMessage", user_id=alice.id, text="hi", client_msg_id="m1")
+    assert again == {**first, "repeated": True}
 
 
 async def test_unregister_answers_with_the_words_of_the_original(server: RunningServer) -> None:
@@ -75,7 +85,7 @@ async def test_the_same_message_id_is_stored_once(server: RunningServer, recipie
     first = await alice.say("hi", client_msg_id="m1")
     assert await alice.say("hi", client_msg_id="m1") == first
     error = await refusal(alice.say("something else", client_msg_id="m1"))
-    assert (error.code, error.data["field"]) == (-32602, "client_msg_id")
+    assert (error.code, error.data["field"], error.data["seq"]) == (-32602, "client_msg_id", first)
     await alice.say("end")
     await recipient.has("hi", "end")
 

@@ -13,6 +13,7 @@ from protocol.messages import (
     MemberName,
     ReceiveTypingParams,
     RegisterResult,
+    SendMessageResult,
 )
 
 
@@ -92,10 +93,10 @@ class FakeParticipant(Participant):
             member_count=2,
         )
 
-    async def send(self, text: str, client_msg_id: str | None = None) -> int:
+    async def send(self, text: str, client_msg_id: str | None = None) -> SendMessageResult:
         await self._answer()
         self.sent.append((text, client_msg_id))
-        return 7 + len(self.sent)
+        return SendMessageResult(True, "Message sent successfully", 7 + len(self.sent), "2025-01-02T03:04:09.876Z")
 
     async def history(
         self, *, before: int | None = None, after: int | None = None, limit: int | None = None

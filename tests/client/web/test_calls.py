@@ -99,7 +99,8 @@ async def test_a_second_register_is_refused(browser: Browser, participants: Part
 async def test_a_message_is_sent_as_this_browsers_participant(browser: Browser, participants: Participants) -> None:
     tab = await (await browser.tab()).joined()
     answer = await tab.ask("SendMessage", text="two\nlines", client_msg_id="m1")
-    assert answer["result"] == {"success": True, "message": "Message sent successfully", "seq": 8}
+    told = {"success": True, "message": "Message sent successfully", "seq": 8, "sent_at": "2025-01-02T03:04:09.876Z"}
+    assert answer["result"] == told
     assert participants.last.sent == [("two\nlines", "m1")]
 
 
