@@ -9,8 +9,10 @@ from bench.senders import WORDS
 from protocol.messages import ChatMessage, ReceiveMessageParams
 from protocol.methods import CONTENT_TYPE, LOBBY, RECEIVE_MESSAGE, RECIPIENT_HEADER
 from protocol.signing import signed_headers
+from protocol.webhook_id import messages_id
 
 SEQ: Final = 123_456
+EPOCH: Final = "0123456789abcdef"
 
 
 def sample_body(text: str = f"{'0' * 20} {WORDS}", seq: int = SEQ) -> bytes:
@@ -25,7 +27,7 @@ def sample_body(text: str = f"{'0' * 20} {WORDS}", seq: int = SEQ) -> bytes:
         event=None,
         sent_at="2026-01-31T12:00:00.000Z",
     )
-    params = ReceiveMessageParams(message)
+    params = ReceiveMessageParams(message, EPOCH)
     return msgspec.json.encode({"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": params, "id": seq})
 
 
@@ -36,5 +38,5 @@ def sample_headers(body: bytes) -> Mapping[str, str]:
         "Content-Type": CONTENT_TYPE,
         "Accept-Encoding": "identity",
         RECIPIENT_HEADER: "recipient-0-00000000",
-        **signed_headers(bytes(32), f"0123456789abcdef-{SEQ}-{SEQ}", 1_769_860_800, body),
+        **signed_headers(bytes(32), messages_id(EPOCH, SEQ, SEQ), 1_769_860_800, body),
     }

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -31,13 +30,13 @@ from protocol.methods import (
     VERIFY_CALLBACK,
 )
 from protocol.signing import SignatureError, verify
+from protocol.webhook_id import parse_messages_id
 
 P = TypeVar("P", bound=msgspec.Struct)
 
 CLOSED_SEATS_KEPT: Final = 1024
 NOTIFICATIONS_KEPT: Final = 1024
 PATIENCE_SECONDS: Final = 4.0  # within the 5 s that the server waits for an answer
-MESSAGES_ID: Final = re.compile(r"(.+)-[0-9]+-[0-9]+")  # the webhook-id of messages: <epoch>-<first seq>-<last seq>
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +106,8 @@ class CallbackEndpoint:
         except SignatureError as error:
             _log.warning("refused a call back: %s", error)
             raise web.HTTPUnauthorized from None
-        if (of_messages := MESSAGES_ID.fullmatch(webhook_id)) is not None:
-            await self._until_it_follows(receiver, of_messages[1])
+        if (messages := parse_messages_id(webhook_id)) is not None:
+            await self._until_it_follows(receiver, messages.epoch)
             if seat not in self._seats:  # closed while it waited
                 raise web.HTTPGone
         reply = self._take(seat, receiver, webhook_id, body)

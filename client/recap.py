@@ -56,10 +56,13 @@ async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int
         async with asyncio.timeout(PATIENCE_SECONDS):
             end = await _read(rpc, now, GetHistoryParams(limit=lines + OWN_NOTICES))
             messages = [each for each in end.messages if not (each.is_system and each.sender_id == now.id)][-lines:]
-            skipped = max(0, messages[0].seq - max(taken + 1, end.oldest)) if messages else 0
-            if skipped:  # what one said and did oneself is not missed; it lies where one left, as a rule
+            left_out = end.messages[: end.messages.index(messages[0])] if messages else []
+            skipped = sum(each.seq > taken and each.sender_id != now.id for each in left_out)
+            if messages and end.earlier and end.messages[0].seq > taken:  # there may be more of it further back
                 begin = await _read(rpc, now, GetHistoryParams(after=taken, limit=lines))
-                skipped -= sum(each.sender_id == now.id and each.seq < messages[0].seq for each in begin.messages)
+                # What one said and did oneself is not missed; it lies where one left, as a rule.
+                own = sum(each.sender_id == now.id and each.seq < messages[0].seq for each in begin.messages)
+                skipped = max(0, end.earlier + len(left_out) - begin.earlier - own)
     except (ClientError, TimeoutError, _AnotherLog):
         return None
     return Recap(messages=messages, taken=taken, skipped=skipped, me=now.id, resumed=now.resumed, again=again)

@@ -178,12 +178,16 @@ class SendMessageResult(Struct, frozen=True):
 
 
 class GetHistoryResult(Struct, frozen=True):
-    """Messages oldest first; `oldest` is the oldest `seq` that is kept, `seq` the newest."""
+    """Messages oldest first; `oldest` is the oldest `seq` that is kept, `seq` the newest.
+
+    `earlier` counts the messages that are kept before these.
+    """
 
     messages: list[ChatMessage]
     oldest: int
     epoch: str
     seq: int
+    earlier: int = 0
 
 
 class ListMembersResult(Struct, frozen=True):
@@ -221,9 +225,10 @@ class PingResult(Struct, frozen=True):
 
 
 class ReceiveMessageParams(Struct, frozen=True):
-    """`ReceiveMessage`: one message of the log."""
+    """`ReceiveMessage`: one message of the log `epoch`, which the server always names."""
 
     message: ChatMessage
+    epoch: str | UnsetType = UNSET
 
 
 class ReceiveMessageResult(Struct, frozen=True):

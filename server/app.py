@@ -128,13 +128,13 @@ def listen(host: str, port: int) -> ListeningSockets:
     return listener
 
 
-async def open_log(store: str) -> MessageLog:
-    """Open the log that the setting names. Raises `StartError`."""
+async def open_log(store: str, now: float) -> MessageLog:
+    """Open the log that the setting names; `now` is in Unix seconds. Raises `StartError`."""
     epoch = secrets.token_hex(8)
     if store == MEMORY_STORE:
         return MemoryLog(epoch)
     try:
-        return await SqliteLog.open(Path(store.removeprefix(SQLITE_STORE)), epoch)
+        return await SqliteLog.open(Path(store.removeprefix(SQLITE_STORE)), epoch, now)
     except StoreUnusable as problem:
         raise StartError(str(problem)) from None
 
@@ -196,7 +196,7 @@ async def _run_room(
     app: web.Application, settings: Settings, policy: AddressPolicy, around: Surroundings
 ) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
-        log = await open_log(settings.store)
+        log = await open_log(settings.store, around.clock.unix())
         stack.push_async_callback(log.close)
         try:
             retention = await Retention.open(log, around.clock, settings.retention_days)

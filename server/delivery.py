@@ -23,7 +23,7 @@ from server.core.delivery_state import DeliveryState, Reachability
 from server.core.members import Member
 from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
 from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_reply, takes_all
-from server.core.webhook import Batches, Webhook, make_challenge
+from server.core.webhook import Batches, Webhook, make_challenge, make_typing
 from server.message_log.base import LogError, MessageLog
 
 PAUSE_AFTER_TROUBLE_SECONDS: Final = 1.0
@@ -110,7 +110,7 @@ class Delivery:
         """Tell that somebody is writing, unless something else is under way. Nothing depends on what becomes of it."""
         if self._busy or self not in self._fanout.idle:
             return
-        self._post(Webhook(f"typing-{secrets.token_hex(16)}", notification), self._told_typing)
+        self._post(make_typing(secrets.token_hex(16), notification), self._told_typing)
 
     def cut(self) -> None:
         """Stop at once; what is in flight is dropped, and counts as not taken."""

@@ -110,7 +110,9 @@ class Methods:
             entries = await log.read_after(params.after, limit)
         else:
             entries = await log.read_before(log.newest + 1 if params.before is None else params.before, limit)
-        return GetHistoryResult([entry.message for entry in entries], log.oldest, log.epoch, log.newest)
+        end = entries[0].seq - 1 if entries else min(params.after or 0, log.newest)
+        earlier = log.count(log.oldest - 1, end)
+        return GetHistoryResult([entry.message for entry in entries], log.oldest, log.epoch, log.newest, earlier)
 
     async def list_members(self, context: CallContext, params: ListMembersParams) -> ListMembersResult:
         """Tell who is here."""

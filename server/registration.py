@@ -170,7 +170,7 @@ class Registrar:
             epoch=room.log.epoch,
             seq=room.log.newest,
             cursor=cursor,
-            lost=max(0, room.log.oldest - 1 - cursor),
+            lost=room.log.count(cursor, room.log.oldest - 1),
             resumed=resumed,
             members=_others(room, member.id),
             member_count=room.members.present_count,

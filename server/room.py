@@ -129,7 +129,7 @@ class Room:
         cursors = {member.id: self.cursor_of(member.id) for member in members if member.callback is not None}
         late = {key: max(cursor, oldest - 1) for key, cursor in cursors.items() if cursor < newest}
         own = await self.log.count_own(late) if late else {}
-        return {key: max(0, newest - late[key] - own[key]) if key in late else 0 for key in cursors}
+        return {key: max(0, self.log.count(late[key], newest) - own[key]) if key in late else 0 for key in cursors}
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
         """Let a newcomer in, or one with its token back in, from now on rung at `callback`.

@@ -1,11 +1,12 @@
 """One message of the log: before it is stored, and after."""
 
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from protocol.messages import ChatMessage
+from protocol.messages import ChatMessage, ReceiveMessageParams
 from protocol.methods import LOBBY, RECEIVE_MESSAGE
 
 
@@ -34,44 +35,46 @@ class Entry(Struct, frozen=True):
 
 
 class EntryRun:
-    """Entries one after the other, without a gap."""
+    """All entries of the log from the `seq` `first` on, in order. Their numbers may have gaps."""
 
     def __init__(self, first: int) -> None:
-        """Begin empty; the first entry to come has the `seq` `first`."""
+        """Begin empty; the first entry to come has the `seq` `first`, or a higher one."""
         self.first = first
         self._entries: list[Entry] = []
+        self._seqs: list[int] = []  # beside them: bisecting it calls no Python, and costs 0.2 µs
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"<EntryRun {self.first}..{self.first + len(self) - 1}>"
+        return f"<EntryRun {self.first}..{self._seqs[-1] if self._seqs else self.first - 1}>"
 
     def append(self, entry: Entry) -> None:
         """Add the next one."""
         self._entries.append(entry)
+        self._seqs.append(entry.seq)
 
     def after(self, seq: int, limit: int) -> list[Entry]:
         """Give the oldest `limit` of those above `seq`, oldest first."""
-        start = max(0, seq + 1 - self.first)
+        start = bisect_right(self._seqs, seq)
         return self._entries[start : start + limit]
 
     def before(self, seq: int, limit: int) -> list[Entry]:
         """Give the newest `limit` of those below `seq`, oldest first."""
-        end = max(0, min(seq - self.first, len(self._entries)))
+        end = bisect_left(self._seqs, seq)
         return self._entries[max(0, end - limit) : end]
 
     def drop_to(self, first: int) -> list[Entry]:
         """Drop those below `first`, and give them."""
-        count = max(0, first - self.first)
+        count = bisect_left(self._seqs, first)
         dropped = self._entries[:count]
-        del self._entries[:count]
+        del self._entries[:count], self._seqs[:count]
         self.first = max(first, self.first)
         return dropped
 
 
-def make_entry(draft: Draft, seq: int) -> Entry:
-    """Give a draft its place in the log."""
+def make_entry(draft: Draft, seq: int, epoch: str) -> Entry:
+    """Give a draft its place in the log `epoch`."""
     message = ChatMessage(
         seq=seq,
         room=LOBBY,
@@ -83,7 +86,8 @@ def make_entry(draft: Draft, seq: int) -> Entry:
         sent_at=format_time(draft.at),
         client_msg_id=UNSET if draft.client_msg_id is None else draft.client_msg_id,
     )
-    request = {"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": {"message": message}, "id": seq}
+    params = ReceiveMessageParams(message, epoch)
+    request = {"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": params, "id": seq}
     return Entry(seq, draft.sender_id, message, msgspec.json.encode(request), draft.at)
 
 

@@ -8,6 +8,7 @@ import msgspec
 from protocol.messages import VerifyCallbackParams
 from protocol.methods import VERIFY_CALLBACK
 from protocol.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer, signed_content
+from protocol.webhook_id import messages_id, typing_id, verification_id
 from server.core.entry import Entry
 
 HEADERS: Final = f"Content-Length: %d\r\n{ID_HEADER}: %b\r\n{TIMESTAMP_HEADER}: %d\r\n{SIGNATURE_HEADER}: ".encode()
@@ -43,11 +44,16 @@ class Webhook:
         self._lines = HEADERS % (len(self.body), self._webhook_id.encode(), timestamp)
 
 
+def make_typing(random: str, notification: bytes) -> Webhook:
+    """Tell that somebody is writing, by `ReceiveTyping`; `random` is another one for each."""
+    return Webhook(typing_id(random), notification)
+
+
 def make_challenge(challenge: str) -> Webhook:
     """Ask whether a callback is there, by `VerifyCallback`: the challenge is every id."""
     params = VerifyCallbackParams(challenge)
     request = {"jsonrpc": "2.0", "method": VERIFY_CALLBACK, "params": params, "id": challenge}
-    return Webhook(challenge, msgspec.json.encode(request), [challenge])
+    return Webhook(verification_id(challenge), msgspec.json.encode(request), [challenge])
 
 
 class Batches:
@@ -73,5 +79,5 @@ class Batches:
     def _join(self, entries: Sequence[Entry]) -> Webhook:
         requests = [entry.request for entry in entries]
         body = requests[0] if len(requests) == 1 else b"[%b]" % b",".join(requests)
-        webhook_id = f"{self._epoch}-{entries[0].seq}-{entries[-1].seq}"
+        webhook_id = messages_id(self._epoch, entries[0].seq, entries[-1].seq)
         return Webhook(webhook_id, body, [entry.seq for entry in entries])

@@ -1,9 +1,10 @@
 """What every engine of the log promises.
 
-A message has its place (`seq`, from 1, each one higher by one) when `append` returns, and not before; from then on it
-is there for every reader, and a notice is there together with the change of the member that it tells of. Calls may
-overlap; each is atomic, and those that store take effect, and return, in the order in which they were made. A call that
-is cancelled may still take effect. What raises has changed nothing.
+A message has its place (`seq`, from 1, each one higher by one but for the gaps that restored backups leave, see
+`server.core.numbering`) when `append` returns, and not before; from then on it is there for every reader, and a notice
+is there together with the change of the member that it tells of. Calls may overlap; each is atomic, and those that
+store take effect, and return, in the order in which they were made. A call that is cancelled may still take effect.
+What raises has changed nothing.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from server.core.entry import Draft, Entry
 from server.core.members import Member
+from server.core.numbering import Gap, count_entries
 from server.core.store_clock import Mark
 
 
@@ -81,15 +83,18 @@ class MessageLog(ABC):
     epoch: str
     """Random, made with the log: a `seq` means something only together with it."""
     newest: int
-    """The highest `seq` that was ever stored, 0 in a new log; it moves only after the commit."""
+    """The highest `seq` that was stored, or left out by a gap; 0 in a new log. It moves only after the commit."""
     oldest: int
     """The lowest `seq` that is kept; `newest` + 1 when none is."""
+    gaps: Sequence[Gap]
+    """The numbers that no entry has, in order."""
 
-    def __init__(self, epoch: str, newest: int = 0, oldest: int = 1) -> None:
+    def __init__(self, epoch: str, newest: int = 0, oldest: int = 1, gaps: Sequence[Gap] = ()) -> None:
         """Stand where the stored log stands."""
         self.epoch = epoch
         self.newest = newest
         self.oldest = oldest
+        self.gaps = gaps
         self._grown = asyncio.Event()
 
     @abstractmethod
@@ -148,6 +153,13 @@ class MessageLog(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Finish what is under way; afterwards nothing may be called."""
+
+    def count(self, after: int, up_to: int) -> int:
+        """Count the entries that were stored above `after`, up to and including `up_to`, whether or not they are kept.
+
+        Nothing else derives a count from a `seq`.
+        """
+        return count_entries(after, up_to, self.gaps)
 
     async def wait_beyond(self, seq: int) -> None:
         """Return as soon as `newest` is above `seq`."""

@@ -30,7 +30,7 @@ class MemoryLog(MessageLog):
         """Store a message; see the base class."""
         if (earlier := self._find(draft)) is not None:
             return Appended(earlier, repeated=True)
-        entry = make_entry(draft, self.newest + 1)
+        entry = make_entry(draft, self.newest + 1, self.epoch)
         if member is None:
             self._check_present(draft.sender_id)
         else:
@@ -131,14 +131,14 @@ class MemoryLog(MessageLog):
             return 0
         newest_old = self._marks[old - 1]
         del self._marks[: old - 1]
-        self.oldest = max(self.oldest, newest_old.seq + 1)
-        dropped = [entry.message for entry in self._entries.drop_to(self.oldest)]
+        dropped = [entry.message for entry in self._entries.drop_to(newest_old.seq + 1)]
+        self.oldest = next((entry.seq for entry in self._entries.after(0, 1)), self.newest + 1)
         for message in dropped:
             if isinstance(message.client_msg_id, str):
                 self._by_message_id.pop((message.sender_id, message.client_msg_id), None)
         for sender_id in {message.sender_id for message in dropped}:
             seqs = self._seqs_of[sender_id]
-            del seqs[: bisect_right(seqs, self.oldest - 1)]
+            del seqs[: bisect_right(seqs, newest_old.seq)]
             if not seqs:
                 del self._seqs_of[sender_id]
         return len(dropped)

@@ -1,6 +1,7 @@
 """The durable log: an SQLite file, one thread that writes in groups, one that reads what is no longer in memory."""
 
 import asyncio
+import functools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,15 +33,20 @@ class SqliteLog(MessageLog):
         self._file = file
         self._writer = GroupCommit(file.writer)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="message log reader")
-        self._recent = EntryRun(self.newest + 1 - len(recent))
+        # Made once: `GroupCommit` joins what is asked of the same object.
+        self._say = functools.partial(statements.say, epoch=self.epoch)
+        self._recent = EntryRun(recent[0].seq if recent else self.newest + 1)
         self._recent_bytes = 0
         for entry in recent:
             self._keep(entry)
 
     @classmethod
-    async def open(cls, path: Path, new_epoch: str) -> "SqliteLog":
-        """Open the log in a file, or make one. `new_epoch` is for a new one. Raises `StoreUnusable`."""
-        return cls(*await asyncio.to_thread(_open, path, new_epoch))
+    async def open(cls, path: Path, new_epoch: str, now: float) -> "SqliteLog":
+        """Open the log in a file, or make one. Raises `StoreUnusable`.
+
+        `new_epoch` is for a new log and for a restored one, whose numbers go on by `now`, in Unix seconds.
+        """
+        return cls(*await asyncio.to_thread(_open, path, new_epoch, now))
 
     def __repr__(self) -> str:
         return f"<SqliteLog {self.epoch} {self.oldest}..{self.newest} recent={self._recent!r}>"
@@ -48,8 +54,9 @@ class SqliteLog(MessageLog):
     async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
         """Store a message; see the base class."""
         if member is None:
-            return await self._writer.store_together(statements.say, draft, self._note)
-        return await self._writer.store(lambda db: statements.announce(db, draft, member, cursor), self._note)
+            return await self._writer.store_together(self._say, draft, self._note)
+        announce = functools.partial(statements.announce, notice=draft, member=member, cursor=cursor, epoch=self.epoch)
+        return await self._writer.store(announce, self._note)
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
         """Store a member."""
@@ -69,7 +76,7 @@ class SqliteLog(MessageLog):
         if (recent := self.recent_after(seq, limit)) is not None:
             return recent
         newest = self.newest
-        return await self._read(lambda db: statements.read_after(db, seq, newest, limit))
+        return await self._read(lambda db: statements.read_after(db, seq, newest, limit, self.epoch))
 
     def recent_after(self, seq: int, limit: int) -> Sequence[Entry] | None:
         """Read forward what is in memory."""
@@ -78,9 +85,10 @@ class SqliteLog(MessageLog):
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
         """Read backward."""
         end = min(seq, self.newest + 1)
-        if max(end - limit, self.oldest) >= self._recent.first:
-            return self._recent.before(end, limit)
-        return await self._read(lambda db: statements.read_before(db, end, limit))
+        recent = self._recent.before(end, limit)
+        if len(recent) == limit or self._recent.first <= self.oldest:
+            return recent
+        return await self._read(lambda db: statements.read_before(db, end, limit, self.epoch))
 
     async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
         """Count senders' entries."""
@@ -128,12 +136,12 @@ class SqliteLog(MessageLog):
 
     def _trim(self) -> None:
         """Drop what is too much. There may be twice as much, so that not each new entry costs a walk through all."""
-        first, last = self._recent.first, self._recent.first + len(self._recent) - 1
-        for entry in self._recent.after(0, len(self._recent)):
-            if last - first < RECENT_ENTRIES and self._recent_bytes <= RECENT_BYTES:
+        first, count = self._recent.first, len(self._recent)
+        for entry in self._recent.after(0, count):
+            if count <= RECENT_ENTRIES and self._recent_bytes <= RECENT_BYTES:
                 break
             self._recent_bytes -= len(entry.request)
-            first += 1
+            first, count = entry.seq + 1, count - 1
         self._recent.drop_to(first)
 
     def _note_oldest(self, forgotten: statements.Portion) -> None:
@@ -141,12 +149,12 @@ class SqliteLog(MessageLog):
         self._recent_bytes -= sum(len(entry.request) for entry in self._recent.drop_to(forgotten.oldest))
 
 
-def _open(path: Path, new_epoch: str) -> tuple[StoreFile, statements.Extent, list[Entry]]:
-    file = open_store(path, new_epoch)
+def _open(path: Path, new_epoch: str, now: float) -> tuple[StoreFile, statements.Extent, list[Entry]]:
+    file = open_store(path, new_epoch, now)
     try:
         extent = statements.read_extent(file.reader)
         # After a restart everybody may be a little behind: the same entries for all of them, not a copy for each.
-        return file, extent, statements.read_before(file.reader, extent.newest + 1, RECENT_ENTRIES)
+        return file, extent, statements.read_before(file.reader, extent.newest + 1, RECENT_ENTRIES, extent.epoch)
     except sqlite3.Error as error:
         file.close()
         raise StoreUnusable(f"{path} cannot be read: {error}") from None

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from server.core.entry import Draft, Entry, make_entry
 from server.core.members import Member
 from server.core.names import name_keys
+from server.core.numbering import Gap, gap_at_restore
 from server.core.store_clock import DAY, Mark
 from server.message_log.base import Appended, LogError, MessageIdReused, SenderAway, Taken
 
@@ -28,7 +29,11 @@ MEMBER_COLUMNS: Final = (
 )  # fmt: skip
 STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_folded", "name_drawn")
 
-NEWEST: Final = "coalesce((SELECT max(seq) FROM messages), (SELECT oldest - 1 FROM log))"
+# The last entry may have been dropped, and the numbers after it may be in a gap.
+NEWEST: Final = (
+    "max(coalesce((SELECT max(seq) FROM messages), 0), (SELECT oldest - 1 FROM log),"
+    " coalesce((SELECT max(up_to) FROM gaps), 0))"
+)
 INSERT_ENTRIES: Final = f"INSERT INTO messages ({ENTRY_COLUMNS}) VALUES "
 SELECT_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM messages"
 OTHER_CALLED: Final = (
@@ -50,6 +55,7 @@ class Extent(NamedTuple):
     epoch: str
     newest: int
     oldest: int
+    gaps: Sequence[Gap]
 
 
 class Portion(NamedTuple):
@@ -61,26 +67,35 @@ class Portion(NamedTuple):
 
 
 def read_extent(db: sqlite3.Connection) -> Extent:
-    """Give epoch, newest and oldest `seq`."""
+    """Give epoch, newest and oldest `seq`, and the gaps."""
     [epoch, oldest] = db.execute("SELECT epoch, oldest FROM log").fetchone()
-    return Extent(epoch, _newest(db), oldest)
+    gaps = [Gap(*row) for row in db.execute("SELECT after, up_to FROM gaps ORDER BY after, up_to")]
+    return Extent(epoch, _newest(db), oldest, gaps)
 
 
-def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int | None) -> Appended:
+def begin_anew(db: sqlite3.Connection, epoch: str, now: float) -> None:
+    """Make a restored backup a log of its own, which goes on above every number that was given out after the backup."""
+    gap = gap_at_restore(_newest(db), now)
+    db.execute("INSERT INTO gaps (after, up_to) VALUES (?, ?)", gap)
+    db.execute("UPDATE log SET epoch = ?", (epoch,))
+    db.execute("UPDATE log SET oldest = ? WHERE NOT EXISTS (SELECT 1 FROM messages)", (gap.up_to + 1,))
+
+
+def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int | None, epoch: str) -> Appended:
     """Store a notice with the member that it tells of; see `MessageLog.append`."""
     seq = _newest(db) + 1
     _store_member(db, member, cursor, seq)
-    entry = make_entry(notice, seq)
+    entry = make_entry(notice, seq, epoch)
     _insert(db, [entry])
     return Appended(entry, repeated=False)
 
 
-def say(db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended | LogError]:
+def say(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> list[Appended | LogError]:
     """Store what members say; gives for each what came of it, see `MessageLog.append`.
 
     It takes few statements, however many say something: at each one, this thread may have to wait for the other.
     """
-    seq, away, known = _newest(db) + 1, _away_among(db, drafts), _find(db, drafts)
+    seq, away, known = _newest(db) + 1, _away_among(db, drafts), _find(db, drafts, epoch)
     outcomes: list[Appended | LogError] = []
     entries: list[Entry] = []
     for draft in drafts:
@@ -92,7 +107,7 @@ def say(db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended | LogE
         elif draft.sender_id in away:
             outcomes.append(SenderAway(f"{draft.sender_id} is away"))
         else:
-            entries.append(make_entry(draft, seq + len(entries)))
+            entries.append(make_entry(draft, seq + len(entries), epoch))
             outcomes.append(Appended(entries[-1], repeated=False))
             if draft.client_msg_id is not None:
                 known[draft.sender_id, draft.client_msg_id] = entries[-1]
@@ -115,15 +130,16 @@ def save_cursors(db: sqlite3.Connection, cursors: Mapping[str, int]) -> None:
     db.executemany("UPDATE members SET cursor = ? WHERE id = ?", [(cursor, key) for key, cursor in cursors.items()])
 
 
-def read_after(db: sqlite3.Connection, seq: int, newest: int, limit: int) -> list[Entry]:
+def read_after(db: sqlite3.Connection, seq: int, newest: int, limit: int, epoch: str) -> list[Entry]:
     """Give the oldest above `seq`, up to `newest`."""
     where = f"{SELECT_ENTRY} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    return _entries(db.execute(where, (seq, newest, limit)))
+    return _entries(db.execute(where, (seq, newest, limit)), epoch)
 
 
-def read_before(db: sqlite3.Connection, seq: int, limit: int) -> list[Entry]:
+def read_before(db: sqlite3.Connection, seq: int, limit: int, epoch: str) -> list[Entry]:
     """Give the newest below `seq`, oldest first."""
-    return _entries(db.execute(f"{SELECT_ENTRY} WHERE seq < ? ORDER BY seq DESC LIMIT ?", (seq, limit)))[::-1]
+    where = f"{SELECT_ENTRY} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+    return _entries(db.execute(where, (seq, limit)), epoch)[::-1]
 
 
 def count_own(db: sqlite3.Connection, after: Mapping[str, int], newest: int) -> dict[str, int]:
@@ -150,8 +166,9 @@ def forget_messages(db: sqlite3.Connection, at: float) -> Portion:
     old = "SELECT seq FROM messages WHERE seq <= ? ORDER BY seq LIMIT ?"
     seqs = [seq for (seq,) in db.execute(old, (newest_old, FORGOTTEN_AT_ONCE))]  # none if no mark is old
     if seqs:
-        oldest = seqs[-1] + 1
-        db.execute("DELETE FROM messages WHERE seq < ?", (oldest,))
+        end = _newest(db) + 1
+        db.execute("DELETE FROM messages WHERE seq <= ?", (seqs[-1],))
+        [(oldest,)] = db.execute("SELECT coalesce(min(seq), ?) FROM messages", (end,))
         db.execute("UPDATE log SET oldest = ?", (oldest,))
         _give_back_room(db)
     if len(seqs) < FORGOTTEN_AT_ONCE:
@@ -176,7 +193,7 @@ def _newest(db: sqlite3.Connection) -> int:
     return int(db.execute(f"SELECT {NEWEST}").fetchone()[0])
 
 
-def _find(db: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[tuple[str, str | None], Entry]:
+def _find(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> dict[tuple[str, str | None], Entry]:
     """Give what these senders have stored under these values of `client_msg_id`, by both."""
     keys = [(draft.sender_id, draft.client_msg_id) for draft in drafts if draft.client_msg_id is not None]
     found: dict[tuple[str, str | None], Entry] = {}
@@ -185,7 +202,7 @@ def _find(db: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[tuple[str, st
         asked = f"(VALUES {', '.join(['(?, ?)'] * len(some))}) AS asked"
         same = "sender_id = asked.column1 AND client_msg_id = asked.column2"
         rows = db.execute(f"SELECT {ENTRY_COLUMNS} FROM {asked} CROSS JOIN messages ON {same}", _flat(some))
-        found |= {(entry.sender_id, cast("str", entry.message.client_msg_id)): entry for entry in _entries(rows)}
+        found |= {(entry.sender_id, cast("str", entry.message.client_msg_id)): entry for entry in _entries(rows, epoch)}
     return found
 
 
@@ -242,9 +259,11 @@ def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, be
     db.execute(PUT_MEMBER, {**msgspec.structs.asdict(member), **names, "accepts": accepts, "cursor": cursor})
 
 
-def _entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
+def _entries(rows: Iterable[Sequence[Any]], epoch: str) -> list[Entry]:
     return [
-        make_entry(Draft(sender_id=sender_id, sender_name=name, text=text, at=at, event=event, client_msg_id=key), seq)
+        make_entry(
+            Draft(sender_id=sender_id, sender_name=name, text=text, at=at, event=event, client_msg_id=key), seq, epoch
+        )
         for seq, sender_id, name, text, event, key, at in rows
     ]
 

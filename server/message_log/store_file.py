@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from server.core.names import name_keys
 from server.message_log.base import StoreUnusable
+from server.message_log.statements import begin_anew
 
 # What the file's header says it is.
 STORE_ID: Final = int.from_bytes(b"RBst")
@@ -107,6 +108,12 @@ MIGRATIONS: Final = (
     DROP TABLE timed;
     DROP TABLE moved;
     """,
+    """
+    CREATE TABLE gaps (           -- numbers that no message has; a restored backup leaves them out
+        after INTEGER NOT NULL,   -- those above this one
+        up_to INTEGER NOT NULL    -- up to and including this one
+    ) STRICT;
+    """,
 )
 
 
@@ -124,8 +131,11 @@ class StoreFile(NamedTuple):
         os.close(self.lock)
 
 
-def open_store(path: Path, new_epoch: str) -> StoreFile:
-    """Open a store, making it if there is none. `new_epoch` is for a new log and for a copy. Raises `StoreUnusable`."""
+def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
+    """Open a store, making it if there is none. Raises `StoreUnusable`.
+
+    `new_epoch` is for a new log and for a backup, whose numbers go on by `now`, in Unix seconds.
+    """
     path = _real(path)
     with contextlib.ExitStack() as undo, _explained(path):
         if not path.parent.exists():
@@ -140,7 +150,7 @@ def open_store(path: Path, new_epoch: str) -> StoreFile:
             path.chmod(MODE)
         writer = _connect(path, "rw")
         undo.callback(writer.close)
-        _prepare(writer, path, new_epoch)
+        _prepare(writer, path, new_epoch, now)
         reader = _connect(path, "ro")
         undo.pop_all()
         return StoreFile(writer, reader, lock)
@@ -188,12 +198,12 @@ def _check_version(db: sqlite3.Connection, path: Path, migrations: Sequence[str]
     return int(version)
 
 
-def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str, now: float) -> None:
     migrate(db, path)
     if (header := _read_header(path)) is not None and header.application_id == BACKUP_ID:
         # Not in WAL mode yet, so that the mark in the header changes in the file itself together with the epoch.
         db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE log SET epoch = ?", (new_epoch,))
+        begin_anew(db, new_epoch, now)
         db.execute(f"PRAGMA application_id = {STORE_ID}")
         db.execute("COMMIT")
     [(logs,)] = db.execute("SELECT count(*) FROM log")

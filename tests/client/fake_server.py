@@ -143,7 +143,8 @@ class FakeServer:
             read = [each for each in self.log if (after or 0) < each.seq < before]
             read = read[-limit:] if after is None else read[:limit]
             oldest = self.log[0].seq if self.log else self.seq + 1
-            return {"messages": msgspec.to_builtins(read), "oldest": oldest, **here}
+            earlier = sum(each.seq < read[0].seq if read else each.seq <= (after or 0) for each in self.log)
+            return {"messages": msgspec.to_builtins(read), "oldest": oldest, "earlier": earlier, **here}
         if method == "ListMembers":
             member = {"id": me.id, "name": me.name, "state": "online", "behind": 0}
             return {"members": [member], "member_count": 1, "seq": self.seq}

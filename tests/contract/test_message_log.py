@@ -1,6 +1,7 @@
 """What every engine of the log promises (`server/message_log/base.py`), run against each of them.
 
-A new engine is one more line in `ENGINES`: how to open an empty log with this epoch in an empty directory.
+A new engine is one more line in `ENGINES`: how to open an empty log with this epoch in an empty directory; and in
+`RESTORED`, how to make one that was restored from a backup.
 """
 
 import asyncio
@@ -12,13 +13,17 @@ import pytest
 
 from server.core.entry import Draft, Entry
 from server.core.members import NAME_HELD_SECONDS, Member
+from server.core.numbering import Gap
 from server.core.store_clock import DAY, Mark
 from server.message_log.base import Appended, Forgotten, MessageIdReused, MessageLog, SenderAway, Taken
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
+from server.message_log.store_file import back_up
 
 NOW = 1_800_000_000.0
 EPOCH = "5f3a9c01d2e4b687"
+RESTORED_AT = NOW + 60.5
+GAP = Gap(10, int(RESTORED_AT * 2**20))
 PATIENCE_SECONDS = 10.0
 
 Engine = Callable[[Path], Awaitable[MessageLog]]
@@ -29,7 +34,7 @@ async def open_memory(_directory: Path) -> MessageLog:
 
 
 async def open_sqlite(directory: Path) -> MessageLog:
-    return await SqliteLog.open(directory / "chat.db", EPOCH)
+    return await SqliteLog.open(directory / "chat.db", EPOCH, NOW)
 
 
 ENGINES: dict[str, Engine] = {"memory": open_memory, "sqlite": open_sqlite}
@@ -37,6 +42,34 @@ ENGINES: dict[str, Engine] = {"memory": open_memory, "sqlite": open_sqlite}
 
 @pytest.fixture(params=ENGINES.values(), ids=list(ENGINES))
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
+    log = await request.param(tmp_path)
+    yield log
+    await log.close()
+
+
+async def restored_memory(_directory: Path) -> MessageLog:
+    """Leave the gap that a restore leaves; a log in memory has no backup."""
+    log = MemoryLog(EPOCH)
+    await fill_with_marks(log, 10)
+    log.newest, log.gaps = GAP.up_to, [GAP]
+    return log
+
+
+async def restored_sqlite(directory: Path) -> MessageLog:
+    before = await SqliteLog.open(directory / "chat.db", "before", NOW)
+    await fill_with_marks(before, 10)
+    await asyncio.to_thread(back_up, directory / "chat.db", directory / "backup.db")
+    await before.append(said("after the backup"))
+    await before.close()
+    return await SqliteLog.open(directory / "backup.db", EPOCH, RESTORED_AT)
+
+
+RESTORED: dict[str, Engine] = {"memory": restored_memory, "sqlite": restored_sqlite}
+
+
+@pytest.fixture(params=RESTORED.values(), ids=list(RESTORED))
+async def restored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
+    """Ten entries, and then the gap."""
     log = await request.param(tmp_path)
     yield log
     await log.close()
@@ -84,11 +117,11 @@ async def fill(log: MessageLog, count: int, at: float = NOW) -> None:
         await log.append(said(f"text {number}", at=at + number))
 
 
-async def fill_with_marks(log: MessageLog, count: int) -> None:
-    """Store messages of which the first is as old as NOW on the store clock, and each one second younger."""
+async def fill_with_marks(log: MessageLog, count: int, start: float = NOW) -> None:
+    """Store messages of which the first is as old as `start` on the store clock, and each one second younger."""
     for number in range(count):
         await log.append(said(f"text {number}"))
-        await log.mark(NOW + number, wall=0.0)
+        await log.mark(start + number, wall=0.0)
 
 
 async def member_of(log: MessageLog, member_id: str) -> Member | None:
@@ -676,6 +709,57 @@ async def test_an_id_that_is_forgotten_may_be_anothers(log: MessageLog) -> None:
     other = make_member("a1", "Alice", token=b"another")
     seq = (await join(log, other)).entry.seq
     assert list(await log.members()) == [(other, seq)]
+
+
+# After a restore
+
+
+async def test_restored_log_goes_on_above_its_gap(restored: MessageLog) -> None:
+    assert (restored.epoch, restored.oldest, restored.newest, restored.gaps) == (EPOCH, 1, GAP.up_to, [GAP])
+    assert not await restored.read_after(10, 9)
+    entry = (await restored.append(said("first"))).entry
+    assert (entry.seq, restored.newest) == (GAP.up_to + 1, GAP.up_to + 1)
+    assert b'"epoch":"%b"' % EPOCH.encode() in (await restored.read_after(0, 1))[0].request
+    assert b'"epoch":"%b"' % EPOCH.encode() in entry.request
+
+
+async def test_restored_log_is_read_across_its_gap(restored: MessageLog) -> None:
+    await fill(restored, 3)
+    new = [GAP.up_to + 1, GAP.up_to + 2, GAP.up_to + 3]
+    for after, limit, found in [(8, 3, [9, 10, new[0]]), (10, 2, new[:2]), (5000, 9, new), (new[0], 9, new[1:])]:
+        assert seqs(await restored.read_after(after, limit)) == found
+        recent = restored.recent_after(after, limit)
+        assert recent is None or seqs(recent) == found
+    for before, limit, found in [(new[1], 3, [9, 10, new[0]]), (new[0], 2, [9, 10]), (5000, 2, [9, 10])]:
+        assert seqs(await restored.read_before(before, limit)) == found
+
+
+async def test_restored_log_counts_entries_and_not_numbers(restored: MessageLog) -> None:
+    await fill(restored, 3)
+    counts = {(0, restored.newest): 13, (4, restored.newest): 9, (10, restored.newest): 3, (5000, restored.newest): 3}
+    counts |= {(0, 5000): 10, (8, GAP.up_to): 2, (20, 5000): 0, (restored.newest, 0): 0}
+    assert {(after, up_to): restored.count(after, up_to) for after, up_to in counts} == counts
+    assert await restored.count_own({"a1": 8}) == {"a1": 5}
+
+
+async def test_restored_log_that_forgets_begins_at_the_lowest_that_is_kept(restored: MessageLog) -> None:
+    await fill_with_marks(restored, 2, start=NOW + 200)
+    await restored.forget_before(NOW + 5)
+    assert restored.oldest == 6
+    await restored.forget_before(NOW + 200)
+    assert (restored.oldest, restored.newest) == (GAP.up_to + 1, GAP.up_to + 2)
+    assert restored.count(3, restored.oldest - 1) == 7
+    await restored.forget_before(NOW + 999)
+    assert (restored.oldest, restored.newest) == (GAP.up_to + 3, GAP.up_to + 2)
+    assert (await restored.append(said("next"))).entry.seq == GAP.up_to + 3
+
+
+async def test_restored_log_knows_its_client_msg_ids_and_cursors(restored: MessageLog) -> None:
+    joined = (await join(restored, BOB)).entry.seq
+    await restored.put_member(make_member("c3", "Carol"))
+    assert await cursor_of(restored, "b2") == await cursor_of(restored, "c3") == joined == GAP.up_to + 1
+    first = await restored.append(said("hi", client_msg_id="m-1"))
+    assert (await restored.append(said("hi", client_msg_id="m-1"))).entry == first.entry
 
 
 # Waiting

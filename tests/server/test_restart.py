@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 
 from protocol.errors import ErrorCode
+from server.app import ROOM
 from server.core.members import SILENT_SECONDS
 from server.message_log.store_file import back_up
 from tests.fakes import START, Recipient, RunningServer, Seat, answer_status, local_settings, refusal, take
@@ -20,11 +22,14 @@ class House:
 
     def __init__(self, session: aiohttp.ClientSession, path: Path) -> None:
         self.path = path
+        self.start = 0.0  # seconds that the clock of the next server is ahead
         self._session = session
 
     @contextlib.asynccontextmanager
     async def server(self) -> AsyncIterator[RunningServer]:
-        async with RunningServer(self._session, local_settings(store=f"sqlite:{self.path}")) as server:
+        server = RunningServer(self._session, local_settings(store=f"sqlite:{self.path}"))
+        server.clock.advance(self.start)
+        async with server:
             yield server
 
     async def change(self, statement: str) -> None:
@@ -131,12 +136,67 @@ async def test_a_restored_copy_is_another_log_with_the_same_members(
     house.path = tmp_path / "copy.db"
     async with house.server() as server:
         alice = at(server, alice)
-        assert await alice.say("other words") == 3
+        assert await alice.say("other words") > 2**20
         await recipient.has("other words")
         assert await texts(alice) == ["Bob joined the chat", "Alice joined the chat", "other words"]
         epoch = (await alice.call("Ping"))["epoch"]
     assert epoch != alice.result["epoch"]
     assert recipient.posts[-1].headers["webhook-id"].startswith(f"{epoch}-")
+    assert recipient.posts[-1].body["params"]["epoch"] == epoch
+
+
+async def test_restored_twice_each_message_has_a_seq_never_used_before(
+    house: House, recipient: Recipient, tmp_path: Path
+) -> None:
+    """A recipient that ignores every `seq` up to its last one, and knows no epoch, loses nothing."""
+    backup = tmp_path / "backup.db"
+    async with house.server() as server:
+        await server.register("Bob", recipient)
+        alice = await server.register("Alice")
+        await asyncio.to_thread(back_up, house.path, backup)
+        await alice.say("after the backup")
+        await recipient.has("after the backup")
+    for number in range(2):
+        await asyncio.to_thread(shutil.copy, backup, tmp_path / f"restored {number}.db")
+        house.path, house.start = tmp_path / f"restored {number}.db", number + 1.0
+        async with house.server() as server:
+            await at(server, alice).say(f"after restore {number}")
+            await recipient.has(f"after restore {number}")
+    taken: dict[int, str] = {}
+    for message in recipient.messages:
+        if message["seq"] > max(taken, default=0):
+            taken[message["seq"]] = message["text"]
+    assert list(taken.values())[-3:] == ["after the backup", "after restore 0", "after restore 1"]
+
+
+async def test_restored_copy_counts_messages_and_not_numbers(
+    house: House, recipient: Recipient, tmp_path: Path
+) -> None:
+    async with house.server() as server:
+        bob, alice = await server.register("Bob", recipient, id="bob"), await server.register("Alice")
+        await recipient.has("Alice joined the chat")
+        recipient.behaviour = answer_status(503)
+        await alice.say("before 1")
+        await alice.say("before 2")
+        await asyncio.to_thread(back_up, house.path, tmp_path / "copy.db")
+    house.path = tmp_path / "copy.db"
+    async with house.server() as server:
+        alice, bob = at(server, alice), at(server, bob)
+        seq = await alice.say("after")
+        members = (await alice.call("ListMembers"))["members"]
+        assert [member["behind"] for member in members if member["id"] == "bob"] == [
+            4
+        ]  # the copy has the cursor of the join
+        page = await alice.call("GetHistory", limit=1)
+        assert (page["messages"][0]["seq"], page["earlier"], page["oldest"]) == (seq, 4, 1)
+        assert (await alice.call("GetHistory", after=3))["earlier"] == 3
+        assert (await alice.call("GetHistory", after=seq))["earlier"] == 5
+        assert (await alice.call("GetHistory", before=1))["earlier"] == 0
+        await server.server.app[ROOM].forget_before(server.clock.unix() + 1)
+        assert (await alice.call("Register", name="Alice", after=3))["lost"] == 2
+        assert (await alice.call("Register", name="Alice", after=5000))["lost"] == 1
+        assert (await alice.call("Register", name="Alice", after=seq))["lost"] == 0
+        assert (await refusal(alice.call("Register", name="Alice", after=seq + 1))).code == ErrorCode.INVALID_PARAMS
 
 
 async def test_one_whose_callback_is_no_longer_accepted_stays_while_it_calls(

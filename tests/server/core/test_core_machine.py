@@ -100,9 +100,9 @@ class Room(stateful.RuleBasedStateMachine):
 
     def append(self, person: Person, size: int | None = None) -> None:
         draft = Draft(sender_id=person.member_id, sender_name=person.name, text="", at=self.now)
-        entry = make_entry(draft, len(self.log) + 1)
+        entry = make_entry(draft, len(self.log) + 1, "e")
         padding = 0 if size is None else size - len(entry.request)
-        self.log.append(make_entry(structs.replace(draft, text="x" * padding), entry.seq))
+        self.log.append(make_entry(structs.replace(draft, text="x" * padding), entry.seq, "e"))
 
     def holder(self, name: str) -> Person | None:
         namesakes = [person for person in self.people if NAMES[person.name] == NAMES[name]]

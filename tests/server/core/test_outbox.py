@@ -20,7 +20,7 @@ REFUSED = -32000
 
 
 def entry(seq: int, sender: str = "bob", text: str = "hi") -> Entry:
-    return make_entry(Draft(sender_id=sender, sender_name=sender, text=text, at=0.0), seq)
+    return make_entry(Draft(sender_id=sender, sender_name=sender, text=text, at=0.0), seq, "e")
 
 
 def log_of(senders: Iterable[str]) -> list[Entry]:

@@ -14,7 +14,7 @@ KEYS = [bytes(range(24)), bytes(range(32)), b"\xff" * 64]
 
 
 def entries(*seqs: int) -> list[Entry]:
-    return [make_entry(Draft(sender_id="a", sender_name="A", text=f"ü{seq}", at=NOW), seq) for seq in seqs]
+    return [make_entry(Draft(sender_id="a", sender_name="A", text=f"ü{seq}", at=NOW), seq, "e") for seq in seqs]
 
 
 def headers_of(webhook: Webhook, key: bytes, timestamp: int) -> dict[str, str]:

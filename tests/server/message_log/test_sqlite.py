@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def opened(path: Path, epoch: str = "first") -> AsyncIterator[SqliteLog]:
-    log = await SqliteLog.open(path, epoch)
+    log = await SqliteLog.open(path, epoch, NOW)
     try:
         yield log
     finally:
@@ -114,7 +114,7 @@ async def test_a_log_that_forgot_everything_goes_on_counting_after_a_restart(pat
 async def test_what_cannot_be_opened_is_said(path: Path) -> None:
     async with opened(path):
         with pytest.raises(StoreUnusable, match="in use by another server"):
-            await SqliteLog.open(path, "second")
+            await SqliteLog.open(path, "second", NOW)
 
 
 async def test_a_file_that_lacks_what_is_to_be_in_it_is_said_and_given_back(path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_a_file_that_lacks_what_is_to_be_in_it_is_said_and_given_back(path
         pass
     await change(path, "DELETE FROM log")
     with pytest.raises(StoreUnusable, match="is damaged"):
-        await SqliteLog.open(path, "second")
+        await SqliteLog.open(path, "second", NOW)
     await change(path, "INSERT INTO log VALUES ('first', 1)")
     async with opened(path):
         pass
@@ -206,7 +206,7 @@ def size_of(path: Path) -> int:
 @contextlib.asynccontextmanager
 async def opened_with(path: Path, pragma: str) -> AsyncIterator[tuple[SqliteLog, Callable[[str], Awaitable[object]]]]:
     """Open a log whose writing connection is told something, and can be told something else."""
-    file = await asyncio.to_thread(open_store, path, "first")
+    file = await asyncio.to_thread(open_store, path, "first", NOW)
 
     async def tell(pragma: str) -> None:
         await asyncio.to_thread(file.writer.execute, f"PRAGMA {pragma}")

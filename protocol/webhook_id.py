@@ -1,0 +1,40 @@
+"""The `webhook-id` of a POST to a callback: the same for each try of one request, another for each request.
+
+messages          <epoch>-<first seq>-<last seq>
+VerifyCallback    <challenge>
+ReceiveTyping     typing-<random>
+"""
+
+import re
+from typing import Final, NamedTuple
+
+_MESSAGES: Final = re.compile(r"(.+)-([0-9]{1,16})-([0-9]{1,16})")  # 2^53 has 16 digits
+
+
+class MessagesId(NamedTuple):
+    """Which messages a POST carries: those of the log `epoch` from `first` to `last`, the recipient's own left out."""
+
+    epoch: str
+    first: int
+    last: int
+
+
+def messages_id(epoch: str, first: int, last: int) -> str:
+    """Return the id of a POST with messages."""
+    return f"{epoch}-{first}-{last}"
+
+
+def verification_id(challenge: str) -> str:
+    """Return the id of a `VerifyCallback`: the challenge is random, and has no hyphen."""
+    return challenge
+
+
+def typing_id(random: str) -> str:
+    """Return the id of a `ReceiveTyping`."""
+    return f"typing-{random}"
+
+
+def parse_messages_id(webhook_id: str) -> MessagesId | None:
+    """Return what the id of a POST with messages says; None for any other id."""
+    found = _MESSAGES.fullmatch(webhook_id)
+    return None if found is None else MessagesId(found[1], int(found[2]), int(found[3]))
