@@ -32,8 +32,10 @@ class Script:
     async def texts(self) -> list[str]:
         """Give all texts, notices included."""
         messages: list[dict[str, Any]] = []
-        while (page := await self.call("GetHistory", after=len(messages), limit=300))["messages"]:
+        after = 0
+        while (page := await self.call("GetHistory", after=after, limit=300))["messages"]:
             messages += page["messages"]
+            after = messages[-1]["seq"]
         return [message["text"] for message in messages]
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from server.message_log.store_file import back_up
 from tests.e2e.conftest import NewPerson, Person, Stack, running
 from tests.e2e.script import Script
 from tests.e2e.terminal import Terminal
@@ -130,3 +131,26 @@ async def test_one_who_leaves_is_told_of_what_still_waited(stack: Stack, new_per
     await alice.join("Alicia")
     await alice.say("said")
     await expect(alice.own).to_have_text(["said"])
+
+
+async def test_page_after_a_restore_says_so_and_shows_what_is_said_next(
+    stack: Stack, new_person: NewPerson, script: Script, tmp_path: Path
+) -> None:
+    alice = await (await new_person()).join("Alice")
+    curl = await script.join("Curl")
+    await curl.say("before the backup")
+    await alice.sees("before the backup")
+    await asyncio.to_thread(back_up, tmp_path / "chat.db", tmp_path / "backup.db")
+    await curl.say("after the backup")
+    await alice.sees("after the backup")
+    await stack.stop_server()
+    (tmp_path / "backup.db").replace(tmp_path / "chat.db")
+    await stack.start_server()
+    await curl.say("after the restore")
+    await alice.sees("after the restore")
+    await expect(alice.log).to_contain_text("The server was restored from a backup. What was said after that")
+    await alice.say("I see")
+    await expect(alice.own).to_have_text(["I see"])
+    assert [text for text in await alice.texts() if "joined" not in text] == [
+        "before the backup", "after the restore", "I see"
+    ]  # fmt: skip

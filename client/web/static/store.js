@@ -57,7 +57,9 @@ export class Store extends EventTarget {
 
   // From here on the history is to be read; null: its end.
   get behind() {
-    return this.#known === null ? null : Math.max(0, this.#known - OVERLAP);
+    if (this.#known === null) return null;
+    const before = this.messages.filter(({ seq }) => seq <= this.#known);
+    return before.at(-OVERLAP)?.seq ?? 0;
   }
 
   setDown(reason) {

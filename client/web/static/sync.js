@@ -6,6 +6,10 @@ const PAGE = 100; // messages read at first, and for "earlier"
 const CATCH_UP = 300; // the most that one GetHistory gives
 const RETRY = 2000; // ms
 const LOOK_AGAIN = 15_000; // ms: it is not pushed
+const RESTORED = "The server was restored from a backup. What was said after that backup is gone.";
+const BEGUN_ANEW = "The server has begun a new log. What was said before is gone.";
+
+const identityOf = ({ seq, sender_id, text }) => `${seq} ${sender_id} ${text}`;
 
 export function startSync(call, store) {
   let wanted = false;
@@ -27,15 +31,21 @@ export function startSync(call, store) {
 
   const members = async () => store.setMembers(await call("ListMembers", { limit: 200 }));
 
+  // The server has another log. One that was restored from a backup begins with messages that are here.
+  const another = async () => {
+    const end = await call("GetHistory", { limit: PAGE });
+    const here = new Set(store.messages.map(identityOf));
+    const isRestored = end.messages.some((message) => here.has(identityOf(message)));
+    store.clear(isRestored ? RESTORED : BEGUN_ANEW);
+    store.take(end);
+    store.caughtUp(end.seq);
+  };
+
   const history = async () => {
     let after = store.behind;
     for (;;) {
       const page = await call("GetHistory", after === null ? { limit: PAGE } : { after, limit: CATCH_UP });
-      if (after !== null && page.epoch !== store.epoch) {
-        store.clear("The server has begun a new log. What was said before is gone.");
-        after = null;
-        continue;
-      }
+      if (after !== null && page.epoch !== store.epoch) return another();
       store.take(page);
       if (after === null || page.messages.length < CATCH_UP) return store.caughtUp(page.seq);
       after = page.messages.at(-1).seq;
