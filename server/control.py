@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final, cast
 
@@ -28,6 +30,8 @@ RELEASE: Final = "Release"
 CALL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 0.1
 MODE: Final = 0o600
+LONGEST_ADDRESS: Final = 107  # bytes: `sun_path` has 108 on Linux, and ends with a zero
+OPEN_FILES: Final = Path("/proc/self/fd")
 
 
 class KickParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,12 +121,26 @@ def _bind(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)  # of a server that was killed: whoever has the store's lock is the only one
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(path))
+        with _address_of(path) as address:
+            listener.bind(address)
         path.chmod(MODE)  # before it listens: until now nobody could connect
     except OSError:
         listener.close()
         raise
     return listener
+
+
+@contextlib.contextmanager
+def _address_of(path: Path) -> Iterator[str]:
+    """Give the address of a socket at `path`: by way of an open directory where the path is too long (unix(7))."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS or sys.platform != "linux":
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield str(OPEN_FILES / str(directory) / path.name)
+    finally:
+        os.close(directory)
 
 
 async def kick(path: Path, member_id: str) -> str:
@@ -139,13 +157,16 @@ async def _ask(path: Path, method: str, field: str, given: str) -> str:
     request = {"jsonrpc": "2.0", "method": method, "params": {field: given}, "id": 1}
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
     try:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
-            session.post(f"http://localhost{RPC_PATH}", json=request) as response,
-        ):
-            answer = msgspec.json.decode(await response.read())
+        with _address_of(path) as address:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(address), timeout=timeout) as session,
+                session.post(f"http://localhost{RPC_PATH}", json=request) as response,
+            ):
+                answer = msgspec.json.decode(await response.read())
+    except TimeoutError:
+        raise ControlError(f"no server answers at {path}: no answer came within {CALL_SECONDS:.0f} s") from None
     except OSError as error:
-        raise ControlError(f"no server answers at {path}: {error.strerror or 'no answer came in time'}") from None
+        raise ControlError(f"no server answers at {path}: {error.strerror or error}") from None
     except (aiohttp.ClientError, msgspec.DecodeError):
         raise ControlError(f"what answers at {path} is not a server of this version") from None
     if "error" in answer:

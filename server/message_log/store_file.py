@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy: what comes after its last 
 MAGIC: Final = b"SQLite format 3\0"
 BUSY_SECONDS: Final = 2.0  # how long the write transaction of another program is waited for
 MODE: Final = 0o600  # secrets are in it
+LONGEST_CONTROL: Final = 80  # bytes
 
 # Migrations, in order: the schema version of a file (`user_version`) is how many of them it has had. What has been
 # released is never changed here, only added to.
@@ -307,8 +309,10 @@ def _sync_directory(path: Path) -> None:
 
 
 def control_path(path: Path) -> Path:
-    """Give where operators reach the server that has a store open."""
-    return _beside(_real(path), "-control")
+    """Give where operators reach the server that has a store open; a Unix socket's name cannot be long."""
+    beside = _beside(_real(path), "-control")
+    name = os.fsencode(beside.name)
+    return beside if len(name) <= LONGEST_CONTROL else beside.with_name(f"{sha256(name).hexdigest()[:32]}-control")
 
 
 def _real(path: Path) -> Path:

@@ -136,10 +136,23 @@ async def test_what_a_killed_server_left_behind_is_in_nobodys_way(
         assert "is removed" in await kick(control, alice.id)
 
 
-async def test_where_there_can_be_no_socket_all_else_works(
-    session: ClientSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", ["d" * 100 + "/chat.db", "ü" * 60 + ".db"], ids=["directory", "file"])
+async def test_a_store_whose_path_is_longer_than_a_socket_address_has_a_socket(
+    session: ClientSession, tmp_path: Path, name: str
 ) -> None:
-    file = tmp_path / ("d" * 100) / "chat.db"  # longer than the address of a Unix socket may be
+    file = tmp_path / name
+    control = await asyncio.to_thread(control_path, file)
+    async with RunningServer(session, local_settings(store=f"sqlite:{file}")) as server:
+        alice = await server.register("Alice")
+        assert await kick(control, alice.id) == f"Alice (ID: {alice.id}) is removed"
+        assert mode_of(control) == stat.S_IFSOCK | 0o600
+    assert mode_of(control) is None
+
+
+async def test_where_there_can_be_no_socket_all_else_works(
+    session: ClientSession, file: Path, control: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(control.mkdir)
     async with RunningServer(session, local_settings(store=f"sqlite:{file}")) as server:
         await server.register("Alice")
     assert "Nobody can be kicked: cannot listen at" in caplog.text
