@@ -9,7 +9,7 @@ from typing import Final
 
 from bench.control import run
 from server import journal
-from server.__main__ import back_up, kick, release
+from server.__main__ import back_up, kick, release, restore
 from server.app import Server, Surroundings, listen
 from server.core.address_policy import IPAddress
 from server.resolver import SystemResolver
@@ -57,4 +57,4 @@ def start(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    command(start, back_up, kick, release)(prog_name="python -m bench.slow_names")
+    command(start, back_up, restore, kick, release)(prog_name="python -m bench.slow_names")

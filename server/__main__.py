@@ -7,9 +7,19 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from server import journal
-from server.app import Server, Surroundings, copy_log, listen, release_name, remove_member
+from server.app import (
+    Server,
+    Surroundings,
+    copy_log,
+    listen,
+    release_name,
+    remove_member,
+    restore_log,
+    write_log,
+)
 from server.errors import ControlError, StartError
 from server.parser_check import parser_problem
 from server.settings import Settings, command
@@ -20,9 +30,12 @@ except ImportError:  # no wheel for this platform: asyncio's own loop does
     uvloop = None  # type: ignore[assignment]
 
 
+STANDARD_STREAM: Final = Path("-")
+
+
 def main() -> None:
     """Read the command line and run."""
-    command(run, back_up, kick, release)(prog_name="python -m server")
+    command(run, back_up, restore, kick, release)(prog_name="python -m server")
 
 
 def run(settings: Settings) -> None:
@@ -42,8 +55,34 @@ def run(settings: Settings) -> None:
 def back_up(settings: Settings, target: Path) -> None:
     """Copy the store, of a running server too."""
     with _told():
-        copy_log(settings.store, target)
-        sys.stdout.write(f"{settings.store} is copied to {target}\n")
+        if target == STANDARD_STREAM:
+            write_log(settings.store, sys.stdout.buffer)
+        else:
+            copy_log(settings.store, target)
+            sys.stdout.write(f"{settings.store} is copied to {target}\n")
+
+
+def restore(settings: Settings, source: Path) -> None:
+    """Put a backup in the place of the store, on which no server may run."""
+    with _told():
+        if source == STANDARD_STREAM:
+            replaced = restore_log(settings.store, sys.stdin.buffer, "what came from standard input")
+        else:
+            with _opened(source) as file:
+                replaced = restore_log(settings.store, file, str(source))
+        sys.stdout.write(f"{settings.store} is restored; start the server\n")
+        if replaced is not None:
+            sys.stdout.write(f"The store that was there is kept as {replaced} until the next restore\n")
+
+
+@contextlib.contextmanager
+def _opened(source: Path) -> Iterator[BinaryIO]:
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise StartError(f"cannot read {source}: {error.strerror}") from None
+    with file:
+        yield file
 
 
 def kick(settings: Settings, member_id: str) -> None:

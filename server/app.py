@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from aiohttp import hdrs, web
 
@@ -34,7 +34,7 @@ from server.limits import Limits
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
-from server.message_log.store_file import back_up, control_path
+from server.message_log.store_file import back_up, control_path, restore, write_backup
 from server.methods import Methods
 from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
@@ -145,6 +145,26 @@ def copy_log(store: str, target: Path) -> None:
         raise StartError(f"a log in memory cannot be copied; CHAT_STORE is {store}")
     try:
         back_up(Path(store.removeprefix(SQLITE_STORE)), target)
+    except StoreUnusable as problem:
+        raise StartError(str(problem)) from None
+
+
+def write_log(store: str, out: BinaryIO) -> None:
+    """Write a copy of the log that the setting names to `out`. Raises `StartError`."""
+    if store == MEMORY_STORE:
+        raise StartError(f"a log in memory cannot be copied; CHAT_STORE is {store}")
+    try:
+        write_backup(Path(store.removeprefix(SQLITE_STORE)), out)
+    except StoreUnusable as problem:
+        raise StartError(str(problem)) from None
+
+
+def restore_log(store: str, source: BinaryIO, name: str) -> Path | None:
+    """Put a backup in the place of the log that the setting names; gives where that is kept. Raises `StartError`."""
+    if store == MEMORY_STORE:
+        raise StartError(f"a log in memory cannot be restored; CHAT_STORE is {store}")
+    try:
+        return restore(Path(store.removeprefix(SQLITE_STORE)), source, name)
     except StoreUnusable as problem:
         raise StartError(str(problem)) from None
 

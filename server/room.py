@@ -93,7 +93,10 @@ class Room:
         for member, cursor in await self.log.members():
             self.members.put(member)
             self._standings[member.id] = Standing(cursor, cursor, now)
-        if self.members.present_count:
+        if self.log.gaps and self.log.gaps[-1].up_to == self.log.newest:
+            restored = "The log was restored from a backup, which ends with message %d; the next message is %d"
+            journal.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
+        elif self.members.present_count:
             here = "Going on after message %d, with %d still in the room"
             journal.server.info(here, self.log.newest, self.members.present_count)
         for member in self.members.present():

@@ -19,7 +19,12 @@ SQLITE_STORE: Final = "sqlite:"  # and the path of the file
 
 BACKUP_HELP: Final = """Copy the store to FILE, which must not be there yet, while the server runs or not.
 
-A server that is started on the copy goes on from there with a log of its own (another epoch)."""
+"-" is standard output. A server that is started on the copy has a log of its own from there on (another epoch)."""
+
+RESTORE_HELP: Final = """Put the backup FILE in the place of the store, on which no server may run.
+
+"-" is standard input. The server that is started then goes on from there with a log of its own (another epoch). The
+store that was there is kept beside it, until the next restore."""
 
 RELEASE_HELP: Final = """Let others have NAME, which the running server keeps for a participant that is away.
 
@@ -188,6 +193,7 @@ TABLE: Final = (
 def command(
     run: Callable[[Settings], None],
     back_up: Callable[[Settings, Path], None],
+    restore: Callable[[Settings, Path], None],
     kick: Callable[[Settings, str], None],
     release: Callable[[Settings, str], None],
 ) -> click.Command:
@@ -214,9 +220,10 @@ def command(
         callback=start,
         help="Run the Ringback server.",
         invoke_without_command=True,
-        subcommand_metavar="[backup FILE | kick ID | release NAME]",
+        subcommand_metavar="[backup FILE | restore FILE | kick ID | release NAME]",
     )
     subcommand("backup", click.Argument(["file"], type=click.Path(path_type=Path)), back_up, BACKUP_HELP)
+    subcommand("restore", click.Argument(["file"], type=click.Path(path_type=Path)), restore, RESTORE_HELP)
     subcommand("kick", click.Argument(["id"]), kick, KICK_HELP)
     subcommand("release", click.Argument(["name"]), release, RELEASE_HELP)
     return server

@@ -7,11 +7,12 @@ power (https://www.sqlite.org/wal.html). Times in it are Unix seconds.
 import contextlib
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from server.core.names import name_keys
 from server.message_log.base import StoreUnusable
@@ -140,9 +141,7 @@ def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
     """
     path = _real(path)
     with contextlib.ExitStack() as undo, _explained(path):
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True)
-            _sync_directory(path.parent.parent)
+        _make_directory(path.parent)
         lock = _lock(path)
         undo.callback(os.close, lock)
         if not path.exists():
@@ -180,6 +179,67 @@ def back_up(path: Path, target: Path) -> None:
                 copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
             part.replace(target)
             _sync_directory(target.parent)
+
+
+def write_backup(path: Path, out: BinaryIO) -> None:
+    """Copy a store as `back_up` does, and write the copy to `out`. Raises `StoreUnusable`."""
+    copy = _beside(_real(path), "-backup")
+    with _explained(copy):
+        copy.unlink(missing_ok=True)  # of a backup that was cut off
+        try:
+            back_up(path, copy)
+            with copy.open("rb") as file:
+                shutil.copyfileobj(file, out)
+            out.flush()
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def restore(path: Path, source: BinaryIO, name: str) -> Path | None:
+    """Put the backup that `source` holds in the place of a store, and give where the replaced store is kept, if any.
+
+    `name` is what the operator calls the backup. Nothing has changed when it raises `StoreUnusable`.
+    """
+    path = _real(path)
+    new, replaced = _beside(path, "-restored"), _beside(path, "-replaced")
+    with contextlib.ExitStack() as undo, _explained(path):
+        _make_directory(path.parent)
+        undo.callback(os.close, _lock(path))
+        new.unlink(missing_ok=True)
+        _make_file(new)
+        undo.callback(new.unlink, missing_ok=True)
+        _receive(new, source, name)
+        was_there = path.exists()
+        for suffix in ("-wal", "-shm", "-journal", ""):  # SQLite finds what belongs to the replaced store by its name
+            _beside(replaced, suffix).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                _beside(path, suffix).rename(_beside(replaced, suffix))
+        new.rename(path)
+        _sync_directory(path.parent)
+    return replaced if was_there else None
+
+
+def _receive(new: Path, source: BinaryIO, name: str) -> None:
+    """Write a backup to `new`, checked and marked. A plain copy of a store is taken, too, and becomes a backup here."""
+    with new.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    header = _read_header(new)
+    if header is None or header.application_id not in (STORE_ID, BACKUP_ID):
+        raise StoreUnusable(f"{name} is not a backup of Ringback; `backup` makes one")
+    if (size := new.stat().st_size) < header.size:
+        raise StoreUnusable(f"{name} is cut off: {size} bytes, and there should be {header.size}")
+    with contextlib.closing(_connect(new, "rw")) as db:
+        try:
+            _check_version(db, Path(name), MIGRATIONS)
+            [(state,)] = db.execute("PRAGMA quick_check(1)")
+        except sqlite3.DatabaseError as error:
+            state = str(error)
+        if state != "ok":
+            raise StoreUnusable(f"{name} is damaged ({state}); give an earlier backup")
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute(f"PRAGMA application_id = {BACKUP_ID}")
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -297,6 +357,12 @@ def _lock(path: Path) -> int:
 
 def _make_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE))
+
+
+def _make_directory(path: Path) -> None:
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True)
+        _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

@@ -169,6 +169,19 @@ async def test_restored_twice_each_message_has_a_seq_never_used_before(
     assert list(taken.values())[-3:] == ["after the backup", "after restore 0", "after restore 1"]
 
 
+async def test_restored_copy_is_told_with_its_last_message(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house.server() as server:
+        await server.register("Alice")
+        await asyncio.to_thread(back_up, house.path, tmp_path / "copy.db")
+    house.path = tmp_path / "copy.db"
+    caplog.set_level("INFO")
+    async with house.server():
+        assert "restored from a backup, which ends with message 1; the next message is 1887436800" in caplog.text
+        assert "Going on after message" not in caplog.text
+
+
 async def test_restored_copy_counts_messages_and_not_numbers(
     house: House, recipient: Recipient, tmp_path: Path
 ) -> None:
@@ -190,7 +203,9 @@ async def test_restored_copy_counts_messages_and_not_numbers(
         assert (await alice.call("GetHistory", after=3))["earlier"] == 3
         assert (await alice.call("GetHistory", after=seq))["earlier"] == 5
         assert (await alice.call("GetHistory", before=1))["earlier"] == 0
-        await server.server.app[ROOM].forget_before(server.clock.unix() + 1)
+        log = server.server.app[ROOM].log
+        await log.mark(0.0, wall=0.0)
+        await log.forget_before(1.0)
         assert (await alice.call("Register", name="Alice", after=3))["lost"] == 2
         assert (await alice.call("Register", name="Alice", after=5000))["lost"] == 1
         assert (await alice.call("Register", name="Alice", after=seq))["lost"] == 0

@@ -26,7 +26,7 @@ def start(*arguments: str, **environment: str) -> tuple[Result, Settings | None]
     """Run the command line; gives what it printed, and the settings if it came so far."""
     started: list[Settings] = []
     unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
-    run = command(started.append, no_copy, no_kick, no_release)
+    run = command(started.append, no_copy, no_copy, no_kick, no_release)
     result = CliRunner().invoke(run, arguments, env=unset | environment)
     return result, started[0] if started else None
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import resource
+import shlex
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -183,3 +185,34 @@ async def test_a_stop_under_load_takes_less_than_ten_seconds_and_loses_nothing(
             await recipient.until(lambda: answered.keys() <= {message["seq"] for message in recipient.messages})
     got = {message["seq"]: message["text"] for message in recipient.messages}
     assert {seq: got[seq] for seq in answered} == answered
+
+
+async def test_store_goes_from_one_machine_to_another_by_standard_streams(
+    store: Path, server: Server, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    alice = await server.register("Alice")
+    await server.say(alice, "hi")
+    backup, there = tmp_path / "backup.db", tmp_path / "there" / "chat.db"
+    python = shlex.quote(sys.executable)
+    taken = await piped(f"{python} -m server --store sqlite:{store} backup - > {backup}")
+    assert taken == (0, [])
+    assert await piped(f"{python} -m server --store sqlite:{store} restore - < {backup}") == (
+        1, [f"[ERROR] {store} is in use by another server; stop it, or give another CHAT_STORE"]
+    )  # fmt: skip
+    restored = await piped(f"{python} -m server --store sqlite:{there} restore - < {backup}")
+    assert restored == (0, [f"sqlite:{there} is restored; start the server"])
+    async with serving(there, session) as other:
+        assert (await other.call("GetHistory", alice["token"], limit=1))["messages"][0]["text"] == "hi"
+    again = await ended("--store", f"sqlite:{there}", "restore", str(backup))
+    assert again[1][-1] == f"The store that was there is kept as {there}-replaced until the next restore"
+    missing = await ended("--store", f"sqlite:{there}", "restore", str(tmp_path / "nothing"))
+    assert missing == (1, [f"[ERROR] cannot read {tmp_path}/nothing: No such file or directory"])
+
+
+async def piped(command: str) -> tuple[int | None, list[str]]:
+    """Run a line of a shell; gives its exit code and what it printed."""
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode().splitlines()

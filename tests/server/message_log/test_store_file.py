@@ -1,6 +1,7 @@
 """The file of the durable log: what is made, what is refused and in which words, what a copy is."""
 
 import contextlib
+import io
 import os
 import sqlite3
 import subprocess
@@ -13,7 +14,16 @@ import pytest
 
 from server.core.store_clock import DAY
 from server.message_log.base import StoreUnusable
-from server.message_log.store_file import BACKUP_ID, MIGRATIONS, StoreFile, back_up, migrate, open_store
+from server.message_log.store_file import (
+    BACKUP_ID,
+    MIGRATIONS,
+    StoreFile,
+    back_up,
+    migrate,
+    open_store,
+    restore,
+    write_backup,
+)
 
 NOBODY = 65534
 NOW = 1_800_000_000.0
@@ -463,3 +473,79 @@ def test_what_is_not_a_store_is_not_copied(path: Path, copy: Path) -> None:
     with pytest.raises(StoreUnusable, match="is not a store of Ringback"):
         back_up(path, copy)
     assert not copy.exists()
+
+
+# Restoring
+
+
+def backup_of(path: Path) -> bytes:
+    out = io.BytesIO()
+    write_backup(path, out)
+    return out.getvalue()
+
+
+def beside(path: Path) -> list[str]:
+    return sorted(file.name for file in path.parent.iterdir())
+
+
+def test_restore_where_there_is_no_store_makes_one_with_an_epoch_of_its_own(path: Path, tmp_path: Path) -> None:
+    make(path, "first")
+    other = tmp_path / "new machine" / "chat.db"
+    assert restore(other, io.BytesIO(backup_of(path)), "the backup") is None
+    make(other, "second")
+    assert ask(other, "SELECT epoch FROM log") == "second"
+    assert other.stat().st_mode & 0o777 == 0o600
+    assert beside(other) == ["chat.db", "chat.db-lock"]
+
+
+def test_restore_over_a_store_keeps_the_one_that_was_there_with_its_wal(path: Path) -> None:
+    make(path, "first")
+    backup = backup_of(path)
+    with opened(path) as file:  # as after a crash: the WAL has what is not in the file
+        file.writer.execute("UPDATE log SET oldest = 42")
+        killed = {name.name: name.read_bytes() for name in path.parent.glob("chat.db*")}
+    for name, content in killed.items():
+        path.with_name(name).write_bytes(content)
+    assert restore(path, io.BytesIO(backup), "the backup") == path.with_name("chat.db-replaced")
+    make(path, "second")
+    assert ask(path, "SELECT epoch FROM log") == "second"
+    assert ask(path.with_name("chat.db-replaced"), "SELECT epoch || ' ' || oldest FROM log") == "first 42"
+
+
+def test_restore_of_a_plain_copy_of_a_store_makes_it_a_backup(path: Path) -> None:
+    make(path, "first")
+    restore(path, io.BytesIO(path.read_bytes()), "the copy")
+    make(path, "second")
+    assert ask(path, "SELECT epoch FROM log") == "second"
+
+
+def test_restore_while_a_server_runs_is_refused(path: Path) -> None:
+    with opened(path):
+        backup = backup_of(path)
+        with pytest.raises(StoreUnusable, match="is in use by another server; stop it"):
+            restore(path, io.BytesIO(backup), "the backup")
+    assert ask(path, "SELECT epoch FROM log") == "first"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda backup: b"", "the backup is not a backup of Ringback"),
+        (lambda backup: b"Dear diary, " * 1000, "the backup is not a backup of Ringback"),
+        (lambda backup: backup[:-1], r"the backup is cut off: \d+ bytes, and there should be"),
+        (lambda backup: backup[:4096] + bytes(4096) + backup[8192:], "the backup is damaged"),
+        (lambda backup: backup[:60] + (99).to_bytes(4) + backup[64:], "the backup was made by a newer version"),
+    ],
+    ids=["empty", "something else", "cut off", "damaged", "newer"],
+)
+def test_restore_of_what_is_no_good_backup_changes_nothing(
+    path: Path, change: Callable[[bytes], bytes], words: str
+) -> None:
+    make(path, "first")
+    given = change(backup_of(path))
+    before = beside(path)
+    with pytest.raises(StoreUnusable, match=words):
+        restore(path, io.BytesIO(given), "the backup")
+    assert beside(path) == before
+    make(path, "second")
+    assert ask(path, "SELECT epoch FROM log") == "first"
