@@ -155,6 +155,7 @@ class RegisterResult(Struct, frozen=True, kw_only=True):
     resumed: bool
     members: list[MemberName]
     member_count: int
+    passed_over: int = 0
 
 
 class UnregisterResult(Struct, frozen=True):
@@ -213,12 +214,16 @@ class SetTypingResult(Struct, frozen=True):
 
 
 class PingResult(Struct, frozen=True):
-    """Where the log and its caller stand; `callback` is the URL that is rung now, if any."""
+    """Where the log and its caller stand; `callback` is the URL that is rung now, if any.
+
+    `passed_over` counts the messages that the caller refused too often, and was not sent any more.
+    """
 
     epoch: str
     seq: int
     cursor: int
     callback: str | None
+    passed_over: int = 0
 
 
 # Parameters and results of a client's methods.

@@ -19,10 +19,21 @@ from server import journal
 from server.callbacks.callback import Callback, Done
 from server.callbacks.dialling import CallbackError
 from server.clock import Alarm, Clock
-from server.core.delivery_state import DeliveryState, Reachability
+from server.core.delivery_state import REFUSALS_BEFORE_PASSING, DeliveryState, Reachability
+from server.core.entry import Entry
 from server.core.members import Member
 from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
-from server.core.reply import Answered, Failed, Gone, Outcome, Reply, judge_reply, takes_all
+from server.core.reply import (
+    CONTENT_TOO_LARGE,
+    Answered,
+    Failed,
+    Gone,
+    Outcome,
+    Refused,
+    Reply,
+    judge_reply,
+    takes_all,
+)
 from server.core.webhook import Batches, Webhook, make_challenge, make_typing
 from server.message_log.base import LogError, MessageLog
 
@@ -62,7 +73,7 @@ class Delivery:
 
     __slots__ = (
         "_alarm", "_alarm_at", "_busy", "_callback", "_clock", "_enough", "_fanout", "_farewell", "_in_flight", "_log",
-        "_signer", "_stopping", "_task", "member", "outbox",
+        "_refusal", "_signer", "_stopping", "_task", "member", "outbox",
     )  # fmt: skip
 
     def __init__(self, member: Member, outbox: Outbox, callback: Callback, fanout: Fanout, farewell: Farewell) -> None:
@@ -76,6 +87,7 @@ class Delivery:
         self._farewell = farewell
         self._signer = Signer(member.secret)
         self._in_flight = NOTHING
+        self._refusal = ""  # the status with which a message was refused last
         self._busy = False  # something is under way, and whoever ends it goes on
         self._stopping = False
         self._enough = asyncio.Event()  # what was under way when it was to stop has ended
@@ -137,8 +149,12 @@ class Delivery:
         journal.server.exception("The delivery to %s stumbled", self.member.id)
         if self.outbox.state is DeliveryState.IN_FLIGHT:
             self.outbox.failed(self._clock.monotonic(), _spread())
-        self._busy = False
-        self._wake_at(self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
+        self._in_flight = NOTHING
+        self._busy = self._task is not None
+        if self._stopping:
+            self._enough.set()
+        else:
+            self._wake_at(self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
 
     def _go_on(self, now: float) -> None:
         """Take one step after the other, until one has to be waited for."""
@@ -201,14 +217,18 @@ class Delivery:
             self._stumble()
 
     def _probed(self, result: Reply | CallbackError) -> None:
-        self._ended(result, self._note_life)
+        self._ended(result, self._note_probe)
 
-    def _ended(self, result: Reply | CallbackError, note_answer: Callable[[Answered], None]) -> None:
+    def _ended(self, result: Reply | CallbackError, note: Callable[[Outcome], None]) -> None:
         try:
-            self._note(result, note_answer)
+            outcome = self._judge(result)
+            if not isinstance(outcome, Answered):
+                self._callback.drop()  # another may have the address by now
+            note(outcome)
         except Exception:
             self._stumble()
-        self._end()
+        else:
+            self._end()
 
     def _told_typing(self, result: Reply | CallbackError) -> None:
         if isinstance(result, CallbackError):
@@ -224,43 +244,72 @@ class Delivery:
         else:
             self.wake()
 
-    def _note(self, result: Reply | CallbackError, note_answer: Callable[[Answered], None]) -> None:
-        match self._judge(result):
-            case Answered() as answer:
-                if self.outbox.failures:
-                    self._fanout.reachability.reached(self.member.id)
-                note_answer(answer)
-            case Failed() as failure:
-                self._note_failure(failure)
-            case Gone():
-                self._take_leave(evicted=False)
-
     def _judge(self, result: Reply | CallbackError) -> Outcome:
         if isinstance(result, CallbackError):
             return result.failure
         return judge_reply(result, self._in_flight.ids, self._clock.unix())
 
-    def _note_answer(self, answer: Answered) -> None:
-        passed = self.outbox.answered(answer.taken, answer.refusal, self._clock.monotonic(), _spread())
-        if passed is not None:
+    def _note_answer(self, outcome: Outcome) -> None:
+        """Note what became of messages."""
+        match outcome:
+            case Answered(taken, refusal):
+                self._note_life()
+                refused = self.outbox.answered(taken, refusal, self._clock.monotonic(), _spread())
+                self._tell_refused(refused, f"error {refusal}")
+            case Refused(status):
+                self._note_refusal(status)
+            case Failed():
+                self._note_failure(outcome)
+            case Gone():
+                self._take_leave(evicted=False)
+
+    def _note_probe(self, outcome: Outcome) -> None:
+        """Note what became of a probe; an error with the right id is a sign of life, too."""
+        match outcome:
+            case Answered():
+                self._note_life()
+                self._tell_refused(self.outbox.probed(self._clock.monotonic()), self._refusal)
+            case Refused(status):
+                self._note_failure(Failed("http", f"HTTP status {status}"))
+            case Failed():
+                self._note_failure(outcome)
+            case Gone():
+                self._take_leave(evicted=False)
+
+    def _note_life(self) -> None:
+        if self.outbox.failures:
+            self._fanout.reachability.reached(self.member.id)
+
+    def _note_refusal(self, status: int) -> None:
+        """Note that the whole request was refused: a smaller one goes, down to the one message that is to blame."""
+        too_large = status == CONTENT_TOO_LARGE
+        now = self._clock.monotonic()
+        if self.outbox.narrow(now, too_large=too_large):
+            return
+        if too_large:
+            self._note_life()
+            self._tell_refused(self.outbox.answered(0, status, now, _spread()), f"HTTP status {status}")
+        else:
+            self._refusal = f"HTTP status {status}"
+            self._note_failure(Failed("http", self._refusal), self.outbox.refused)
+
+    def _tell_refused(self, refused: Entry | None, how: str) -> None:
+        if refused is not None:
             journal.client.warning(
-                "%s refused message %d with error %d once too often; it is passed over",
-                self.member.id, passed.seq, answer.refusal,
+                "%s refused message %d %d times (%s); it is passed over, unless the next one is refused as well",
+                self.member.id, refused.seq, REFUSALS_BEFORE_PASSING, how,
             )  # fmt: skip
 
-    def _note_life(self, _answer: Answered) -> None:
-        """Note that a probe was answered; an error with the right id is a sign of life, too."""
-        self.outbox.probed(self._clock.monotonic())
-
-    def _note_failure(self, failure: Failed) -> None:
+    def _note_failure(self, failure: Failed, note: Callable[[float, float], bool] | None = None) -> None:
         reachability = self._fanout.reachability
         was_suspect = reachability.suspect_own_network
         reachability.failed(self.member.id)
-        overdue = self.outbox.failed(self._clock.monotonic(), _spread(), failure.retry_after)
+        now, spread, before = self._clock.monotonic(), _spread(), self.outbox.failures
+        overdue = note(now, spread) if note else self.outbox.failed(now, spread, failure.retry_after)
         suspect = reachability.suspect_own_network
         if suspect and not was_suspect:
             journal.server.error("Every recipient fails at once: is this server's network down? Nobody is evicted")
-        if self.outbox.failures == 1:
+        if self.outbox.failures == 1 and not before:
             journal.client.warning("%s cannot be reached (%s: %s)", self.member.id, failure.stage, failure.detail)
         if overdue and not suspect:
             self._take_leave(evicted=True)

@@ -143,7 +143,8 @@ class Methods:
         if delivery := self._room.deliveries.get(member.id):
             delivery.retry_now()
         log = self._room.log
-        return PingResult(log.epoch, log.newest, self._room.cursor_of(member.id), member.callback)
+        passed_over = self._room.passed_over_of(member.id)
+        return PingResult(log.epoch, log.newest, self._room.cursor_of(member.id), member.callback, passed_over)
 
     def _speaker(self, context: CallContext, member_id: str | None = None) -> Member:
         """Give the member whose call others will hear of. Raises -32001, -32002, -32006."""

@@ -174,6 +174,7 @@ class Registrar:
             resumed=resumed,
             members=_others(room, member.id),
             member_count=room.members.present_count,
+            passed_over=room.passed_over_of(member.id),
         )
 
 

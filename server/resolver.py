@@ -15,6 +15,10 @@ from server.core.callback_url import literal_address
 LOOK_UP_SECONDS: Final = 2.0
 LOOK_UPS_AT_ONCE: Final = 128
 LOOK_UPS_PER_NETWORK: Final = 8  # of these: names that hang hold up only those that were given by the same place
+# With a dead first name server each look-up takes 5 s (resolv.conf(5), `timeout`). Who tries again within this time has
+# what came too late for the first try.
+LATE_FOR_SECONDS: Final = 30.0
+MAX_LATE: Final = 1024
 
 
 class ResolveError(Exception):
@@ -38,21 +42,48 @@ class SystemResolver:
     def __init__(self, look_up: Callable[[str], list[IPAddress]] | None = None) -> None:
         """Begin with no thread; each look-up has one, on which `look_up` gives the addresses, none if there is none."""
         self._look_up = look_up or _look_up
+        self._under_way: dict[str, asyncio.Future[list[IPAddress]]] = {}
+        self._late: dict[str, tuple[float, list[IPAddress]]] = {}  # until when, by the loop
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
         self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def resolve(self, host: str, network: str) -> list[IPAddress]:
-        """Look a host up, for at most two seconds."""
+        """Look a host up, for at most two seconds. A later answer is kept for the next try."""
         if (literal := literal_address(host)) is not None:
             return [literal]
+        if late := self._take_late(host):
+            return late
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                found = await asyncio.shield(self._start(host, await self._slot(network)))
+                under_way = self._under_way.get(host) or self._start(host, await self._slot(network))
+                found = await asyncio.shield(under_way)
         except TimeoutError:
-            raise ResolveError(f"no answer from the name server within {LOOK_UP_SECONDS:g} s") from None
+            self._keep_when_late(host)
+            raise ResolveError(
+                f"no answer from the name server within {LOOK_UP_SECONDS:g} s; try again in some seconds"
+            ) from None
         if not found:
             raise ResolveError("the name has no address")
         return found
+
+    def _keep_when_late(self, host: str) -> None:
+        """Keep what the look-up that is under way will find, if it finds something."""
+        if (under_way := self._under_way.get(host)) is not None:
+            under_way.add_done_callback(lambda found: self._keep_late(host, found.result()))
+
+    def _keep_late(self, host: str, found: list[IPAddress]) -> None:
+        self._late.pop(host, None)
+        if found:
+            self._late[host] = (asyncio.get_running_loop().time() + LATE_FOR_SECONDS, found)
+        if len(self._late) > MAX_LATE:
+            del self._late[next(iter(self._late))]
+
+    def _take_late(self, host: str) -> list[IPAddress]:
+        until, found = self._late.get(host, (0.0, []))
+        if found and asyncio.get_running_loop().time() < until:
+            return found
+        self._late.pop(host, None)
+        return []
 
     async def _slot(self, network: str) -> contextlib.ExitStack:
         """Wait for a thread that may be used; closed, what is given frees it."""
@@ -67,7 +98,14 @@ class SystemResolver:
         """Look up in a thread; the slot is free again when that has ended, however long after the caller gave up."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[IPAddress]] = loop.create_future()
-        found.add_done_callback(lambda _: slot.close())
+        self._under_way[host] = found
+
+        def end(_: asyncio.Future[list[IPAddress]]) -> None:
+            slot.close()
+            if self._under_way.get(host) is found:
+                del self._under_way[host]
+
+        found.add_done_callback(end)
 
         def look_up() -> None:
             addresses = self._look_up(host)

@@ -43,12 +43,14 @@ def removed() -> ContractError:
 class Standing:
     """What the room itself keeps of a member: how far it is, while nothing is delivered, and when it was last heard.
 
-    `saved_cursor` is the cursor that the log has. `heard_at` is on the monotonic clock.
+    `saved_cursor` is the cursor that the log has. `heard_at` is on the monotonic clock. `passed_over` counts the
+    messages that earlier deliveries passed over.
     """
 
     cursor: int
     saved_cursor: int
     heard_at: float
+    passed_over: int = 0
 
 
 class Room:
@@ -119,6 +121,11 @@ class Room:
         """Give the last `seq` that a member has acknowledged."""
         delivery = self.deliveries.get(member_id)
         return self._standings[member_id].cursor if delivery is None else delivery.outbox.cursor
+
+    def passed_over_of(self, member_id: str) -> int:
+        """Count the messages that were passed over because this member refused them too often."""
+        delivery = self.deliveries.get(member_id)
+        return self._standings[member_id].passed_over + (delivery.outbox.passed_over if delivery is not None else 0)
 
     def heard(self, member: Member) -> None:
         """Note a call by a member."""
@@ -311,7 +318,9 @@ class Room:
     def _cut_delivery(self, member_id: str) -> None:
         delivery = self.deliveries.pop(member_id, None)
         if delivery is not None:
-            self._standings[member_id].cursor = delivery.outbox.cursor
+            standing = self._standings[member_id]
+            standing.cursor = delivery.outbox.cursor
+            standing.passed_over += delivery.outbox.given_up
             delivery.cut()
 
     async def _announce_rename(self, before: Member, after: Member, cursor: int | None = None) -> int:

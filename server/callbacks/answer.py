@@ -5,6 +5,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from protocol.methods import MAX_REPLY_BYTES
+from server.callbacks.heads import END_OF_HEAD, MENDABLE, BadHead, describe, mend
 from server.core.reply import Reply
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -23,14 +24,17 @@ class AnswerReader:
     are called by the parser.
     """
 
-    __slots__ = ("_body", "_has_head", "_headers", "_parser", "_received", "_reply", "_size", "reusable")
+    __slots__ = (
+        "_body", "_has_head", "_headers", "_is_mended", "_parser", "_received", "_reply", "_size", "_unread",
+        "reusable",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """Begin before the first answer."""
         self.reusable = True
-        self._parser = HttpResponseParser(self)
-        # A bare LF ends a line as well (section 2.2), and shell scripts that answer by hand have just that.
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        self._parser = self._new_parser()
+        self._is_mended = False
+        self._unread = b""  # the head that is not complete yet
         self._received = 0
         self._reply: Reply | None = None
         self._clear()
@@ -55,21 +59,49 @@ class AnswerReader:
         self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
+        except (HttpParserError, HttpParserUpgrade) as error:
             self.reusable = False
             if self._reply is None:  # after a complete answer, what follows does not matter
-                raise BadAnswer("the answer is not HTTP") from None
+                self._mend(self._unread + data, str(error))
         if (reply := self._reply) is not None:
             self._reply = None
             self._received = 0
             return reply
         if self._received >= MAX_HEAD_BYTES and not self._has_head:
             raise BadAnswer("the head of the answer is too large")
+        if not self._has_head:
+            self._unread += data
         if self._size > MAX_REPLY_BYTES:
             return self._make_reply()
         if self._received > MAX_WIRE_BYTES:
             raise BadAnswer("the body of the answer is mostly padding")
         return None
+
+    def _mend(self, data: bytes, reason: str) -> None:
+        """Read a head that was refused once more, when it is complete, after mending what may be mended."""
+        if self._is_mended or self._has_head or reason not in MENDABLE:
+            raise BadAnswer(describe(reason, data))
+        if END_OF_HEAD.search(data, max(0, len(self._unread) - len(b"\n\r"))) is None:
+            return
+        try:
+            mended = mend(data)
+        except BadHead as problem:
+            raise BadAnswer(str(problem)) from None
+        if mended is None:
+            return
+        self._clear()
+        self._parser, self._is_mended = self._new_parser(), True
+        try:
+            self._parser.feed_data(mended)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self._reply is None:
+                raise BadAnswer(describe(str(error), mended)) from None
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        # A bare LF ends a line as well (section 2.2), and shell scripts that answer by hand have just that.
+        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        return parser
 
     def drop(self) -> None:
         """Let go of what has come: parser and reader hold each other, and may wait long for the garbage collector."""
@@ -105,7 +137,9 @@ class AnswerReader:
         if self._reply is not None:
             return
         if 100 <= self._parser.get_status_code() < 200 and not self._parser.should_upgrade():
+            unread = self._unread
             self._clear()
+            self._unread = unread
             return
         self.reusable = self.reusable and self._parser.should_keep_alive()
         self._reply = self._make_reply()
@@ -113,6 +147,7 @@ class AnswerReader:
 
     def _clear(self) -> None:
         self._has_head = False
+        self._unread = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
         self._size = 0

@@ -59,6 +59,10 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError("the connection ended during the handshake")
         self._transport = secured
 
+    def use_once(self) -> None:
+        """Let the connection go after its first answer."""
+        self._reader.reusable = False
+
     def send(self, request: Iterable[bytes]) -> None:
         """Write a request, in pieces; the owner hears what comes of it."""
         self._asked = True

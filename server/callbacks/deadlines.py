@@ -23,11 +23,13 @@ class Deadlines:
         self._ends: dict[Bounded, float] = {}  # in the order in which they began, and so in that in which they end
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, bounded: Bounded) -> None:
-        """Let the time of this one begin."""
-        self._ends[bounded] = self._loop.time() + self.seconds
+    def start(self, bounded: Bounded) -> float:
+        """Let the time of this one begin; return the time of the loop."""
+        now = self._loop.time()
+        self._ends[bounded] = now + self.seconds
         if self._timer is None:
             self._timer = self._loop.call_later(self.seconds, self._look)
+        return now
 
     def stop(self, bounded: Bounded) -> float | None:
         """Note that it is done; gives when its time would have been over, by the loop, if it was under way."""

@@ -1,8 +1,10 @@
 """From the URL of a callback to a connection: look up, check, dial, and shake hands where it is https."""
 
 import asyncio
+import errno
 import functools
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 from protocol.methods import CONNECT_SECONDS
@@ -13,6 +15,61 @@ from server.core.callback_url import CallbackUrl
 from server.core.caller import network_of
 from server.core.reply import Failed
 from server.resolver import ResolveError, Resolver
+
+Connected = Callable[[IPAddress, Connection], None]
+
+UNCONNECTED: Final = {
+    errno.ECONNREFUSED: "the connection was refused: nothing listens on this port, or a firewall refuses it",
+    errno.ECONNRESET: "the connection was reset before it was made",
+    errno.ETIMEDOUT: "the connection timed out",
+    errno.EHOSTUNREACH: "the host cannot be reached: no route to it, or it does not answer",
+    errno.ENETUNREACH: "the network of the host cannot be reached from the server",
+    errno.EHOSTDOWN: "the host is down",
+    errno.ENETDOWN: "the network is down",
+    errno.EACCES: "a rule of the server's machine forbids the connection",
+    errno.EPERM: "a rule of the server's machine forbids the connection",
+    errno.EADDRNOTAVAIL: "the server's machine has no free port for the connection, or no address of its kind",
+    errno.EMFILE: "the server has no file left for the connection",
+    errno.ENFILE: "the server has no file left for the connection",
+}
+NOT_FOR_THE_HOST: Final = "the certificate is for another host"
+INCOMPLETE: Final = "the server does not know who issued the certificate, or a certificate between them was not sent"
+# X509_V_ERR_… of OpenSSL (x509_vfy.h).
+CERTIFICATES: Final = {
+    2: INCOMPLETE,
+    9: "the certificate is not valid yet; compare the clocks",
+    10: "the certificate has expired",
+    18: "the certificate is self-signed, and the server does not trust it",
+    19: "the certificate was issued by an authority that the server does not trust",
+    20: INCOMPLETE,
+    21: INCOMPLETE,
+    23: "the certificate has been revoked",
+    24: "a certificate of the chain must not issue others",
+    26: "the certificate is not made for a server",
+    62: NOT_FOR_THE_HOST,
+    64: NOT_FOR_THE_HOST,
+    66: "the key of the certificate is too weak",
+    67: "the key of an issuing certificate is too weak",
+    68: "the signature of the certificate uses a hash that is too weak",
+}
+NO_TLS: Final = "the answer is not TLS: this port speaks plain HTTP, or another protocol; give an http URL"
+NO_COMMON: Final = "no version of TLS or cipher that both sides have"
+# Names of OpenSSL (sslerr.h).
+HANDSHAKES: Final = {
+    "WRONG_VERSION_NUMBER": NO_TLS,
+    "HTTP_REQUEST": NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": NO_TLS,
+    "RECORD_LAYER_FAILURE": NO_TLS,
+    "UNEXPECTED_EOF_WHILE_READING": "the connection ended in the TLS handshake; does this port speak https?",
+    "UNSUPPORTED_PROTOCOL": NO_COMMON,
+    "TLSV1_ALERT_PROTOCOL_VERSION": NO_COMMON,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the other side refused the handshake: no common cipher, or it has no certificate",
+    "TLSV1_UNRECOGNIZED_NAME": "the other side has no certificate for this host",
+    "TLSV1_ALERT_INTERNAL_ERROR": "the other side failed in the TLS handshake (alert internal_error)",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the other side asks for a certificate, and the server has none to show",
+    "DH_KEY_TOO_SMALL": "the other side's keys are too weak",
+    "EE_KEY_TOO_SMALL": "the key of the certificate is too weak",
+}
 
 MAX_ADDRESSES: Final = 8  # of one name: more would make a scan of it
 
@@ -53,21 +110,25 @@ class Dialler:
         self._turns = Turns()
 
     async def dial(
-        self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner
+        self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner, connected: Connected
     ) -> tuple[IPAddress, Connection]:
         """Connect to the address that is known to work, or else look the host up and try one after the other.
 
-        What is dialled is the address that was checked, never the name. Raises `CallbackError` (dns, connect, tls),
-        `AddressNotAllowed`.
+        What is dialled is the address that was checked, never the name. `connected` is told of the connection before a
+        handshake. Raise `CallbackError` (dns, connect, tls), `AddressNotAllowed`.
         """
         found = [known] if known is not None else await self._look_up(url, network_of(caller))
         failure: CallbackError = AddressNotAllowed()
         for address in allowed_addresses(found, url.port, caller, self._policy)[:MAX_ADDRESSES]:
             try:
-                return address, await self._connect(url, address, owner)
+                return address, await self._connect(url, address, owner, connected)
             except Unconnected as error:
                 failure = error
         raise failure
+
+    async def addresses(self, url: CallbackUrl, caller: IPAddress | None) -> list[IPAddress]:
+        """Return the addresses that the host has now, and that may be called. Raise `CallbackError` (dns)."""
+        return allowed_addresses(await self._look_up(url, network_of(caller)), url.port, caller, self._policy)
 
     async def _look_up(self, url: CallbackUrl, network: str) -> list[IPAddress]:
         try:
@@ -75,8 +136,8 @@ class Dialler:
         except ResolveError as error:
             raise CallbackError("dns", str(error)) from None
 
-    async def _connect(self, url: CallbackUrl, address: IPAddress, owner: Owner) -> Connection:
-        """Dial one address. Raises `Unconnected`, `CallbackError` (tls)."""
+    async def _connect(self, url: CallbackUrl, address: IPAddress, owner: Owner, connected: Connected) -> Connection:
+        """Dial one address. Raise `Unconnected`, `CallbackError` (tls)."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -84,8 +145,9 @@ class Dialler:
                 )
         except TimeoutError:
             raise Unconnected("connect", f"no connection within {CONNECT_SECONDS:g} s") from None
-        except OSError:
-            raise Unconnected("connect", "the connection was refused or could not be made") from None
+        except OSError as error:
+            raise Unconnected("connect", describe_unconnected(error.errno)) from None
+        connected(address, connection)
         if url.scheme == "https":
             await self._start_tls(connection, url.host)
         return connection
@@ -97,5 +159,18 @@ class Dialler:
             connection.close()
             if not isinstance(error, OSError | ValueError):
                 raise
-            detail = "the TLS handshake failed, or the certificate is not valid for this host"
-            raise CallbackError("tls", detail) from None
+            raise CallbackError("tls", describe_handshake(error)) from None
+
+
+def describe_unconnected(number: int | None) -> str:
+    """Say why there is no connection, by the number that the system gave."""
+    return UNCONNECTED.get(number or 0, "the connection could not be made")
+
+
+def describe_handshake(error: Exception) -> str:
+    """Say why a TLS handshake failed, in words that name what would be right."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CERTIFICATES.get(error.verify_code, "the certificate is not valid")
+    if isinstance(error, ssl.SSLError):
+        return HANDSHAKES.get(getattr(error, "reason", None) or "", "the TLS handshake failed")
+    return "the connection ended in the TLS handshake; does this port speak https?"

@@ -7,7 +7,7 @@ seconds of a monotonic clock.
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from protocol.methods import MAX_PUSH_BYTES
 from server.core.delivery_state import (
@@ -25,6 +25,10 @@ from server.core.entry import Entry
 
 # Even where one message goes at a time: a long run of the recipient's own, which is passed over, costs few reads.
 LEAST_PAGE: Final = 32
+# A recipient that refuses one message after the other may be ill itself. A status says less than an error answer.
+MAX_ASIDE_BY_STATUS: Final = 1
+MAX_ASIDE_BY_ERROR: Final = 8
+SMALLER_FOR_SECONDS: Final = 600.0  # a size that was too large (413) is tried again after this long
 
 
 class Fetch(Struct, frozen=True):
@@ -54,12 +58,41 @@ class Wait(Struct, frozen=True):
 Step = Fetch | Post | Probe | Wait
 
 
+class Refusals(Struct):
+    """The messages that the recipient has refused since it last took one.
+
+    A message that was refused too often is set aside, and the next one goes. If the recipient takes that one, the
+    message is passed over; if not, the fault is the recipient's, and everything comes again from the first message on.
+
+    `tries` counts by `seq`; `aside` holds each `seq` that was refused too often, in order. Up to `position`, messages
+    are set aside in this round; 0 at its beginning.
+    """
+
+    tries: dict[int, int] = field(default_factory=dict)
+    aside: list[int] = field(default_factory=list)
+    position: int = 0
+
+    @property
+    def passed_over(self) -> int:
+        """Count the messages that are passed over if the recipient takes the next one."""
+        return sum(seq <= self.position for seq in self.aside)
+
+    def count(self, seq: int) -> int:
+        """Note a refusal; return how often this message was refused."""
+        self.tries[seq] = times = self.tries.get(seq, 0) + 1
+        return times
+
+
 class Outbox:
-    """The delivery to one recipient, as decisions. `cursor` is the last `seq` that it has acknowledged."""
+    """The delivery to one recipient, as decisions. `cursor` is the last `seq` that it has acknowledged.
+
+    `given_up` counts the messages that were passed over for good.
+    """
 
     __slots__ = (
-        "_evict_after", "_excused_until", "_failing_since", "_last_contact", "_last_success", "_max_batch", "_next_try",
-        "_page", "_refusals", "_waiting", "cursor", "failures", "recipient", "state",
+        "_doubted", "_evict_after", "_excused_until", "_failing_since", "_last_contact", "_last_success", "_max_batch",
+        "_max_bytes", "_most", "_next_try", "_page", "_refusals", "_smaller_until", "_waiting",
+        "cursor", "failures", "given_up", "recipient", "state",
     )  # fmt: skip
 
     def __init__(self, recipient: str, cursor: int, max_batch: int, evict_after: float, now: float) -> None:
@@ -69,10 +102,15 @@ class Outbox:
         self.state = DeliveryState.READY
         self.failures = 0
         self._max_batch = max_batch
+        self._most = max_batch  # fewer for a while after a batch was refused as a whole
+        self._max_bytes = MAX_PUSH_BYTES  # less for a while after 413
+        self._smaller_until = now
         self._page = max(max_batch, LEAST_PAGE)
         self._evict_after = evict_after
         self._waiting: tuple[Entry, ...] = ()
-        self._refusals = (0, 0)  # the `seq` that was refused last, and how often
+        self._refusals: Refusals | None = None
+        self._doubted = False  # the recipient has refused what waits too often: does it live?
+        self.given_up = 0
         self._next_try = now
         self._failing_since: float | None = None
         self._excused_until = now
@@ -86,6 +124,11 @@ class Outbox:
     def is_unreachable(self) -> bool:
         """True from the third failure in a row."""
         return self.failures >= UNREACHABLE_FROM
+
+    @property
+    def passed_over(self) -> int:
+        """Count the messages that were passed over because the recipient refused them too often, as it stands now."""
+        return self.given_up + (self._refusals.passed_over if self._refusals is not None else 0)
 
     def heard(self, now: float) -> None:
         """Note a call by this participant: it lives, so it need not be probed."""
@@ -103,9 +146,11 @@ class Outbox:
             self.state = TRANSITIONS[self.state, DeliveryEvent.DUE]
         if self._waiting:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
-            return Post(self._waiting)
-        if self.cursor < newest:
-            return Fetch(self.cursor, self._page)
+            return Probe() if self._doubted else Post(self._waiting)
+        if self._position < newest:
+            if self._max_bytes < MAX_PUSH_BYTES and now >= self._smaller_until:
+                self._max_bytes = MAX_PUSH_BYTES
+            return Fetch(self._position, self._page)
         probe_at = self._last_contact + PROBE_AFTER_SECONDS
         if self.failures or now >= probe_at:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
@@ -118,16 +163,16 @@ class Outbox:
         No entries at all means that what was there up to `newest` is no longer kept.
         """
         if not entries:
-            self.cursor = newest
+            self._skip(newest)
         size = 1  # the two brackets, and one comma fewer than there are entries
         batch: list[Entry] = []
         for entry in entries:
             if entry.sender_id == self.recipient:
                 if not batch:
-                    self.cursor = entry.seq
+                    self._skip(entry.seq)
                 continue
             size += len(entry.request) + 1
-            if len(batch) == self._max_batch or (batch and size > MAX_PUSH_BYTES):
+            if len(batch) == self._most or (batch and size > self._max_bytes):
                 break
             batch.append(entry)
         self._waiting = tuple(batch)
@@ -135,11 +180,11 @@ class Outbox:
     def answered(self, taken: int, refusal: int | None, now: float, spread: float) -> Entry | None:
         """Note an answer: the first `taken` were taken, the next one refused with an error if `refusal` is given.
 
-        Gives the entry that was passed over because it was refused once too often, if any. `spread` as in `failed`.
+        Return the entry that is set aside because it was refused too often, if any. `spread` as in `failed`.
         """
         self._alive(now)
         if taken:
-            self.cursor = self._waiting[taken - 1].seq
+            self._take(self._waiting[taken - 1].seq)
         if refusal is None:
             self._waiting = ()
             self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
@@ -147,21 +192,61 @@ class Outbox:
         refused = self._waiting[taken]
         # What was taken is behind; the refused one goes again with the very bytes it had only if it was the first.
         self._waiting = self._waiting if taken == 0 else ()
-        seq, times = self._refusals
-        times = times + 1 if refused.seq == seq else 1
-        self._refusals = (refused.seq, times)
-        if times < REFUSALS_BEFORE_PASSING:
-            self._back_off(now + retry_delay(times, spread))
+        refusals = self._refusals = self._refusals or Refusals()
+        if refused.seq in refusals.aside:
+            self._set_aside(refusals, refused.seq)
             return None
-        self.cursor = refused.seq
-        self._waiting = ()
-        self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
-        return refused
+        times = refusals.count(refused.seq)
+        if times >= REFUSALS_BEFORE_PASSING and len(refusals.aside) < MAX_ASIDE_BY_ERROR:
+            self._set_aside(refusals, refused.seq)
+            return refused
+        self._go_back()
+        self._back_off(now + retry_delay(times, spread))
+        return None
 
-    def probed(self, now: float) -> None:
-        """Note that the recipient answered the probe."""
-        self._alive(now)
+    def narrow(self, now: float, *, too_large: bool) -> bool:
+        """Note that a batch was refused as a whole: half of it goes at once. Return False for a single message."""
+        if len(self._waiting) == 1:
+            return False
+        self._most = len(self._waiting) // 2
+        self._waiting = self._waiting[: self._most]
+        if too_large:
+            self._alive(now)
+            self._max_bytes = 1 + sum(len(entry.request) + 1 for entry in self._waiting)  # as `loaded` counts
+            self._smaller_until = now + SMALLER_FOR_SECONDS
         self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
+        return True
+
+    def refused(self, now: float, spread: float) -> bool:
+        """Note that a single message was refused with an HTTP status. Return and `spread` as in `failed`.
+
+        It is a failure. From the fifth on, the recipient is asked at once whether it lives (see `probed`), and only a
+        probe that fails, too, may evict; unless another message is set aside already.
+        """
+        seq = self._waiting[0].seq
+        refusals = self._refusals = self._refusals or Refusals()
+        if seq in refusals.aside:
+            self._set_aside(refusals, seq)
+            return False
+        times = refusals.count(seq)
+        overdue = self.failed(now, spread)
+        if len(refusals.aside) >= MAX_ASIDE_BY_STATUS:
+            return overdue
+        if times >= REFUSALS_BEFORE_PASSING:
+            self._doubted = True
+            self._next_try = now
+        return False
+
+    def probed(self, now: float) -> Entry | None:
+        """Note that the recipient answered the probe. Return the entry that is set aside for it, if any."""
+        self._alive(now)
+        if not self._doubted:
+            self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
+            return None
+        self._doubted = False
+        refused = self._waiting[0]
+        self._set_aside(self._refusals or Refusals(), refused.seq)
+        return refused
 
     def failed(self, now: float, spread: float, retry_after: float | None = None) -> bool:
         """Note a try that came to nothing; True when it has failed for so long that it is to be evicted.
@@ -170,6 +255,8 @@ class Outbox:
         the eviction clock stands still, but never for more than an hour after the last success.
         """
         self.failures += 1
+        self._doubted = False
+        self._go_back()
         if self._failing_since is None:
             self._failing_since = self._excused_until = now
         overdue = now - self._failing_since >= self._evict_after
@@ -185,6 +272,41 @@ class Outbox:
     def left(self) -> None:
         """Note that the recipient is rung no more."""
         self.state = TRANSITIONS[self.state, DeliveryEvent.LEAVE]
+
+    @property
+    def _position(self) -> int:
+        """Where reading goes on."""
+        return self.cursor if self._refusals is None else max(self.cursor, self._refusals.position)
+
+    def _skip(self, seq: int) -> None:
+        """Go beyond what is not for the recipient. The cursor stays before a message that is set aside."""
+        if self._refusals is not None and self._refusals.position:
+            self._refusals.position = seq
+        else:
+            self.cursor = seq
+
+    def _take(self, seq: int) -> None:
+        """Note that the recipient took everything up to `seq` that is not set aside."""
+        self.cursor = seq
+        if self._refusals is not None:
+            self.given_up += self._refusals.passed_over
+            self._refusals = None
+        if self._most < self._max_batch:
+            self._most = min(2 * self._most, self._max_batch)
+
+    def _set_aside(self, refusals: Refusals, seq: int) -> None:
+        """Go on behind a message that was refused too often."""
+        if seq not in refusals.aside:
+            refusals.aside.append(seq)
+        refusals.position = seq
+        self._waiting = ()
+        self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
+
+    def _go_back(self) -> None:
+        """Begin again with the first message that was set aside, if any."""
+        if self._refusals is not None and self._refusals.position:
+            self._refusals.position = 0
+            self._waiting = ()
 
     def _alive(self, now: float) -> None:
         self.failures = 0

@@ -12,6 +12,8 @@ from protocol.errors import ErrorCode
 # A recipient that answers with one of these has understood that it cannot use this message: trying again is no help.
 ABSENT: Final = Raw()
 NONE: Final = (ABSENT, Raw(b"null"))
+CONTENT_TOO_LARGE: Final = 413
+REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # those are a proxy's
 LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
@@ -47,11 +49,17 @@ class Failed(Struct, frozen=True):
     retry_after: float | None = None
 
 
+class Refused(Struct, frozen=True):
+    """The recipient refused the whole request with this HTTP status, which says more of the request than of itself."""
+
+    status: int
+
+
 class Gone(Struct, frozen=True):
     """410: the recipient wants no more."""
 
 
-Outcome = Answered | Failed | Gone
+Outcome = Answered | Refused | Failed | Gone
 
 
 class Answer(Struct):
@@ -103,6 +111,8 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
     """Say what became of the requests with these ids that were posted together."""
     if reply.status == 410:
         return Gone()
+    if reply.status in REFUSING:
+        return Refused(reply.status)
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
     answers = _read_answers(reply, batch=len(ids) > 1)

@@ -13,12 +13,13 @@ import pytest
 from protocol.signing import Signer, verify
 from server.callbacks.callback import Callback, Callbacks
 from server.callbacks.connection import ENDED, Connection, Owner
-from server.callbacks.dialling import AddressNotAllowed, CallbackError, Dialler
+from server.callbacks.dialling import AddressNotAllowed, CallbackError, Connected, Dialler
 from server.callbacks.turns import Turns
 from server.core.address_policy import AddressPolicy, IPAddress
 from server.core.callback_url import CallbackUrl, parse_callback
 from server.core.reply import Failed, Reply
 from server.core.webhook import Webhook
+from server.resolver import ResolveError
 from tests.fakes import PATIENCE_SECONDS, START, WORLD, FakeResolver
 from tests.server.callbacks.conftest import Authority
 from tests.server.callbacks.frozen_loop import frozen_loop, let_happen
@@ -329,9 +330,9 @@ class DawdlingDialler(Dialler):
     """Hands a connection over when it has ended."""
 
     async def dial(
-        self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner
+        self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner, connected: Connected
     ) -> tuple[IPAddress, Connection]:
-        address, connection = await super().dial(url, caller, known, owner)
+        address, connection = await super().dial(url, caller, known, owner, connected)
         while not connection.is_closed:
             await let_happen()
         return address, connection
@@ -609,12 +610,93 @@ def collect_garbage() -> None:
 
 async def test_the_address_is_looked_up_once_while_it_works() -> None:
     resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
-    acts = [answer, hang_up, answer, say(b"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), answer]
+    acts = [answer, say(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), answer]
     async with RawRecipient(*acts) as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
         for _ in range(4):
             await exchange(callback)
-    assert recipient.connections == 3
+    assert recipient.connections == 2
     assert resolver.asked == ["bob.example"]
+
+
+async def test_callback_after_a_hang_up_looks_the_name_up() -> None:
+    """Who had the address may be gone, and another have it."""
+    resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
+    async with RawRecipient(answer, hang_up) as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
+        await exchange(callback)
+        await exchange(callback)
+    assert resolver.asked == ["bob.example"] * 2
+
+
+async def test_callback_that_is_dropped_looks_the_name_up() -> None:
+    resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
+    async with RawRecipient() as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
+        await exchange(callback)
+        callback.drop()
+        await exchange(callback)
+    assert recipient.connections == 2
+    assert resolver.asked == ["bob.example"] * 2
+
+
+MINUTE = 60.0
+LOOPBACK = AddressPolicy(allow=(ip_network("127.0.0.0/8"),))
+
+
+class FailingResolver(FakeResolver):
+    """Knows no address any more once `failing`."""
+
+    failing = False
+
+    async def resolve(self, host: str, network: str) -> list[IPAddress]:
+        found = await super().resolve(host, network)
+        if self.failing:
+            raise ResolveError("no answer")
+        return found
+
+
+@pytest.mark.asyncio(loop_factories=["frozen"])
+async def test_name_after_a_minute_is_looked_up_and_the_connection_kept() -> None:
+    resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
+    async with RawRecipient() as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
+        for seconds in (0.0, MINUTE - 0.01, 0.01, MINUTE - 0.01):
+            await frozen_loop().pass_time(seconds)
+            await exchange(callback)
+    assert resolver.asked == ["bob.example"] * 2
+    assert recipient.connections == 1
+
+
+@pytest.mark.asyncio(loop_factories=["frozen"])
+async def test_name_that_has_moved_is_left_after_a_minute() -> None:
+    resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
+    async with RawRecipient() as old, ringing(old, BY_NAME, resolver=resolver, policy=LOOPBACK) as callback:
+        async with RawRecipient(listener=socket.create_server(("127.0.0.2", old.port))) as new:
+            await exchange(callback, b"1")
+            resolver.names["bob.example"] = ["127.0.0.2"]
+            await exchange(callback, b"2")
+            await frozen_loop().pass_time(MINUTE)
+            await exchange(callback, b"3")
+        assert [call.body for call in old.calls] == [b"1", b"2"]
+        assert [call.body for call in new.calls] == [b"3"]
+
+
+@pytest.mark.asyncio(loop_factories=["frozen"])
+async def test_look_up_that_fails_after_a_minute_changes_nothing() -> None:
+    resolver = FailingResolver({"bob.example": ["127.0.0.1"]})
+    async with RawRecipient() as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
+        await exchange(callback)
+        resolver.failing = True
+        await frozen_loop().pass_time(MINUTE)
+        assert await exchange(callback) == HAPPY
+    assert recipient.connections == 1
+
+
+@pytest.mark.asyncio(loop_factories=["frozen"])
+async def test_address_in_the_url_is_never_looked_up_again() -> None:
+    resolver = FakeResolver()
+    async with RawRecipient() as recipient, ringing(recipient, resolver=resolver) as callback:
+        await exchange(callback)
+        await frozen_loop().pass_time(10 * MINUTE)
+        await exchange(callback)
+    assert resolver.asked == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("act", [hang_up, say(b"rubbish"), say_and_hang_up(b"H")])
@@ -626,7 +708,7 @@ async def test_the_address_is_looked_up_again_after_a_failure(act: Act) -> None:
     assert resolver.asked == ["bob.example"] * 2
 
 
-async def test_a_recipient_that_has_moved_is_found_again_after_one_failure() -> None:
+async def test_a_recipient_that_has_moved_is_found_again() -> None:
     resolver = FakeResolver({"bob.example": ["127.0.0.1"]})
     policy = AddressPolicy(allow=(ip_network("127.0.0.0/8"),))
     async with RawRecipient() as old, ringing(old, BY_NAME, resolver=resolver, policy=policy) as callback:
@@ -634,7 +716,6 @@ async def test_a_recipient_that_has_moved_is_found_again_after_one_failure() -> 
         await old.__aexit__()
         resolver.names["bob.example"] = ["127.0.0.2"]
         async with RawRecipient(listener=socket.create_server(("127.0.0.2", old.port))):
-            assert (await failure(callback)).stage == "connect"
             assert await exchange(callback) == HAPPY
 
 

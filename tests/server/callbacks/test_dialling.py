@@ -1,6 +1,7 @@
 """From a URL to a connection: only to addresses that were checked, one after the other, with a proof over https."""
 
 import asyncio
+import errno
 import gc
 import socket
 import ssl
@@ -13,7 +14,16 @@ import pytest
 
 from protocol.methods import CONNECT_SECONDS
 from server.callbacks.connection import Connection
-from server.callbacks.dialling import AddressNotAllowed, CallbackError, Dialler
+from server.callbacks.dialling import (
+    INCOMPLETE,
+    NO_TLS,
+    UNCONNECTED,
+    AddressNotAllowed,
+    CallbackError,
+    Dialler,
+    describe_handshake,
+    describe_unconnected,
+)
 from server.core.address_policy import AddressPolicy, IPAddress
 from server.core.callback_url import parse_callback
 from server.core.reply import Failed, Reply
@@ -23,7 +33,6 @@ from tests.server.callbacks.frozen_loop import frozen_loop, let_happen
 from tests.server.callbacks.raw_recipient import RawRecipient
 
 HOME = ip_address("127.0.0.1")
-TLS_FAILED = "the TLS handshake failed, or the certificate is not valid for this host"
 ANYWHERE = AddressPolicy(allow=(ip_network("127.0.0.0/8"),))
 
 
@@ -56,7 +65,7 @@ class Dialling:
     async def dial(self, url: str, caller: IPAddress | None = HOME, known: IPAddress | None = None) -> IPAddress:
         """Connect, exchange something, and hang up; gives the address."""
         owner = Waiting()
-        address, connection = await self._dialler.dial(parse_callback(url), caller, known, owner)
+        address, connection = await self._dialler.dial(parse_callback(url), caller, known, owner, lambda *_: None)
         connection.send((b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n", b"{}"))
         assert await asyncio.wait_for(owner.status, PATIENCE_SECONDS) == 200
         connection.close()
@@ -124,7 +133,7 @@ async def test_a_name_without_an_address_is_told() -> None:
 
 async def test_a_port_where_nobody_listens_is_told() -> None:
     error = await Dialling().failure(f"http://127.0.0.1:{nobody()}/")
-    assert error.failure == Failed("connect", "the connection was refused or could not be made")
+    assert error.failure == Failed("connect", UNCONNECTED[errno.ECONNREFUSED])
 
 
 # Which addresses may be dialled.
@@ -222,27 +231,29 @@ async def test_a_certificate_for_the_host_is_taken(over_tls: Dialling, for_bob: 
 
 
 @pytest.mark.parametrize(
-    ("names", "days"),
+    ("names", "days", "detail"),
     [
-        pytest.param(["DNS:eve.example", "IP:127.0.0.2"], 2, id="for others"),
-        pytest.param(["DNS:*.bob.example", "DNS:bob.example.org"], 2, id="for names like it"),
-        pytest.param(["DNS:bob.example", "IP:127.0.0.1"], -1, id="expired"),
+        pytest.param(["DNS:eve.example", "IP:127.0.0.2"], 2, "the certificate is for another host", id="for others"),
+        pytest.param(
+            ["DNS:*.bob.example", "DNS:bob.example.org"], 2, "the certificate is for another host", id="names like it"
+        ),
+        pytest.param(["DNS:bob.example", "IP:127.0.0.1"], -1, "the certificate has expired", id="expired"),
     ],
 )
 @pytest.mark.parametrize("host", ["bob.example", "127.0.0.1"])
 async def test_a_certificate_that_is_not_valid_for_the_host_is_told(
-    over_tls: Dialling, authority: Authority, names: list[str], days: int, host: str
+    over_tls: Dialling, authority: Authority, names: list[str], days: int, detail: str, host: str
 ) -> None:
     async with RawRecipient(tls=authority.issue(*names, days=days)) as recipient:
         error = await over_tls.failure(f"https://{host}:{recipient.port}/")
-        assert error.failure == Failed("tls", TLS_FAILED)
+        assert error.failure == Failed("tls", detail)
         assert recipient.calls == []
 
 
 async def test_a_certificate_of_an_authority_that_nobody_knows_is_told(for_bob: ssl.SSLContext) -> None:
     async with RawRecipient(tls=for_bob) as recipient:
         error = await Dialling(tls=WORLD).failure(f"https://127.0.0.1:{recipient.port}/")
-    assert error.failure.stage == "tls"
+    assert error.failure == Failed("tls", INCOMPLETE)
 
 
 async def test_a_name_with_another_address_is_proven_by_its_name(authority: Authority, for_bob: ssl.SSLContext) -> None:
@@ -282,14 +293,38 @@ async def answering(said: bytes | None, *, wait: bool = True) -> AsyncIterator[i
         yield server.sockets[0].getsockname()[1]
 
 
+ENDED_EARLY = "the connection ended in the TLS handshake; does this port speak https?"
+REFUSED_BY_ALERT = "the other side refused the handshake: no common cipher, or it has no certificate"
+
+
 @pytest.mark.parametrize("wait", [True, False])
 @pytest.mark.parametrize(
-    "said", [b"", None, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b"\x16\x03\x03\xff\xff"]
+    ("said", "detail"),
+    [
+        pytest.param(b"", ENDED_EARLY, id="nothing"),
+        pytest.param(None, ENDED_EARLY, id="reset"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", NO_TLS, id="plain HTTP"),
+        pytest.param(b"\x15\x03\x01\x00\x02\x02\x28", REFUSED_BY_ALERT, id="alert"),
+        pytest.param(b"\x16\x03\x03\xff\xff", NO_TLS, id="rubbish"),
+    ],
 )
-async def test_a_handshake_that_does_not_succeed_is_told(said: bytes | None, *, wait: bool) -> None:
+async def test_a_handshake_that_does_not_succeed_is_told(said: bytes | None, detail: str, *, wait: bool) -> None:
     async with answering(said, wait=wait) as port:
         error = await Dialling().failure(f"https://127.0.0.1:{port}/")
-    assert error.failure == Failed("tls", TLS_FAILED)
+    assert error.failure == Failed("tls", detail)
+
+
+async def test_self_signed_certificate_is_told(authority: Authority) -> None:
+    async with RawRecipient(tls=authority.sign_itself("IP:127.0.0.1")) as recipient:
+        error = await Dialling().failure(f"https://127.0.0.1:{recipient.port}/")
+    assert error.failure == Failed("tls", "the certificate is self-signed, and the server does not trust it")
+
+
+def test_each_cause_has_its_own_words() -> None:
+    causes = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EACCES)
+    assert len({describe_unconnected(number) for number in causes}) == len(causes)
+    assert describe_unconnected(None) == describe_unconnected(9999) == "the connection could not be made"
+    assert describe_handshake(ssl.SSLError(1, "unknown to all")) == "the TLS handshake failed"
 
 
 # Who gives up.

@@ -212,8 +212,10 @@ def test_a_refused_message_is_tried_five_times_and_then_passed_over() -> None:
             now += waits[-1]
     assert passed.seq == 1
     assert waits == pytest.approx(SCHEDULE[:4])
-    assert outbox.cursor == 1
     assert offered(outbox, log, now) == [2]
+    assert (outbox.cursor, outbox.passed_over) == (0, 1), "the message is kept until the next one is taken"
+    outbox.answered(1, None, now, MIDDLE)
+    assert (outbox.cursor, outbox.passed_over, outbox.given_up) == (2, 1, 1)
 
 
 def test_a_refused_batch_goes_again_as_it_was() -> None:
@@ -282,6 +284,191 @@ def test_refusals_of_a_whole_day_evict_nobody_and_make_nobody_unreachable() -> N
         outbox.answered(0, REFUSED, now, MIDDLE)
         assert not outbox.is_unreachable
     assert not fail(outbox, log, 86_500), "the eviction clock begins with the first failure"
+
+
+def pass_over(outbox: Outbox, log: list[Entry], seq: int, now: float, by: str = "error") -> float:
+    """Refuse this message until it is set aside; gives the time."""
+    for tries in range(1, 6):
+        assert offered(outbox, log, now) == [seq]
+        if by == "error":
+            aside = outbox.answered(0, REFUSED, now, MIDDLE)
+        else:
+            assert not outbox.refused(now, MIDDLE)
+            aside = None
+        if tries < 5:
+            assert aside is None
+            now = waits_until(outbox, log, now)
+    if by == "status":
+        assert next_step(outbox, log, now) == Probe()
+        aside = outbox.probed(now)
+    assert aside is log[seq - 1]
+    return now
+
+
+@pytest.mark.parametrize("by", ["error", "status"])
+def test_recipient_that_takes_the_next_message_has_one_passed_over(by: str) -> None:
+    outbox, log = outbox_at(), log_of("ababab")
+    now = pass_over(outbox, log, 1, 0, by)
+    assert offered(outbox, log, now) == [2]
+    outbox.answered(1, None, now, MIDDLE)
+    now = pass_over(outbox, log, 3, now, by)
+    assert offered(outbox, log, now) == [4]
+    outbox.answered(1, None, now, MIDDLE)
+    assert (outbox.cursor, outbox.given_up) == (4, 2)
+
+
+@pytest.mark.parametrize("by", ["error", "status"])
+def test_recipient_that_takes_nothing_loses_nothing(by: str) -> None:
+    """Its own database is down: as soon as it is back, everything comes, from the first message on."""
+    outbox, log = outbox_at(), log_of("abab")
+    now = pass_over(outbox, log, 1, 0, by)
+    for _ in range(3):
+        assert offered(outbox, log, now) == [2]
+        if by == "error":
+            assert outbox.answered(0, REFUSED, now, MIDDLE) is None
+        else:
+            assert not outbox.refused(now, MIDDLE)
+        assert outbox.passed_over == 0
+        now = waits_until(outbox, log, now)
+        assert offered(outbox, log, now) == [1], "it begins again with the first"
+        if by == "error":
+            assert outbox.answered(0, REFUSED, now, MIDDLE) is None
+        else:
+            assert not outbox.refused(now, MIDDLE)
+        assert outbox.passed_over == 1
+    assert offered(outbox, log, now) == [2]
+    outbox.failed(now, MIDDLE)
+    now = waits_until(outbox, log, now)
+    for seq in (1, 2, 3, 4):
+        assert offered(outbox, log, now) == [seq]
+        outbox.answered(1, None, now, MIDDLE)
+    assert (outbox.cursor, outbox.given_up, outbox.passed_over) == (4, 0, 0)
+
+
+def test_second_message_refused_by_status_evicts_and_passes_over_none() -> None:
+    outbox, log = outbox_at(), log_of("abab")
+    begin = now = pass_over(outbox, log, 1, 0, "status")
+    evicted = False
+    while not evicted:
+        assert offered(outbox, log, now) == [2]
+        evicted = outbox.refused(now, MIDDLE)
+        now = waits_until(outbox, log, now)
+        if not evicted:
+            assert offered(outbox, log, now) == [1]
+            assert not outbox.refused(now, MIDDLE)
+    assert now - begin >= EVICT_AFTER
+    assert (outbox.cursor, outbox.given_up) == (0, 0)
+
+
+def test_error_answers_set_up_to_eight_messages_aside() -> None:
+    outbox, log = outbox_at(), log_of("a" * 20)
+    now, asides = 0.0, 0
+    for _ in range(400):
+        step = next_step(outbox, log, now)
+        if isinstance(step, Wait):
+            now = step.until
+            continue
+        asides += outbox.answered(0, REFUSED, now, MIDDLE) is not None
+    assert asides == 8
+    assert outbox.cursor == 0
+    while (step := next_step(outbox, log, now)) != Post((log[8],)):
+        now = step.until if isinstance(step, Wait) else now
+        if isinstance(step, Post):
+            outbox.answered(0, REFUSED, now, MIDDLE)
+    outbox.answered(1, None, now, MIDDLE)
+    assert (outbox.cursor, outbox.given_up) == (9, 8)
+
+
+def test_what_the_recipient_says_meanwhile_does_not_give_up_a_message() -> None:
+    outbox, log = outbox_at(), log_of("am")
+    now = pass_over(outbox, log, 1, 0, "status")
+    assert waits_until(outbox, log, now) == now + 15
+    assert (outbox.cursor, outbox.passed_over, outbox.is_unreachable) == (0, 1, False)
+
+
+def test_probe_that_fails_leaves_the_refused_message_where_it_is() -> None:
+    outbox, log, now = outbox_at(), log_of("ab"), 0.0
+    for _ in range(5):
+        assert offered(outbox, log, now) == [1]
+        outbox.refused(now, MIDDLE)
+        now = waits_until(outbox, log, now) if outbox.step(2, now) != Probe() else now
+    assert not outbox.failed(now, MIDDLE)
+    now = waits_until(outbox, log, now)
+    assert offered(outbox, log, now) == [1]
+    outbox.refused(now, MIDDLE)
+    assert outbox.step(2, now) == Probe(), "it is asked again"
+    assert outbox.failed(now + EVICT_AFTER, MIDDLE)
+
+
+def test_refusals_by_status_evict_nobody_before_the_probe() -> None:
+    outbox, log = Outbox(ME, 0, 1, 0.1, 0.0), log_of("a")
+    for now in range(5):
+        assert offered(outbox, log, now) == [1]
+        assert not outbox.refused(now, MIDDLE)
+    assert outbox.step(1, 4) == Probe()
+
+
+# Batches that are refused as a whole
+
+
+@pytest.mark.parametrize("too_large", [True, False])
+def test_batch_that_is_refused_is_halved_down_to_one_message(*, too_large: bool) -> None:
+    outbox, log = outbox_at(max_batch=5), log_of("a" * 9)
+    assert offered(outbox, log) == [1, 2, 3, 4, 5]
+    assert outbox.narrow(0, too_large=too_large)
+    assert offered(outbox, log) == [1, 2]
+    assert outbox.narrow(0, too_large=too_large)
+    assert offered(outbox, log) == [1]
+    assert not outbox.narrow(0, too_large=too_large)
+    assert outbox.failures == 0
+
+
+def test_one_message_of_a_batch_that_is_refused_is_found_and_passed_over_alone() -> None:
+    outbox, log, now, taken = outbox_at(max_batch=8), log_of("a" * 20), 0.0, list[int]()
+    while outbox.cursor < 20:
+        step = next_step(outbox, log, now)
+        if isinstance(step, Wait):
+            now = step.until
+        elif isinstance(step, Probe):
+            assert outbox.probed(now) is log[12]
+        elif log[12] not in step.entries:
+            taken += [entry.seq for entry in step.entries]
+            outbox.answered(len(step.entries), None, now, MIDDLE)
+        elif not outbox.narrow(now, too_large=False):
+            outbox.refused(now, MIDDLE)
+    assert taken == [seq for seq in range(1, 21) if seq != 13]
+    assert outbox.given_up == 1
+
+
+def test_batches_grow_again_after_one_that_was_refused() -> None:
+    outbox, log = outbox_at(max_batch=8), log_of("a" * 40)
+    sizes = []
+    offered(outbox, log)
+    for _ in range(3):
+        outbox.narrow(0, too_large=False)
+        offered(outbox, log)
+    for _ in range(5):
+        sizes.append(len(outbox._waiting))
+        outbox.answered(sizes[-1], None, 0, MIDDLE)
+        offered(outbox, log)
+    assert sizes == [1, 2, 4, 8, 8]
+
+
+def test_size_that_was_too_large_is_not_tried_for_ten_minutes() -> None:
+    log = log_of_sizes(*[1000] * 200)
+    outbox, limit, now, refused, sizes = outbox_at(max_batch=8), 3000, 0.0, list[float](), list[int]()
+    while outbox.cursor < 190:
+        step = next_step(outbox, log, now)
+        assert isinstance(step, Post)
+        if sum(len(entry.request) for entry in step.entries) > limit:
+            assert outbox.narrow(now, too_large=True)
+            refused.append(now)
+        else:
+            outbox.answered(len(step.entries), None, now, MIDDLE)
+            sizes.append(len(step.entries))
+        now += 10
+    assert [second - first for first, second in pairwise(refused)] == [10, 600, 10]
+    assert sizes[2] == 2, "the size that fitted"
 
 
 # Failures

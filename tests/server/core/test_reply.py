@@ -13,6 +13,7 @@ from server.core.reply import (
     Failed,
     Gone,
     Outcome,
+    Refused,
     Reply,
     judge_challenge,
     judge_reply,
@@ -165,7 +166,7 @@ def test_an_answer_that_is_too_large_is_a_failure_even_if_what_was_read_is_good(
     assert failed_at(judge_reply(reply(result(7), truncated=True), [7], NOW)) == "rpc"
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 400, 401, 404, 409, 411, 421, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 401, 403, 404, 405, 409, 411, 421, 429, 502, 503, 504])
 def test_any_other_status_is_a_failure_whatever_the_body_says(status: int) -> None:
     outcome = judge_reply(reply(result(7), status), [7], NOW)
     assert outcome == Failed("http", f"HTTP status {status}")
@@ -181,7 +182,12 @@ def test_429_and_503_may_ask_for_a_wait(status: int) -> None:
     assert outcome == Failed("http", f"HTTP status {status}", retry_after=120)
 
 
-@pytest.mark.parametrize("status", [200, 301, 408, 413, 500, 502])
+@pytest.mark.parametrize("status", [400, 413, 422, 500, 501, 505, 521, 599])
+def test_status_about_the_request_refuses_it_whatever_the_body_says(status: int) -> None:
+    assert judge_reply(reply(result(7), status, retry_after="120", truncated=True), [7], NOW) == Refused(status)
+
+
+@pytest.mark.parametrize("status", [200, 301, 408, 502])
 def test_no_other_status_may(status: int) -> None:
     outcome = judge_reply(reply(b"", status, retry_after="120"), [7], NOW)
     assert isinstance(outcome, Failed)

@@ -1,0 +1,92 @@
+"""The callbacks that share an address and port, which a server that serves one connection at a time needs to know of.
+
+Such a server (Python's `HTTPServer`, many small ones) reads from the connection that it has until that ends. A
+connection that is kept there, idle, keeps all others waiting: a participant that registers anew, and a second one
+beside it. Servers in general do not mind, and their connections are kept.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from server.core.address_policy import IPAddress
+
+STALLED_SECONDS: Final = 0.25  # without an answer on a new connection, while all others to the same place are idle
+
+
+class Shares(Protocol):
+    """A callback, as far as it concerns the others at its place."""
+
+    @property
+    def exchange_under_way(self) -> object | None:
+        """Return what identifies the exchange that is under way, if any."""
+
+    def let_go(self) -> None:
+        """Close the connection that is kept, if any."""
+
+
+class Place:
+    """One address and port. `is_serial` tells that it serves one connection at a time."""
+
+    __slots__ = ("_callbacks", "is_serial")
+
+    def __init__(self) -> None:
+        """Begin with no callback."""
+        self._callbacks: set[Shares] = set()
+        self.is_serial = False
+
+    def add(self, callback: Shares) -> None:
+        """Count a callback in."""
+        self._callbacks.add(callback)
+
+    def remove(self, callback: Shares) -> bool:
+        """Count a callback out; return whether it was the last one."""
+        self._callbacks.discard(callback)
+        return not self._callbacks
+
+    def connected(self, newcomer: Shares) -> bool:
+        """Note a new connection. Return whether it is to be closed after its answer, because others need the place."""
+        if len(self._callbacks) < 2:
+            return False
+        if self.is_serial:
+            self._let_go_idle(newcomer)
+        asyncio.get_running_loop().call_later(STALLED_SECONDS, self._look, newcomer, newcomer.exchange_under_way)
+        return self.is_serial
+
+    def _look(self, newcomer: Shares, exchange: object) -> None:
+        """Close the idle connections if the newcomer still waits; where others are at work, the place is only busy."""
+        if newcomer.exchange_under_way is not exchange:
+            return
+        if any(other.exchange_under_way is not None for other in self._callbacks if other is not newcomer):
+            asyncio.get_running_loop().call_later(STALLED_SECONDS, self._look, newcomer, exchange)
+            return
+        self._let_go_idle(newcomer)
+        asyncio.get_running_loop().call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
+
+    def _learn(self, newcomer: Shares, exchange: object) -> None:
+        """Note that the others were the hindrance, if the answer came as soon as they had gone."""
+        self.is_serial = self.is_serial or newcomer.exchange_under_way is not exchange
+
+    def _let_go_idle(self, newcomer: Shares) -> None:
+        for other in self._callbacks:
+            if other is not newcomer and other.exchange_under_way is None:
+                other.let_go()
+
+
+class Places:
+    """All places at which a callback has a connection, or had its last one."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._places: dict[tuple[IPAddress, int], Place] = {}
+
+    def enter(self, address: IPAddress, port: int, callback: Shares) -> Place:
+        """Return the place, with the callback in it."""
+        place = self._places.setdefault((address, port), Place())
+        place.add(callback)
+        return place
+
+    def leave(self, address: IPAddress, port: int, callback: Shares) -> None:
+        """Take the callback out of its place."""
+        place = self._places.get((address, port))
+        if place is not None and place.remove(callback):
+            del self._places[address, port]
