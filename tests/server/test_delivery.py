@@ -333,8 +333,10 @@ async def test_nobody_is_evicted_while_everybody_fails(server: RunningServer) ->
         seats = await fail_all(server, [one, two, three])
         server.clock.advance(60)
         await server.clock.someone_waits(0.4, 0.6, count=3)
-        for seat in seats:
+        for seat, each in zip(seats, [one, two, three], strict=True):
+            posts = len(each.posts)
             await seat.call("Ping")
+            await each.posted(posts + 1)
 
 
 async def test_the_suspicion_outlasts_one_who_leaves_meanwhile(server: RunningServer) -> None:
@@ -343,8 +345,10 @@ async def test_the_suspicion_outlasts_one_who_leaves_meanwhile(server: RunningSe
         await seats[2].call("Unregister", id=seats[2].id)
         server.clock.advance(60)
         await server.clock.someone_waits(0.4, 0.6, count=2)
-        for seat in seats[:2]:
+        for seat, each in zip(seats[:2], [one, two], strict=True):
+            posts = len(each.posts)
             await seat.call("Ping")
+            await each.posted(posts + 1)
 
 
 async def test_what_one_has_said_alone_is_skipped_and_what_follows_arrives(

@@ -39,6 +39,7 @@ async def test_a_newcomer_is_told_all_it_needs(server: RunningServer, recipient:
         "resumed": False,
         "members": [{"id": "alice", "name": "Alice"}],
         "member_count": 2,
+        "passed_over": 0,
     }
     assert len(token) >= 43
     assert epoch

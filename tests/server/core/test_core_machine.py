@@ -36,7 +36,7 @@ SIZE = st.sampled_from([None, None, MAX_PUSH_BYTES // 2 - 2, MAX_PUSH_BYTES // 2
 # All times are quarters of a second, so that no sum is rounded.
 SECONDS = st.sampled_from([0.0, 0.25, 5.0, 10.0, 14.75, 15.0, 30.0, 600.0, 600.0, 3570.0])
 RETRY_AFTER = st.sampled_from([None, None, 0.0, 20.0, 100.0, float("inf")])
-HOW = st.sampled_from(["takes", "refuses", "fails", "takes", "refuses", "fails", "hangs", "later", "later", "leaves"])
+HOW = st.sampled_from([*["takes", "refuses", "rejects", "fails"] * 2, "hangs", "later", "later", "leaves"])
 Outcome = tuple[str, int, float | None]
 TAKEN = st.sampled_from([0, 1, 2, 99])
 ASKED = st.lists(st.tuples(RETRY_AFTER, st.sampled_from(["waits", "calls", "recovers"])), max_size=3)
@@ -63,7 +63,10 @@ class Person:
         self.outbox = Outbox(self.member_id, self.cursor, self.member.max_batch, EVICT_AFTER, now)
         self.flight = False
         self.held: tuple[Entry, ...] = ()  # posted, and nothing of it acknowledged yet
-        self.refusals: Counter[int] = Counter()
+        self.refusals: Counter[int] = Counter()  # since it took something
+        self.aside: list[int] = []  # refused five times
+        self.round = 0  # up to here it is set aside in this round
+        self.doubted = False  # it is asked whether it lives
         self.next_try = now
         self.reached(now)
 
@@ -74,8 +77,22 @@ class Person:
         self.counted = now
 
     def take(self, entries: tuple[Entry, ...]) -> None:
-        """What is not above the last that it took is a repeat."""
+        """What is not above the last that it took is a repeat, or so it takes it."""
         self.taken += [entry.seq for entry in entries if [entry.seq] > self.taken[-1:]]
+
+    def acknowledge(self, seq: int) -> None:
+        """What was set aside is given up now, or was taken for a repeat."""
+        self.given_up.update({aside for aside in self.aside if aside <= self.round} | {*self.aside} - {*self.taken})
+        self.done, self.held, self.aside, self.round = seq, (), [], 0
+        self.refusals.clear()
+
+    def set_aside(self, seq: int) -> None:
+        self.aside += [] if seq in self.aside else [seq]
+        self.round, self.held = seq, ()
+
+    def go_back(self) -> None:
+        if self.round:
+            self.round, self.held = 0, ()
 
 
 class Room(stateful.RuleBasedStateMachine):
@@ -151,11 +168,15 @@ class Room(stateful.RuleBasedStateMachine):
         person.flight = not isinstance(step, Wait)
         if self.now < person.next_try:
             assert step == Wait(person.next_try, idle=False)
+        elif person.doubted:
+            assert step == Probe()
         elif person.held:
             assert step == Post(person.held), "a retry is the same again"
         else:
             person.given_up.update(range(person.done + 1, self.oldest))
-            if owed := tuple(entry for entry in self.after(person.done, person) if entry.seq >= self.oldest):
+            if owed := tuple(
+                entry for entry in self.after(max(person.done, person.round), person) if entry.seq >= self.oldest
+            ):
                 assert isinstance(step, Post)
                 assert step.entries == owed[: len(step.entries)]
                 assert 1 <= len(step.entries) <= person.member.max_batch
@@ -177,10 +198,12 @@ class Room(stateful.RuleBasedStateMachine):
             return None
         if not person.flight and (wait := self.look(person)):
             return wait
-        taken = min(taken, len(person.held))
+        taken = 0 if person.doubted else min(taken, len(person.held))
         if how == "fails":
             person.take(person.held[:taken])
             self.fail(person, retry_after)
+        elif how == "rejects":
+            self.reject(person, too_large=taken == 1)
         elif how == "refuses" and taken < len(person.held):
             self.answer(person, taken, REFUSED)
         elif how != "hangs":
@@ -195,29 +218,61 @@ class Room(stateful.RuleBasedStateMachine):
     def answer(self, person: Person, taken: int, refusal: int | None) -> None:
         """Answer what is in flight: the first `taken` were taken, the next one refused, if `refusal` is given."""
         entries, person.flight, self.suspect = person.held, False, False
-        person.take(entries[:taken])
         person.reached(self.now)
         self.reachability.reached(person.member_id)
-        if not entries:
-            person.outbox.probed(self.now)
+        if not entries or person.doubted:
+            assert person.outbox.probed(self.now) is (entries[0] if person.doubted else None)
+            if person.doubted:
+                person.doubted = False
+                person.set_aside(entries[0].seq)
             return
+        person.take(entries[:taken])
         passed = person.outbox.answered(taken, refusal, self.now, MIDDLE)
         if taken:
-            person.done, person.held = entries[taken - 1].seq, ()
+            person.acknowledge(entries[taken - 1].seq)
         if refusal is None:
             return
         refused = entries[taken]
-        person.refusals[refused.seq] += 1
-        if (tries := person.refusals[refused.seq]) < 5:
+        if refused.seq in person.aside:
             assert passed is None
-            person.next_try = self.now + SCHEDULE[tries - 1]
+            person.set_aside(refused.seq)
+            return
+        person.refusals[refused.seq] += 1
+        if (tries := person.refusals[refused.seq]) < 5 or len(person.aside) == 8:
+            assert passed is None
+            person.go_back()
+            person.next_try = self.now + SCHEDULE[min(tries, len(SCHEDULE)) - 1]
             self.look(person)
         else:
             assert passed is refused
-            person.done, person.held = refused.seq, ()
-            person.given_up.add(refused.seq)
+            person.set_aside(refused.seq)
 
-    def fail(self, person: Person, retry_after: float | None) -> None:
+    def reject(self, person: Person, *, too_large: bool) -> None:
+        """Answer what is in flight with a status that refuses all of it."""
+        if not person.held or person.doubted:
+            self.fail(person, None)
+            return
+        if len(person.held) > 1:
+            assert person.outbox.narrow(self.now, too_large=too_large)
+            person.flight, person.held = False, person.held[: len(person.held) // 2]
+            if too_large:
+                person.reached(self.now)
+                self.reachability.reached(person.member_id)
+                self.suspect = False
+            return
+        assert not person.outbox.narrow(self.now, too_large=too_large)
+        seq = person.held[0].seq
+        if too_large:
+            self.answer(person, 0, 413)
+        elif seq in person.aside:
+            assert not person.outbox.refused(self.now, MIDDLE)
+            person.flight = False
+            person.set_aside(seq)
+        else:
+            person.refusals[seq] += 1
+            self.fail(person, None, refuses=True)
+
+    def fail(self, person: Person, retry_after: float | None, *, refuses: bool = False) -> None:
         if not person.failures:
             person.counted = self.now
         person.failing_for += max(0.0, self.now - person.counted)
@@ -225,9 +280,20 @@ class Room(stateful.RuleBasedStateMachine):
         person.failures, person.flight = person.failures + 1, False
         self.suspect_if_all_fail()
         self.reachability.failed(person.member_id)
-        overdue = person.outbox.failed(self.now, MIDDLE, retry_after)
-        # Who asked for time when its own was up, and was spared with the whole network, may go before that or not.
-        assert overdue is (person.failing_for >= EVICT_AFTER) or (not overdue and person.counted > self.now)
+        if refuses:
+            seq = person.held[0].seq
+            overdue = person.outbox.refused(self.now, MIDDLE)
+            person.doubted = not person.aside and person.refusals[seq] >= 5
+        else:
+            seq = 0
+            overdue = person.outbox.failed(self.now, MIDDLE, retry_after)
+            person.doubted = False
+        if refuses and not person.aside:
+            assert not overdue, "it is asked first whether it lives"
+        else:
+            # Who asked for time when its own was up, and was spared with the whole network, may go before that or not.
+            assert overdue is (person.failing_for >= EVICT_AFTER) or (not overdue and person.counted > self.now)
+        person.go_back()
         assert person.outbox.is_unreachable is (person.failures >= 3)
         if overdue and not self.suspect:
             person.outbox.left()
@@ -240,12 +306,15 @@ class Room(stateful.RuleBasedStateMachine):
         else:
             person.next_try = self.now + min(max(retry_after, SCHEDULE[0]), HOUR)
             person.counted = max(person.counted, min(person.next_try, person.success + HOUR))
-        self.look(person)
+        if person.doubted:
+            person.next_try = self.now
+        else:
+            self.look(person)
 
     def missing(self, person: Person, up_to: int) -> set[int]:
         """What the others said, and it has not got."""
         owed = {entry.seq for entry in self.after(person.start, person) if entry.seq <= up_to}
-        return owed - person.given_up - {*person.taken}
+        return owed - person.given_up - {*person.aside} - {*person.taken}
 
     # What may happen
 
@@ -286,7 +355,7 @@ class Room(stateful.RuleBasedStateMachine):
             self.go_on(person, *outcome)
 
     @precondition(lambda self: self.present())
-    @rule(pick=PICK, asked=ASKED, how=st.sampled_from(["fails", "refuses"]), taken=TAKEN)
+    @rule(pick=PICK, asked=ASKED, how=st.sampled_from(["fails", "refuses", "rejects"]), taken=TAKEN)
     def goes_wrong_for_long(self, pick: int, asked: list[tuple[float | None, str]], how: str, taken: int) -> None:
         """It asks for time again and again, and uses it or not; then it is dead, or refuses whatever comes."""
         person = self.present()[pick % len(self.present())]

@@ -468,7 +468,7 @@ def test_size_that_was_too_large_is_not_tried_for_ten_minutes() -> None:
             sizes.append(len(step.entries))
         now += 10
     assert [second - first for first, second in pairwise(refused)] == [10, 600, 10]
-    assert sizes[2] == 2, "the size that fitted"
+    assert set(sizes) == {2}, "the size that fits"
 
 
 # Failures
