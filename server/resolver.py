@@ -42,7 +42,7 @@ class SystemResolver:
     def __init__(self, look_up: Callable[[str], list[IPAddress]] | None = None) -> None:
         """Begin with no thread; each look-up has one, on which `look_up` gives the addresses, none if there is none."""
         self._look_up = look_up or _look_up
-        self._under_way: dict[str, asyncio.Future[list[IPAddress]]] = {}
+        self.under_way: dict[str, asyncio.Future[list[IPAddress]]] = {}
         self._late: dict[str, tuple[float, list[IPAddress]]] = {}  # until when, by the loop
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
         self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -55,7 +55,7 @@ class SystemResolver:
             return late
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                under_way = self._under_way.get(host) or self._start(host, await self._slot(network))
+                under_way = self.under_way.get(host) or self._start(host, await self._slot(network))
                 found = await asyncio.shield(under_way)
         except TimeoutError:
             self._keep_when_late(host)
@@ -68,7 +68,7 @@ class SystemResolver:
 
     def _keep_when_late(self, host: str) -> None:
         """Keep what the look-up that is under way will find, if it finds something."""
-        if (under_way := self._under_way.get(host)) is not None:
+        if (under_way := self.under_way.get(host)) is not None:
             under_way.add_done_callback(lambda found: self._keep_late(host, found.result()))
 
     def _keep_late(self, host: str, found: list[IPAddress]) -> None:
@@ -98,12 +98,12 @@ class SystemResolver:
         """Look up in a thread; the slot is free again when that has ended, however long after the caller gave up."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[IPAddress]] = loop.create_future()
-        self._under_way[host] = found
+        self.under_way[host] = found
 
         def end(_: asyncio.Future[list[IPAddress]]) -> None:
             slot.close()
-            if self._under_way.get(host) is found:
-                del self._under_way[host]
+            if self.under_way.get(host) is found:
+                del self.under_way[host]
 
         found.add_done_callback(end)
 

@@ -79,6 +79,10 @@ class Places:
         """Begin with none."""
         self._places: dict[tuple[IPAddress, int], Place] = {}
 
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self._places)
+
     def enter(self, address: IPAddress, port: int, callback: Shares) -> Place:
         """Return the place, with the callback in it."""
         place = self._places.setdefault((address, port), Place())

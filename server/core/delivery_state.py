@@ -4,7 +4,7 @@ Every delivery is in one of four states, and only these steps lead from one to t
 
     state         event     next state    meaning
     READY         POST      IN_FLIGHT     something waits (or the silent recipient is probed)
-    IN_FLIGHT     ANSWER    READY         the recipient took it, or was given up on one message
+    IN_FLIGHT     ANSWER    READY         the recipient took it, gets half of a batch, or one message is set aside
     IN_FLIGHT     FAIL      BACKING_OFF   no proof of life, or an error answer: the same again later
     IN_FLIGHT     LEAVE     GONE          410
     BACKING_OFF   DUE       READY         the wait is over, or the recipient asked to be rung now

@@ -1,13 +1,17 @@
 """Deliveries over real sockets: order, batches, retries, refusals, eviction, and that nobody waits for another."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
+from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import ClientSession, web
 
 from tests.fakes import (
     START,
+    Behaviour,
     Json,
     Recipient,
     RpcError,
@@ -119,7 +123,7 @@ async def test_a_recipient_that_hangs_delays_nobody(server: RunningServer) -> No
 
 
 async def test_a_hanging_exchange_is_given_up_and_tried_again(session: ClientSession) -> None:
-    async with RunningServer(session, exchange_seconds=0.05) as server, Recipient() as recipient:
+    async with RunningServer(session, exchange_seconds=0.5) as server, Recipient() as recipient:
         await server.register("Bob", recipient)
         recipient.behaviour = hang
         await server.register("Alice")
@@ -173,6 +177,136 @@ async def test_a_message_refused_five_times_is_passed_over(server: RunningServer
     await alice.say("next")
     await recipient.has("next")
     assert recipient.texts.count("poison") == 5
+
+
+def refuse(status: int, poison: str) -> Behaviour:
+    """Answer with this status what holds this text, and take the rest."""
+
+    async def behave(request: web.Request, body: Any) -> web.StreamResponse:
+        if poison in msgspec.json.encode(body).decode():
+            return await answer_status(status)(request, body)
+        return await take(request, body)
+
+    return behave
+
+
+async def wait_through(server: RunningServer, recipient: Recipient, posts: int, *waits: float) -> None:
+    """Let so many waits pass, after so many POSTs; each ends with another POST."""
+    for tries, wait in enumerate(waits):
+        await recipient.posted(posts + tries)
+        await server.clock.someone_waits(wait * 0.8, wait * 1.2)
+        server.clock.advance(wait * 1.2)
+    await recipient.posted(posts + len(waits))
+
+
+@pytest.mark.parametrize("status", [400, 422, 500, 501, 599])
+async def test_message_refused_by_status_is_passed_over_by_a_living_bot(
+    server: RunningServer, recipient: Recipient, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    bob = await server.register("Bob", recipient)
+    alice = await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    recipient.behaviour = refuse(status, "poison")
+    posts = len(recipient.posts)
+    seq = await alice.say("poison")
+    await alice.say("next")
+    await wait_through(server, recipient, posts + 1, 0.25, 0.5, 1.0, 2.0)
+    await recipient.has("next")
+    assert recipient.texts.count("poison") == 5
+    assert recipient.methods[-2:] == ["VerifyCallback", "ReceiveMessage"]
+    await server.clock.someone_waits(14.9, 15.0)
+    ping = await bob.call("Ping")
+    assert (ping["passed_over"], ping["cursor"]) == (1, seq + 1)
+    assert any(
+        record.levelname == "WARNING" and f"refused message {seq} 5 times (HTTP status {status})" in record.message
+        for record in caplog.records
+    )
+    recipient.behaviour = take
+    again = await server.call("Register", bob.token, name="Bob", callback=recipient.callback)
+    assert again["passed_over"] == 1
+
+
+async def test_bot_that_takes_nothing_for_a_while_loses_nothing(server: RunningServer, recipient: Recipient) -> None:
+    """It answers `VerifyCallback`, but its own database is down."""
+    bob = await server.register("Bob", recipient)
+    alice = await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    recipient.behaviour = refuse(500, "ReceiveMessage")
+    posts = len(recipient.posts)
+    for text in ("1", "2", "3"):
+        await alice.say(text)
+    await wait_through(server, recipient, posts + 1, 0.25, 0.5, 1.0, 2.0)
+    await recipient.has("1", "2")
+    posts = len(recipient.posts)
+    await wait_through(server, recipient, posts, 0.25)
+    await recipient.has("1", "2", "1", "2")
+    recipient.behaviour = take
+    await server.clock.someone_waits(0.4, 0.6)
+    server.clock.advance(0.6)
+    await recipient.has("1", "2", "3")
+    await server.clock.someone_waits(14.9, 15.0)
+    assert (await bob.call("Ping"))["passed_over"] == 0
+
+
+async def test_batch_too_large_for_the_bot_goes_in_halves(server: RunningServer, recipient: Recipient) -> None:
+    bob = await server.register("Bob", recipient, max_batch=4)
+    alice = await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    recipient.behaviour = answer_status(503)
+    await alice.say("0")
+    await recipient.has("0")
+    for number in range(1, 9):
+        await alice.say(str(number))
+
+    async def behave(request: web.Request, body: Any) -> web.StreamResponse:
+        return await (answer_status(413) if isinstance(body, list) and len(body) > 2 else take)(request, body)
+
+    recipient.behaviour = behave
+    await server.clock.someone_waits(0.2, 0.3)
+    server.clock.advance(0.3)
+    await recipient.has("7", "8")
+    sizes = [len(post.body) for post in recipient.posts if isinstance(post.body, list)]
+    assert sizes == [4, 2, 2, 2, 2], "what was too large is not tried again"
+    await server.clock.someone_waits(14.9, 15.0)
+    assert (await bob.call("Ping"))["passed_over"] == 0
+
+
+async def test_message_too_large_for_the_bot_is_passed_over(server: RunningServer, recipient: Recipient) -> None:
+    bob = await server.register("Bob", recipient)
+    alice = await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    recipient.behaviour = refuse(413, "poison")
+    posts = len(recipient.posts)
+    await alice.say("poison")
+    await alice.say("next")
+    await wait_through(server, recipient, posts + 1, 0.25, 0.5, 1.0, 2.0)
+    await recipient.has("next")
+    await server.clock.someone_waits(14.9, 15.0)
+    assert (await bob.call("Ping"))["passed_over"] == 1
+
+
+async def test_mistake_in_the_handling_of_a_result_pauses_the_delivery(
+    server: RunningServer,
+    recipient: Recipient,
+    monkeypatch: pytest.MonkeyPatch,
+    expected_tracebacks: list[logging.LogRecord],
+) -> None:
+    """The same again after a second, not at once."""
+    await server.register("Bob", recipient)
+    alice = await server.register("Alice")
+    await recipient.has("Alice joined the chat")
+    recipient.behaviour = answer_error(-32000)
+    with monkeypatch.context() as mistaken:
+        mistaken.setattr("server.delivery.judge_reply", lambda *_: 1 / 0)
+        await alice.say("hi")
+        await recipient.has("hi")
+        await server.clock.someone_waits(1.0, 1.0, count=2)  # the housekeeping is one of them
+    assert len(expected_tracebacks) == 1
+    recipient.behaviour = take
+    server.clock.advance(0.9)
+    assert recipient.texts.count("hi") == 1
+    server.clock.advance(0.1)
+    await recipient.has("hi", "hi")
 
 
 async def test_a_dead_recipient_is_unreachable_and_then_leaves(server: RunningServer) -> None:

@@ -1,11 +1,14 @@
 """From hosts to addresses, with the system's own resolver and no name server asked."""
 
 import asyncio
+import threading
 from ipaddress import ip_address
 
 import pytest
 
+from server.core.address_policy import IPAddress
 from server.resolver import ResolveError, SystemResolver
+from tests.fakes import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -42,6 +45,66 @@ async def test_an_address_in_an_old_form_is_shown_for_what_it_is(
 async def test_what_cannot_be_a_name_has_no_address(resolver: SystemResolver, host: str) -> None:
     with pytest.raises(ResolveError, match="the name has no address"):
         await resolver.resolve(host, "192.0.2.7")
+
+
+class SlowNames:
+    """Answers when the test says so."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.asked: list[str] = []
+        self.answer = threading.Event()
+        self._addresses = [ip_address(address) for address in addresses]
+
+    def __call__(self, host: str) -> list[IPAddress]:
+        self.asked.append(host)
+        self.answer.wait(PATIENCE_SECONDS)
+        return self._addresses
+
+
+async def let_answer(names: SlowNames, resolver: SystemResolver) -> None:
+    names.answer.set()
+    await asyncio.wait([*resolver.under_way.values()], timeout=PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.resolver.LOOK_UP_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_answer_that_comes_late_is_used_for_the_next_try() -> None:
+    names = SlowNames("192.0.2.9")
+    resolver = SystemResolver(names)
+    for _ in range(3):
+        with pytest.raises(ResolveError, match="no answer from the name server within 0 s; try again in some seconds"):
+            await resolver.resolve("bob.example", "192.0.2.7")
+    await let_answer(names, resolver)
+    assert await resolver.resolve("bob.example", "192.0.2.8") == [ip_address("192.0.2.9")]
+    assert names.asked == ["bob.example"], "who asks again meanwhile waits for the same answer"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_answer_that_comes_late_is_kept_for_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.resolver.LATE_FOR_SECONDS", 0.0)
+    names = SlowNames("192.0.2.9")
+    resolver = SystemResolver(names)
+    with pytest.raises(ResolveError):
+        await resolver.resolve("bob.example", "192.0.2.7")
+    await let_answer(names, resolver)
+    with pytest.raises(ResolveError):
+        await resolver.resolve("bob.example", "192.0.2.7")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_late_answer_without_an_address_is_not_kept() -> None:
+    names = SlowNames()
+    resolver = SystemResolver(names)
+    with pytest.raises(ResolveError):
+        await resolver.resolve("bob.example", "192.0.2.7")
+    await let_answer(names, resolver)
+    with pytest.raises(ResolveError):
+        await resolver.resolve("bob.example", "192.0.2.7")
+    assert names.asked == ["bob.example"] * 2
 
 
 async def test_many_look_ups_at_once_are_all_answered(resolver: SystemResolver) -> None:

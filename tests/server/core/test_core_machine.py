@@ -192,9 +192,7 @@ class Room(stateful.RuleBasedStateMachine):
         if not person.present or how == "later":
             return None
         if how == "leaves":
-            if person.flight:  # by 410, else by Unregister
-                person.outbox.left()
-            self.leave(person)
+            self.go(person)
             return None
         if not person.flight and (wait := self.look(person)):
             return wait
@@ -204,11 +202,15 @@ class Room(stateful.RuleBasedStateMachine):
             self.fail(person, retry_after)
         elif how == "rejects":
             self.reject(person, too_large=taken == 1)
-        elif how == "refuses" and taken < len(person.held):
-            self.answer(person, taken, REFUSED)
         elif how != "hangs":
-            self.answer(person, taken or len(person.held), None)
+            refuses = how == "refuses" and taken < len(person.held)
+            self.answer(person, taken if refuses else taken or len(person.held), REFUSED if refuses else None)
         return None
+
+    def go(self, person: Person) -> None:
+        if person.flight:  # by 410, else by Unregister
+            person.outbox.left()
+        self.leave(person)
 
     def exchange(self, person: Person, how: str, taken: int = 0, retry_after: float | None = None) -> None:
         """Let time pass until it is rung."""
