@@ -80,6 +80,11 @@ class Callback:
         """Return what identifies the exchange that is under way, if any."""
         return self._done
 
+    @property
+    def is_idle(self) -> bool:
+        """True while a connection is kept and nothing is under way."""
+        return self._done is None and self._connection is not None
+
     def post(self, headers: bytes, body: bytes, done: Done) -> None:
         """Post once; `done` gets the answer, or why there is none, and is never called before this returns.
 

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from server.core.address_policy import IPAddress
 
-STALLED_SECONDS: Final = 0.25  # without an answer on a new connection, while all others to the same place are idle
+STALLED_SECONDS: Final = 0.25  # without an answer on a new connection, while the other to the same place is idle
+SERIAL_SECONDS: Final = 60.0  # then it may have become another, or it was only slow that time
 
 
 class Shares(Protocol):
@@ -20,19 +21,24 @@ class Shares(Protocol):
     def exchange_under_way(self) -> object | None:
         """Return what identifies the exchange that is under way, if any."""
 
+    @property
+    def is_idle(self) -> bool:
+        """True while a connection is kept and nothing is under way."""
+
     def let_go(self) -> None:
         """Close the connection that is kept, if any."""
 
 
 class Place:
-    """One address and port. `is_serial` tells that it serves one connection at a time."""
+    """One address and port, which may serve one connection at a time."""
 
-    __slots__ = ("_callbacks", "is_serial")
+    __slots__ = ("_callbacks", "_loop", "_serial_until")
 
     def __init__(self) -> None:
         """Begin with no callback."""
         self._callbacks: set[Shares] = set()
-        self.is_serial = False
+        self._loop = asyncio.get_running_loop()
+        self._serial_until = 0.0  # by the loop
 
     def add(self, callback: Shares) -> None:
         """Count a callback in."""
@@ -47,29 +53,35 @@ class Place:
         """Note a new connection. Return whether it is to be closed after its answer, because others need the place."""
         if len(self._callbacks) < 2:
             return False
-        if self.is_serial:
-            self._let_go_idle(newcomer)
-        asyncio.get_running_loop().call_later(STALLED_SECONDS, self._look, newcomer, newcomer.exchange_under_way)
-        return self.is_serial
+        self._loop.call_later(STALLED_SECONDS, self._look, newcomer, newcomer.exchange_under_way)
+        is_serial = self._loop.time() < self._serial_until
+        if is_serial:
+            for other in self._idle(newcomer):
+                other.let_go()
+        return is_serial
 
     def _look(self, newcomer: Shares, exchange: object) -> None:
-        """Close the idle connections if the newcomer still waits; where others are at work, the place is only busy."""
+        """Close the connection that keeps the newcomer waiting, if there is one.
+
+        Where others are at work, the place is only busy; where several are idle, it has served them side by side.
+        """
         if newcomer.exchange_under_way is not exchange:
             return
         if any(other.exchange_under_way is not None for other in self._callbacks if other is not newcomer):
-            asyncio.get_running_loop().call_later(STALLED_SECONDS, self._look, newcomer, exchange)
+            self._loop.call_later(STALLED_SECONDS, self._look, newcomer, exchange)
             return
-        self._let_go_idle(newcomer)
-        asyncio.get_running_loop().call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
+        idle = self._idle(newcomer)
+        if len(idle) == 1:
+            idle[0].let_go()
+            self._loop.call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
 
     def _learn(self, newcomer: Shares, exchange: object) -> None:
-        """Note that the others were the hindrance, if the answer came as soon as they had gone."""
-        self.is_serial = self.is_serial or newcomer.exchange_under_way is not exchange
+        """Note that the other one was the hindrance, if the answer came as soon as it had gone."""
+        if newcomer.exchange_under_way is not exchange:
+            self._serial_until = self._loop.time() + SERIAL_SECONDS
 
-    def _let_go_idle(self, newcomer: Shares) -> None:
-        for other in self._callbacks:
-            if other is not newcomer and other.exchange_under_way is None:
-                other.let_go()
+    def _idle(self, newcomer: Shares) -> list[Shares]:
+        return [other for other in self._callbacks if other is not newcomer and other.is_idle]
 
 
 class Places:

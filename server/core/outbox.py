@@ -147,10 +147,11 @@ class Outbox:
         if self._waiting:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
             return Probe() if self._doubted else Post(self._waiting)
-        if self._position < newest:
+        position = self.cursor if self._refusals is None else max(self.cursor, self._refusals.position)
+        if position < newest:
             if self._max_bytes < MAX_PUSH_BYTES and now >= self._smaller_until:
                 self._max_bytes = MAX_PUSH_BYTES
-            return Fetch(self._position, self._page)
+            return Fetch(position, self._page)
         probe_at = self._last_contact + PROBE_AFTER_SECONDS
         if self.failures or now >= probe_at:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
@@ -184,7 +185,9 @@ class Outbox:
         """
         self._alive(now)
         if taken:
-            self._take(self._waiting[taken - 1].seq)
+            self.cursor = self._waiting[taken - 1].seq
+            if self._refusals is not None or self._most < self._max_batch:
+                self._recover()
         if refusal is None:
             self._waiting = ()
             self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
@@ -274,11 +277,6 @@ class Outbox:
         """Note that the recipient is rung no more."""
         self.state = TRANSITIONS[self.state, DeliveryEvent.LEAVE]
 
-    @property
-    def _position(self) -> int:
-        """Where reading goes on."""
-        return self.cursor if self._refusals is None else max(self.cursor, self._refusals.position)
-
     def _skip(self, seq: int) -> None:
         """Go beyond what is not for the recipient. The cursor stays before a message that is set aside."""
         if self._refusals is not None and self._refusals.position:
@@ -286,9 +284,8 @@ class Outbox:
         else:
             self.cursor = seq
 
-    def _take(self, seq: int) -> None:
-        """Note that the recipient took everything up to `seq` that is not set aside."""
-        self.cursor = seq
+    def _recover(self) -> None:
+        """Note that the recipient took something after a refusal: batches grow, and what is set aside is given up."""
         if self._refusals is not None:
             self.given_up += self._refusals.passed_over
             self._refusals = None

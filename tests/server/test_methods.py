@@ -169,6 +169,7 @@ async def test_ping_tells_where_one_stands(server: RunningServer, recipient: Rec
         "seq": 1,
         "cursor": 1,
         "callback": f"http://127.0.0.1:{recipient.port}/rpc",
+        "passed_over": 0,
     }
 
 
