@@ -250,7 +250,7 @@ class _Judge:
     def _holes_in_log(self) -> Iterator[Violation]:
         log = self._history.log or ()
         for before, after in pairwise(log):
-            if after.seq != before.seq + 1:
+            if after.seq != before.seq + 1:  # no run restores a backup, so that a missing number is a lost entry
                 yield Violation(Rule.OUT_OF_ORDER, f"in the log, seq {after.seq} follows on {before.seq}")
 
     def _overtaken(self) -> Iterator[Violation]:
