@@ -4,8 +4,10 @@ import dataclasses
 import sys
 
 from client.app import run
+from client.lines_out import lost
 from client.parser_check import parser_problem
 from client.settings import Face, Settings, command
+from runtime.standard_streams import prepare
 
 
 def choose_face(settings: Settings, stdin_is_terminal: bool) -> Settings:
@@ -25,6 +27,7 @@ def start(settings: Settings) -> int:
 
 def main() -> None:
     """Read the settings and run."""
+    prepare(lost)
     stdin_is_terminal = sys.stdin is not None and sys.stdin.isatty()
     command(lambda settings: start(choose_face(settings, stdin_is_terminal)))(prog_name="python -m client")
 

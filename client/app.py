@@ -20,6 +20,7 @@ from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
 from client.headless import Headless, serve_page
+from client.lines_out import lost
 from client.listener import Listener
 from client.participant import NewParticipant, Participant
 from client.piped import PipedTerminal
@@ -28,8 +29,10 @@ from client.seat_file import SeatFiles
 from client.settings import NO_STATE, Face, Settings
 from client.terminal.face import Terminal
 from client.web.page import Page
+from runtime.background_output import BackgroundOutput
 from runtime.listening import ALL_ADDRESSES, ListenError, ListeningSockets
 from runtime.listening import listen as bind
+from runtime.standard_streams import STDOUT, encoding_of
 
 PAGE_PORT: Final = 8080
 SHUTDOWN_SECONDS: Final = 2.0
@@ -110,7 +113,8 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
 
 def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Coroutine[Any, Any, int]:
     if settings.face is Face.PAGE:
-        return serve_page(page, settings.server)
+        out = BackgroundOutput(STDOUT, lost, encoding_of(sys.stdout))
+        return serve_page(page, settings.server, out)
     if settings.face is Face.HEADLESS:
         return Headless(new_participant, settings.server, settings.name, page).run()
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):  # what moves a cursor has no place in a pipe

@@ -1,6 +1,7 @@
 """The face without a person: a seat that prints what it hears (`docker compose logs client`)."""
 
 import asyncio
+import io
 import itertools
 import socket
 import sys
@@ -9,9 +10,11 @@ from typing import Final
 
 from client.backoff import LONGEST_DELAY, backoff
 from client.errors import CallRefused, ServerUnreachable
+from client.lines_out import LinesOut
 from client.listener import ConnectionState
 from client.participant import NewParticipant
 from client.printable import line_of, printable
+from client.seat import NotNow
 from client.seat_file import by_name
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
@@ -24,16 +27,12 @@ GHOST_TRIES: Final = 6
 OPEN_PAGE: Final = "Chat in a browser: "
 
 
-def say(line: str) -> None:
-    """Print a line at once: who follows the log waits for it."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+RETRY_SECONDS: Final = 1.0
 
 
-async def serve_page(page: str, server: str) -> int:
-    """Take no seat: the page's visitors take their own. Runs until it is cancelled."""
-    say(f"[CLIENT] {OPEN_PAGE}{page}")
-    say(f"[CLIENT] Chat server: {server}")
+async def serve_page(page: str, server: str, out: io.TextIOBase) -> int:
+    """Take no seat: the page's visitors take their own. Runs until it is cancelled; `out` neither blocks nor raises."""
+    out.write(f"[CLIENT] {OPEN_PAGE}{page}\n[CLIENT] Chat server: {server}\n")
     await asyncio.Event().wait()
     return 0
 
@@ -62,10 +61,17 @@ class Headless:
         self._sleep = sleep
         self._over = asyncio.Event()
         self._problem = ""
+        self._out = LinesOut(sys.stdout)
+        self._retrying: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
-        """Run until cancelled, or until another process takes the seat (exit code 1)."""
-        say(f"[CLIENT] {OPEN_PAGE}{self._page}")
+        """Run until cancelled, until another process takes the seat or nothing can be printed (exit code 1).
+
+        Exit code 2: the server will never accept the name.
+        """
+        if sys.stdout is None:
+            self._end("it is closed")
+        self._say(f"[CLIENT] {OPEN_PAGE}{self._page}")
         try:
             if not await self._take_seat():
                 return 2
@@ -75,12 +81,12 @@ class Headless:
             await self._participant.leave()
 
     async def _take_seat(self) -> bool:
-        """Try until it works, under the first free name; False when the server will never accept the name."""
+        """Try until it works or is over, under the first free name; False if the server will never accept the name."""
         names = self._names()
         name = next(names)
         delays = backoff()
         ghost_tries = 0
-        while True:
+        while not self._over.is_set():
             try:
                 await self._participant.enter(name)
                 return True
@@ -97,6 +103,7 @@ class Headless:
                     return False
                 self._complain(f"{error} Trying again until it works.")
                 await self._sleep(max(next(delays), min(error.retry_after or 0.0, LONGEST_DELAY)))
+        return True
 
     def _names(self) -> Iterator[str]:
         """Give the name that the remembered seat has; if that is another's now, the seat will do under any other."""
@@ -108,11 +115,40 @@ class Headless:
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            say(f"[CLIENT] [ERROR] {printable(problem)}")
+            self._say(f"[CLIENT] [ERROR] {printable(problem)}")
+
+    def _say(self, line: str) -> None:
+        """Print what is no message."""
+        self._print(lambda: self._out.tell(line))
+
+    def _print(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except NotNow:
+            self._retrying = self._retrying or asyncio.get_running_loop().call_later(RETRY_SECONDS, self._print_rest)
+        except OSError as error:
+            self._end((error.strerror or str(error)).lower())
+
+    def _print_rest(self) -> None:
+        self._retrying = None
+        self._print(self._out.write_rest)
+
+    def _end(self, why: str) -> None:
+        """End a client that cannot do what it is for."""
+        if not self._over.is_set():
+            self._over.set()
+            told = f"Cannot write to standard output: {why}. This client ends; one that needs no output: --face page"
+            sys.stderr.write(f"[CLIENT] [ERROR] {told}\n")
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it."""
-        say(line_of(message))
+        """Print it, or raise `NotNow` while its reader takes a break, or when this client ends: then it comes again."""
+        if self._over.is_set():
+            raise NotNow
+        try:
+            self._out.write(line_of(message))
+        except OSError as error:
+            self._end((error.strerror or str(error)).lower())
+            raise NotNow from None
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Say nothing: nobody is looking."""
@@ -122,8 +158,8 @@ class Headless:
         if state is ConnectionState.ONLINE:
             me = self._participant
             self._problem = ""
-            say(f"[CLIENT] Joined as {printable(me.name)} (ID: {printable(me.id)}) at {self._server}")
+            self._say(f"[CLIENT] Joined as {printable(me.name)} (ID: {printable(me.id)}) at {self._server}")
         if detail:
-            say(f"[CLIENT] {printable(detail)}")
+            self._say(f"[CLIENT] {printable(detail)}")
         if state is ConnectionState.REPLACED:
             self._over.set()

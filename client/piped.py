@@ -12,6 +12,7 @@ from client.listener import ConnectionState
 from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import line_of, printable
+from client.seat import NotNow
 from client.seat_file import by_name
 from client.terminal.typed import EXIT, NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
 from protocol.messages import ChatMessage, ReceiveTypingParams
@@ -136,17 +137,17 @@ class PipedTerminal:
     def on_message(self, message: ChatMessage) -> None:
         """Show it, or raise `NotNow` while its reader takes a break.
 
-        Raises `OSError` when it cannot be written: then it was not taken, and comes next time.
+        Raises it, too, when it cannot be written: then it was not taken, and comes next time.
         """
         if self._over.is_set():
-            raise BrokenPipeError
+            raise NotNow
         try:
             self._out.write(line_of(message))
         except OSError as error:
             if not isinstance(error, BrokenPipeError):  # which is a reader that has had enough, as of `… | head`
                 self._fail(f"Cannot write what is said: {error.strerror}.")
             self._over.set()
-            raise
+            raise NotNow from None
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
         """Say nothing: it is no line of the chat."""

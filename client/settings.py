@@ -13,6 +13,7 @@ import click
 
 from client.printable import printable
 from protocol.methods import MAX_NAME_CHARS
+from runtime.standard_streams import Command
 
 HELP: Final = """Join a Ringback chat.
 
@@ -296,4 +297,4 @@ def command(run: Callable[[Settings], int]) -> click.Command:
         click.get_current_context().exit(run(settings))
 
     options: list[click.Parameter] = [_option(row) for row in fields(Settings)]
-    return click.Command("client", params=options, callback=invoke, help=HELP)
+    return Command("client", params=options, callback=invoke, help=HELP)

@@ -1,1 +1,1 @@
-"""What server and client need of the machine and share: no chat in it."""
+"""What a process needs of the system it runs on, whichever side of the chat it is: nothing here knows the chat."""

@@ -90,8 +90,8 @@ async def answer(host: str, port: str) -> None:
 
 def say(line: str) -> None:
     """Print before the programs do."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # who cannot be told can still chat
+        os.write(1, f"{line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from runtime.standard_streams import CANNOT_WRITE, STDIN, STDOUT, prepare, tell
 from server import journal
 from server.app import (
     Server,
@@ -20,7 +21,7 @@ from server.app import (
     restore_log,
     write_log,
 )
-from server.errors import ControlError, StartError
+from server.errors import ControlError, OutputError, StartError
 from server.parser_check import parser_problem
 from server.settings import Settings, command
 
@@ -35,6 +36,7 @@ STANDARD_STREAM: Final = Path("-")
 
 def main() -> None:
     """Read the command line and run."""
+    prepare(lambda lines, why: journal.LineFormatter().format(journal.lost(lines, why)))
     command(run, back_up, restore, kick, release)(prog_name="python -m server")
 
 
@@ -56,23 +58,32 @@ def back_up(settings: Settings, target: Path) -> None:
     """Copy the store, of a running server too."""
     with _told():
         if target == STANDARD_STREAM:
-            write_log(settings.store, sys.stdout.buffer)
+            _stream_backup(settings)
         else:
             copy_log(settings.store, target)
-            sys.stdout.write(f"{settings.store} is copied to {target}\n")
+            _report(f"{settings.store} is copied to {target}")
+
+
+def _stream_backup(settings: Settings) -> None:
+    out = open(STDOUT, "wb", closefd=False)  # noqa: SIM115 (closed below); sys.stdout is None where it is closed
+    try:
+        write_log(settings.store, out)
+    finally:
+        with contextlib.suppress(OSError):  # a buffer that cannot be flushed was told above
+            out.close()
 
 
 def restore(settings: Settings, source: Path) -> None:
     """Put a backup in the place of the store, on which no server may run."""
     with _told():
         if source == STANDARD_STREAM:
-            replaced = restore_log(settings.store, sys.stdin.buffer, "what came from standard input")
+            with open(STDIN, "rb", closefd=False) as file:
+                replaced = restore_log(settings.store, file, "what came from standard input")
         else:
             with _opened(source) as file:
                 replaced = restore_log(settings.store, file, str(source))
-        sys.stdout.write(f"{settings.store} is restored; start the server\n")
-        if replaced is not None:
-            sys.stdout.write(f"The store that was there is kept as {replaced} until the next restore\n")
+        kept = f"\nThe store that was there is kept as {replaced} until the next restore" if replaced else ""
+        _report(f"{settings.store} is restored; start the server{kept}")
 
 
 @contextlib.contextmanager
@@ -88,13 +99,21 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 def kick(settings: Settings, member_id: str) -> None:
     """Have the running server remove somebody."""
     with _told():
-        sys.stdout.write(f"{remove_member(settings.store, member_id)}\n")
+        _report(remove_member(settings.store, member_id))
+
+
+def _report(done: str) -> None:
+    """Tell the operator what was done. Raises `OutputError`."""
+    try:
+        tell(done)
+    except OSError as error:
+        raise OutputError(f"{done}; but {CANNOT_WRITE}: {error.strerror}") from None
 
 
 def release(settings: Settings, name: str) -> None:
     """Have the running server let others have a name."""
     with _told():
-        sys.stdout.write(f"{release_name(settings.store, name)}\n")
+        _report(release_name(settings.store, name))
 
 
 @contextlib.contextmanager
@@ -102,7 +121,7 @@ def _told() -> Iterator[None]:
     """Tell the operator what went wrong."""
     try:
         yield
-    except (StartError, ControlError) as error:
+    except (StartError, ControlError, OutputError) as error:
         sys.stderr.write(f"[ERROR] {error}\n")
         sys.exit(1)
 

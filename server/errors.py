@@ -7,3 +7,7 @@ class StartError(Exception):
 
 class ControlError(Exception):
     """A running server cannot be asked, or has refused."""
+
+
+class OutputError(Exception):
+    """The result of a command could not be written."""

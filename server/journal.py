@@ -3,17 +3,18 @@
 A logger's name is its tag; [WARN] and [ERROR] take the tag's place from those levels on.
 """
 
-import asyncio
-import io
 import json
 import logging
 import sys
 import textwrap
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
+
+from runtime.background_output import BackgroundOutput, lost_lines
+from runtime.standard_streams import STDOUT, encoding_of
 
 SHOWN_CHARS: Final = 256
 
@@ -62,41 +63,28 @@ class BadHttpFilter(logging.Filter):
         return False
 
 
-class TurnHandler(logging.StreamHandler[io.TextIOBase]):
-    """Writes what is told within one turn of the event loop in one go."""
+class BackgroundHandler(logging.Handler):
+    """Hands lines to a background output, whose `write` neither blocks nor raises."""
 
-    def __init__(self, stream: Any) -> None:
-        """Begin with nothing told."""
-        super().__init__(stream)
-        self._lines: list[str] = []
+    def __init__(self, output: BackgroundOutput) -> None:
+        super().__init__()
+        self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line until the loop has gone on; where there is none, write it."""
+        """Format and hand over; a line that cannot be formatted costs only itself."""
         try:
-            self._lines.append(self.format(record))
+            self._output.write(f"{self.format(record)}\n")
         except Exception:
-            self.handleError(record)  # as every handler has it: a line that cannot be told costs nothing but itself
-        if len(self._lines) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:
-                self.flush()
-
-    def flush(self) -> None:
-        """Write what there is."""
-        lines, self._lines = self._lines, []
-        if lines:
-            self.stream.write("\n".join([*lines, ""]))
-        super().flush()
+            self.handleError(record)
 
 
 def configure(log_format: str, level: str) -> None:
     """Send the lines to standard output as `text` or `json`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that the locale cannot write must not cost the line.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    handler = TurnHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter())
+    formatter = JsonFormatter() if log_format == "json" else LineFormatter()
+    handler = BackgroundHandler(
+        BackgroundOutput(STDOUT, lambda lines, why: formatter.format(lost(lines, why)), encoding_of(sys.stdout))
+    )
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ringback").setLevel(LEVELS[level])
     # No line tells where in the code it was written, by which thread or process: it need not be found out
@@ -104,6 +92,11 @@ def configure(log_format: str, level: str) -> None:
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("aiohttp.server").addFilter(BadHttpFilter())
+
+
+def lost(lines: int, why: str) -> logging.LogRecord:
+    """Make the record that reports lines which could not be written."""
+    return logging.LogRecord(server.name, logging.WARNING, "", 0, lost_lines(lines, why), (), None)
 
 
 def tag_of(record: logging.LogRecord) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from runtime.standard_streams import Command, Group
 from server.core.address_policy import IPNetwork
 from server.journal import LEVELS
 
@@ -212,9 +213,9 @@ def command(
             [value] = values.values()
             act(click.get_current_context().obj, value)
 
-        server.add_command(click.Command(name, params=[argument], callback=invoke, help=help))
+        server.add_command(Command(name, params=[argument], callback=invoke, help=help))
 
-    server = click.Group(
+    server = Group(
         "python -m server",
         params=[_option(setting) for setting in TABLE],
         callback=start,

@@ -1,12 +1,14 @@
 import contextlib
 import os
+import select
 from collections.abc import Iterator
 from typing import TextIO
 
 import pytest
 
-from client.lines_out import LinesOut
+from client.lines_out import LinesOut, lost
 from client.seat import NotNow
+from runtime.background_output import TOO_SLOW
 
 LONG = "x" * 100_000  # more than a pipe holds
 
@@ -48,3 +50,46 @@ def test_a_file_that_cannot_grow_is_an_error() -> None:
 
 def test_what_nobody_wants_is_written_nowhere() -> None:
     LinesOut(None).write("hi")
+
+
+def test_tell_without_room_is_written_before_the_next_line(pipe: tuple[int, TextIO]) -> None:
+    reading, out = pipe
+    lines = LinesOut(out)
+    with pytest.raises(NotNow):
+        lines.write(LONG)
+    with pytest.raises(NotNow):
+        lines.tell("told")
+    read = b""
+    while not read.endswith(b"told\n"):
+        read += os.read(reading, 1_000_000)
+        with contextlib.suppress(NotNow):
+            lines.write_rest()
+    assert read.decode() == f"{LONG}\ntold\n"
+
+
+def test_tell_with_too_much_waiting_is_dropped_and_counted(pipe: tuple[int, TextIO]) -> None:
+    reading, out = pipe
+    lines = LinesOut(out)
+    for _ in range(5):
+        with contextlib.suppress(NotNow):
+            lines.tell("x" * 40_000)  # the first fits into the pipe
+    read = b""
+    while not read.endswith(b"enough\n"):
+        read += os.read(reading, 1_000_000)
+        with contextlib.suppress(NotNow):
+            lines.write_rest()
+    *kept, report = read.decode().splitlines()
+    assert set(kept) == {"x" * 40_000}
+    assert report == lost(5 - len(kept), TOO_SLOW)
+
+
+def test_pipe_that_fills_up_between_look_and_write_is_not_waited_for(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out = pipe
+    lines = LinesOut(out)
+    with pytest.raises(NotNow):
+        lines.write(LONG)
+    monkeypatch.setattr(select, "select", lambda reads, writes, *_: (reads, writes, []))
+    with pytest.raises(NotNow):
+        lines.write(LONG)

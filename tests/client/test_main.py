@@ -1,16 +1,19 @@
 """The client as a process, without a terminal."""
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.client.fake_server import free_port
 from tests.client.processes import ENVIRONMENT, ROOT, ServerProcess
 
 
@@ -108,7 +111,7 @@ def test_a_port_in_use_is_told_in_words(server: ServerProcess) -> None:
             told, _ = client.communicate(timeout=10)
     assert client.returncode == 1
     assert told == (
-        f"[CLIENT] [ERROR] Cannot listen on 127.0.0.1:{port}: Address already in use."
+        f"[CLIENT] [ERROR] Cannot listen on localhost:{port}: Address already in use."
         " Choose another CHAT_CLIENT_HOST or CHAT_CLIENT_PORT (0: any free port).\n"
     )
 
@@ -128,3 +131,64 @@ def test_it_does_not_start_where_http_is_parsed_in_python(face: str) -> None:
     assert re.fullmatch(
         r"\[CLIENT\] \[ERROR\] aiohttp parses HTTP in Python here.* --only-binary aiohttp aiohttp\n", told
     )
+
+
+@pytest.mark.parametrize("stdout", ["&-", "/dev/full"])
+def test_headless_without_a_stdout_ends_with_one_line(server: ServerProcess, stdout: str) -> None:
+    told = run(f"--face headless --client-port 0 --name Mute --server {server.url} >{stdout}")
+    assert told.returncode == 1
+    assert re.fullmatch(r"\[CLIENT\] \[ERROR\] Cannot write to standard output: .*\n", told.stderr)
+
+
+@pytest.mark.parametrize("outputs", [">&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_page_without_stdout_and_stderr_is_served_and_ends_well(server: ServerProcess, outputs: str) -> None:
+    port = free_port()
+    command = f"exec {sys.executable} -m client --face page --client-port {port} --server {server.url} {outputs}"
+    with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL) as client:
+        until_it_listens(port, client)
+        with urllib.request.urlopen(f"http://localhost:{port}", timeout=10) as answer:
+            assert answer.status == 200
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("--server nowhere 2>/dev/full", 2), ("--server nowhere 2>&-", 2), ("--help >&-", 0), ("--help 2>&1 >&-", 0)],
+)
+def test_command_line_whose_answer_cannot_be_written_keeps_its_exit_code(arguments: str, code: int) -> None:
+    done = run(arguments)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_help_on_a_full_disk_ends_with_a_sentence() -> None:
+    done = run("--help >/dev/full")
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write to standard output: No space left on device\n")
+
+
+def test_help_into_a_pipe_whose_reader_has_gone_leaves_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run("--help", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def run(arguments: str, stdout: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
+    """Run the client in a shell, until it ends by itself."""
+    command = f"exec {sys.executable} -m client {arguments}"
+    return subprocess.run(
+        ["/bin/sh", "-c", command], cwd=ROOT, env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def until_it_listens(port: int, client: "subprocess.Popen[bytes]") -> None:
+    """Return when somebody listens there; a process that says nothing can only be asked."""
+    while True:
+        assert client.poll() is None
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.01)

@@ -120,7 +120,7 @@ async def test_what_nobody_reads_is_not_taken_and_ends_it(room: Rig, stdin: Pipe
         await room.sleep.begun()
         answers = [await room.server.post(room.server.only_member, ring_message(2))]
         assert await chatting == 0
-    assert [(status, "error" in answer) for status, answer in answers] == [(200, True)]
+    assert answers == [(503, None)]
     assert room.server.methods()[-1] == "Unregister"
 
 

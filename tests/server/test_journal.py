@@ -1,17 +1,17 @@
 """Log lines: the original's tags and words, one event a line, whatever is in a name or a text."""
 
-import asyncio
-import io
 import json
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from aiohttp.http_exceptions import BadHttpMessage
 
-from server.journal import SHOWN_CHARS, BadHttpFilter, JsonFormatter, LineFormatter, TurnHandler
-from tests.fakes import RunningServer, local_settings
+from runtime.background_output import BackgroundOutput, lost_lines
+from server.journal import SHOWN_CHARS, BackgroundHandler, BadHttpFilter, JsonFormatter, LineFormatter, lost
+from tests.fakes import PATIENCE_SECONDS, RunningServer, local_settings
 
 HOSTILE = {
     "newline": ("a\n[JOIN] b", "a\\u{a}[JOIN] b"),
@@ -175,51 +175,25 @@ async def test_tokens_and_secrets_are_never_logged(server: RunningServer, caplog
     assert alice.result["secret"] not in caplog.text
 
 
-class Stream(io.StringIO):
-    """Counts what is written to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes = 0
-
-    def write(self, text: str, /) -> int:
-        self.writes += 1
-        return super().write(text)
-
-
-async def test_the_lines_of_one_turn_of_the_loop_are_written_in_one_go() -> None:
-    stream = Stream()
-    handler = TurnHandler(stream)
-    handler.handle(record("one"))
-    handler.handle(record("two"))
-    assert stream.getvalue() == ""
-    await asyncio.sleep(0)
-    assert (stream.getvalue(), stream.writes) == ("one\ntwo\n", 1)
-    handler.handle(record("three"))
-    await asyncio.sleep(0)
-    assert stream.getvalue() == "one\ntwo\nthree\n"
-
-
-def test_without_a_loop_a_line_is_written_at_once() -> None:
-    stream = Stream()
-    TurnHandler(stream).handle(record("one"))
-    assert stream.getvalue() == "one\n"
-
-
-async def test_what_is_told_at_the_very_end_is_written_when_logging_ends() -> None:
-    stream = Stream()
-    handler = TurnHandler(stream)
-    handler.handle(record("one"))
-    handler.flush()
-    assert stream.getvalue() == "one\n"
-
-
-async def test_a_line_that_cannot_be_told_costs_nothing_but_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    stream = Stream()
-    handler = TurnHandler(stream)
-    handler.setFormatter(LineFormatter())
-    handler.handle(record("%d", "not a number"))
-    handler.handle(record("two"))
-    await asyncio.sleep(0)
-    assert stream.getvalue() == "[JOIN] two\n"
+async def test_handler_line_that_cannot_be_formatted_costs_only_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        output = BackgroundOutput(file.fileno(), lost_lines)
+        handler = BackgroundHandler(output)
+        handler.setFormatter(LineFormatter())
+        handler.handle(record("%d", "not a number"))
+        handler.handle(record("two"))
+        assert output.drain(PATIENCE_SECONDS)
+    assert (tmp_path / "log").read_text() == "[JOIN] two\n"
     assert "Logging error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [(1, "1 log line could not be written: broken pipe"), (1234, "1,234 log lines could not be written: broken pipe")],
+)
+def test_lost_lines_are_a_warning_in_both_formats(lines: int, told: str) -> None:
+    assert LineFormatter().format(lost(lines, "broken pipe")) == f"[WARN] {told}"
+    fields = json.loads(JsonFormatter().format(lost(lines, "broken pipe")))
+    assert (fields["tag"], fields["message"]) == ("WARN", told)

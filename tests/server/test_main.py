@@ -1,6 +1,7 @@
 """`python -m server` as a process: its first words, its settings, signals, and what nobody may make it print."""
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -39,9 +40,10 @@ class Process:
 
     async def line(self) -> str:
         """Give the next line; empty at the end."""
-        assert self.process.stdout is not None
+        stream = self.process.stdout or self.process.stderr
+        assert stream is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
-            line = (await self.process.stdout.readline()).decode()
+            line = (await stream.readline()).decode()
         if line:
             self.lines.append(line.rstrip("\n"))
         return line
@@ -64,14 +66,18 @@ class Process:
 
 
 @asynccontextmanager
-async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """Start it with these arguments and variables, its log in memory; it is killed at the end if it has not ended."""
+async def running(*arguments: str, stdout: int = asyncio.subprocess.PIPE, **environment: str) -> AsyncIterator[Process]:
+    """Start it with these arguments and variables, its log in memory; it is killed at the end if it has not ended.
+
+    With another `stdout` its `lines` are those of standard error.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
     inherited["CHAT_STORE"] = "memory:"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "server", *arguments,
         cwd=ROOT, env=inherited | environment,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        stdin=asyncio.subprocess.DEVNULL, stdout=stdout,
+        stderr=asyncio.subprocess.STDOUT if stdout == asyncio.subprocess.PIPE else asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         yield Process(process)
@@ -84,7 +90,8 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]
 @asynccontextmanager
 async def serving(*arguments: str, **environment: str) -> AsyncIterator[Process]:
     """The same, listening on a free port of 127.0.0.1."""
-    async with running("--host", "127.0.0.1", "--port", "0", *arguments, **environment) as server:
+    pipe = asyncio.subprocess.PIPE
+    async with running("--host", "127.0.0.1", "--port", "0", *arguments, stdout=pipe, **environment) as server:
         await server.until("Waiting for client connections...")
         yield server
 
@@ -207,3 +214,74 @@ async def test_what_is_not_http_leaves_no_line(session: ClientSession) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert await server.end() == 0
     assert [line.split("]")[0] for line in server.lines] == ["[SERVER", "[SERVER", "[JOIN", "[SERVER", "[SERVER"]
+
+
+def first_words(reading: int) -> int:
+    """Read a server's log from a pipe until it waits for clients; give its port."""
+    log = b""
+    while b"Waiting" not in log:
+        log += os.read(reading, 1000)
+    found = re.search(rb"running on 127\.0\.0\.1:(\d+)", log)
+    assert found, log
+    return int(found[1])
+
+
+async def chat_at(port: int, session: ClientSession, messages: int) -> None:
+    """Register and say so many lines; each must be answered with success."""
+
+    async def call(method: str, token: str = "", **params: Any) -> Any:
+        request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with session.post(f"http://127.0.0.1:{port}/rpc", json=request, headers=headers) as response:
+            return msgspec.json.decode(await response.read())["result"]
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        me = await call("Register", name="Alice")
+        for _ in range(messages):
+            assert (await call("SendMessage", me["token"], user_id=me["id"], text="x" * 300))["success"]
+
+
+LOCAL = ("--host", "127.0.0.1", "--port", "0", "--rate", "0")
+
+
+async def test_log_that_nobody_reads_freezes_neither_calls_nor_the_end(session: ClientSession) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    async with running(*LOCAL, stdout=writing) as server:
+        os.close(writing)
+        await chat_at(await asyncio.to_thread(first_words, reading), session, messages=50)
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.end() == 0
+    os.close(reading)
+    assert server.lines == []
+
+
+async def test_log_whose_reader_has_gone_ends_nothing_and_leaves_no_traceback(session: ClientSession) -> None:
+    reading, writing = os.pipe()
+    async with running(*LOCAL, stdout=writing) as server:
+        os.close(writing)
+        port = await asyncio.to_thread(first_words, reading)
+        os.close(reading)
+        await chat_at(port, session, messages=5)
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.end() == 0
+    assert server.lines == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("backup", "--help"), ("backup", "copy.db")], ids=["help", "help of backup", "backup"]
+)
+async def test_command_whose_output_cannot_be_written_ends_with_a_sentence(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    store = tmp_path / "chat.db"
+    async with serving(CHAT_STORE=f"sqlite:{store}") as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.end() == 0
+    given = [str(tmp_path / word) if word == "copy.db" else word for word in arguments]
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with running(*given, stdout=full, CHAT_STORE=f"sqlite:{store}") as command:
+        os.close(full)
+        assert await command.end() == 1
+    assert len(command.lines) == 1
+    assert command.lines[0].endswith("cannot write to standard output: No space left on device")
