@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 120.0  # for many programs that start at once on a busy machine
 
 
 class Program:

@@ -254,7 +254,7 @@ class Recorder:
 
     async def told(self) -> tuple[ConnectionState, str]:
         """Wait for the next state that was not asked for yet."""
-        return await asyncio.wait_for(self._told.get(), 5)
+        return await asyncio.wait_for(self._told.get(), 60)
 
 
 @dataclass

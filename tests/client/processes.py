@@ -47,6 +47,6 @@ class ServerProcess:
             return ""
         self._process.terminate()
         rest = self.log.read()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         self.log.close()
         return rest

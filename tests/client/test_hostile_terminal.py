@@ -212,7 +212,7 @@ async def test_a_terminal_without_the_letters_shows_their_numbers(room: Room) ->
         ["-m", "client", "--server", room.url, "--name", "Eve", "--no-color"],
         cwd=str(ROOT),
         env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"},
-        timeout=20,
+        timeout=60,
     )
     await room.tell([message(2, "\x9b2J Grüße \u202e \U0001f389"), message(3, "last")])
     await asyncio.to_thread(terminal.expect_exact, b"Bob: last")

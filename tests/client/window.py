@@ -11,7 +11,7 @@ import pyte
 from tests.client.processes import ENVIRONMENT, ROOT
 
 COLUMNS, ROWS = 70, 20
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Window:

@@ -24,7 +24,7 @@ NOW = 1_800_000_000.0
 EPOCH = "5f3a9c01d2e4b687"
 RESTORED_AT = NOW + 60.5
 GAP = Gap(10, int(RESTORED_AT * 2**20))
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 Engine = Callable[[Path], Awaitable[MessageLog]]
 

@@ -51,7 +51,7 @@ class Aim(Enum):
 
     ANY = "any moment"
     ANSWER = "the moment of an answer"  # when a server that answers before it has stored has something to lose
-    RUSH = "a moment after everybody has begun to send something"
+    RUSH = "while a send is in flight, after all have begun to send something, and while a recipient is behind"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ What a killed process has written, the system still has: this shows what crashes
 """
 
 import asyncio
+import contextlib
 import random
 import signal
 import time
@@ -28,7 +29,7 @@ from tests.crash.traffic import Speaker, Traffic, let_guests_in, send_until_over
 
 SENDERS: Final = 4  # of their own, without a callback
 SPEAKING_RECIPIENTS: Final = 4
-STANDSTILL_SECONDS: Final = 30.0  # so long after the last progress of anybody, nothing more is to be expected
+STANDSTILL_SECONDS: Final = 120.0  # so long after the last progress of anybody, nothing more is to be expected
 LOOK_SECONDS: Final = 0.05
 # Long enough that nobody who is killed, held or cut off for a moment is taken for dead.
 EVICT_AFTER_SECONDS: Final = 600
@@ -155,21 +156,29 @@ class CrashRun:
             self._figures.terminations.append(await self._server.terminate())
             await self._server.start()
         await asyncio.sleep(planned.kill_at)
+        async with contextlib.AsyncExitStack() as stack:
+            await self._kill_as(planned, stack)
+            await self._server.end()
+            self._note_backlog()
+        await self._speakers[0].say(f"nobody hears this, {len(self._figures.kills)}", None)
+        for seconds in planned.start_kills:
+            await self._server.start_and_kill(seconds)
+            self._figures.kills_in_start += 1
+        await self._server.start()
+
+    async def _kill_as(self, planned: Round, stack: contextlib.AsyncExitStack) -> None:
         match planned.aim:
             case Aim.ANY:
                 self._kill()
             case Aim.ANSWER:
                 await self._traffic.at_next_answer(self._kill)
             case Aim.RUSH:
+                # A recipient that is held has not taken what is answered meanwhile.
+                number = len(self._figures.kills)
+                await stack.enter_async_context(self._recipients[number % len(self._recipients)].held())
+                await self._speakers[0].say(f"somebody hears this later, {number}", f"rush-{number}")
                 self._traffic.hurry()
-                await asyncio.sleep(planned.rush)
-                self._kill()
-        await self._server.end()
-        self._note_backlog()
-        for seconds in planned.start_kills:
-            await self._server.start_and_kill(seconds)
-            self._figures.kills_in_start += 1
-        await self._server.start()
+                await self._traffic.when_in_flight(planned.rush, self._kill)
 
     def _kill(self) -> None:
         # Nothing may be awaited here: the senders would have their answers by the time of the kill.

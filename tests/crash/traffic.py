@@ -28,7 +28,7 @@ PAUSE_SECONDS: Final = 0.05  # the mean between two messages of one sender, when
 # falls back with each kill, would be left behind for good on a slow machine.
 BACKLOG: Final = 100
 GUEST_PAUSE_SECONDS: Final = 0.15
-ANSWER_SECONDS: Final = 60.0  # a server that comes back every second, and has not answered for so long, never will
+ANSWER_SECONDS: Final = 300.0  # a server that comes back every second, and has not answered for so long, never will
 
 # What a sender does next, with these weights.
 ACTS: Final = {"until answered": 70, "once": 22, "again": 8}
@@ -37,21 +37,40 @@ ACTS: Final = {"until answered": 70, "once": 22, "again": 8}
 class Traffic:
     """What was sent, by all together.
 
-    `in_flight` holds the texts whose first storing is under way; `backlog` is how far the last recipient is behind.
+    `backlog` is how far the last recipient is behind.
     """
 
     def __init__(self) -> None:
         self.sends: list[Send] = []
         self.members: set[str] = set()
         self.epochs: set[str] = set()
-        self.in_flight: set[str] = set()
         self.newest = 0
         self.backlog = 0
         self.tries = 0
         self.is_over = False
+        self._unstored: set[str] = set()  # texts whose first storing is not answered yet
+        self._asked: set[str] = set()  # texts for which a request is under way
         self._hurry = asyncio.Event()
+        self._begun = asyncio.Event()
         self._at_answer: Callable[[], None] | None = None
         self._acted = asyncio.Event()
+
+    @property
+    def in_flight(self) -> set[str]:
+        """The texts that are asked to be stored right now, and for which there is no answer yet."""
+        return self._unstored & self._asked
+
+    async def when_in_flight(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do it `seconds` after something is in flight, while something still is; sooner if answers are faster."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                while not self.in_flight:
+                    self._begun.clear()
+                    await self._begun.wait()
+                await asyncio.sleep(seconds)
+                if self.in_flight:
+                    return act()
+                seconds /= 2
 
     async def at_next_answer(self, act: Callable[[], None]) -> None:
         """Do it in the very moment in which the next answer is here, before anything else happens."""
@@ -61,7 +80,7 @@ class Traffic:
 
     def answered(self, text: str) -> None:
         """Hear that an answer is here."""
-        self.in_flight.discard(text)
+        self._unstored.discard(text)
         act, self._at_answer = self._at_answer, None
         if act is not None:
             act()
@@ -85,12 +104,23 @@ class Traffic:
 
     @contextlib.contextmanager
     def flying(self, text: str) -> Iterator[None]:
-        """Count a text as being under way."""
-        self.in_flight.add(text)
+        """Count a text as not stored yet."""
+        self._unstored.add(text)
         try:
             yield
         finally:
-            self.in_flight.discard(text)
+            self._unstored.discard(text)
+
+    @contextlib.contextmanager
+    def asking(self, text: str) -> Iterator[None]:
+        """Count one try to store a text."""
+        self.tries += 1
+        self._asked.add(text)
+        self._begun.set()
+        try:
+            yield
+        finally:
+            self._asked.discard(text)
 
     def note(self, send: Send) -> None:
         """Keep a send that has come to its end, answered or not."""
@@ -140,10 +170,10 @@ class Speaker:
             return None
 
     async def _call(self, text: str, client_msg_id: str | None) -> int:
-        self._traffic.tries += 1
         params = SendMessageParams(user_id=self.id, text=text, client_msg_id=client_msg_id)
-        result = await self._rpc.call(SEND_MESSAGE, params, SendMessageResult, self._token)
-        self._traffic.answered(text)
+        with self._traffic.asking(text):
+            result = await self._rpc.call(SEND_MESSAGE, params, SendMessageResult, self._token)
+            self._traffic.answered(text)
         return result.seq
 
 

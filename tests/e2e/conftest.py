@@ -163,7 +163,7 @@ async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson
         if beside is None:
             contexts.append(await chromium.new_context(**options))
         tab = await (beside.tab.context if beside else contexts[-1]).new_page()
-        tab.set_default_timeout(15_000)
+        tab.set_default_timeout(60_000)
         tab.on("pageerror", lambda error: flaws.append(str(error)))
         tab.on("dialog", lambda dialog: flaws.append(f"a script ran: {dialog.message}"))
         tab.on("console", lambda line: flaws.append(line.text) if "Content Security Policy" in line.text else None)
@@ -174,7 +174,7 @@ async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson
         await tab.goto(stack.page_address)
         return Person(tab)
 
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=60_000)
     yield make
     for context in contexts:
         await context.close()

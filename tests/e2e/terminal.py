@@ -14,7 +14,7 @@ class Terminal:
     def __init__(self, server: str) -> None:
         # Without colours a line is one piece in what is written.
         arguments = ["-m", "client", "--face", "terminal", "--server", server, "--state-dir", "none", "--no-color"]
-        self._terminal = pexpect.spawn(sys.executable, arguments, cwd=str(ROOT), encoding="utf-8", timeout=15)
+        self._terminal = pexpect.spawn(sys.executable, arguments, cwd=str(ROOT), encoding="utf-8", timeout=60)
 
     async def join(self, name: str) -> "Terminal":
         await self.sees("Enter your name: ")

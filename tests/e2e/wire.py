@@ -39,7 +39,7 @@ class Wire:
 
     async def has_called(self, method: str, times: int) -> None:
         """Return when the page has called a method so often."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while self.calls(method) < times:
                 self._called.clear()
                 await self._called.wait()

@@ -24,7 +24,7 @@ with open(sys.argv[1], "w") as file:
 def test_prepare_keeps_the_numbers_of_closed_streams_from_the_next_file(closed: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     command = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", OPEN_A_FILE, str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
     assert path.read_text() == "True"
 
@@ -32,12 +32,12 @@ def test_prepare_keeps_the_numbers_of_closed_streams_from_the_next_file(closed: 
 def test_traceback_on_a_stderr_that_is_full_changes_nothing() -> None:
     script = "from runtime.standard_streams import prepare\nprepare(lambda *_: '')\nraise SystemExit(3) from OSError()"
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=full, timeout=30, check=False)
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=full, timeout=60, check=False)
     assert done.returncode == 3
 
 
 def test_traceback_is_on_stderr_before_the_process_ends() -> None:
     script = "from runtime.standard_streams import prepare\nprepare(lambda *_: '')\nraise LookupError('why')"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith(b"LookupError: why\n")

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 
 from server.app import listen
 from server.errors import StartError
-from tests.fakes import Recipient, RunningServer, answer_status, hang, local_settings, refusal
+from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, answer_status, hang, local_settings, refusal
 
 
 async def test_it_says_where_it_really_listens(server: RunningServer) -> None:
@@ -57,22 +57,23 @@ async def test_a_stop_waits_for_the_post_in_flight_and_tells_nobody_left(
 
 
 async def test_a_stop_cuts_what_hangs(session: ClientSession, recipient: Recipient) -> None:
-    async with RunningServer(session, drain_seconds=0.05) as server:
+    async with RunningServer(session, drain_seconds=0.05, exchange_seconds=3600) as server:
         await server.register("Bob", recipient)
         recipient.behaviour = hang
         await server.register("Alice")
         await recipient.has("Alice joined the chat")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await server.server.stop()
 
 
 async def test_a_stop_does_not_wait_for_a_retry(session: ClientSession, recipient: Recipient) -> None:
-    async with RunningServer(session) as server:
+    """The retry is due when the test lets time pass, which it does not."""
+    async with RunningServer(session, drain_seconds=3600) as server:
         await server.register("Bob", recipient)
         recipient.behaviour = answer_status(500)
         await server.register("Alice")
         await server.clock.someone_waits(0.2, 0.3)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await server.server.stop()
 
 

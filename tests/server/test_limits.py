@@ -213,7 +213,7 @@ async def test_to_come_back_under_other_names_counts_as_speaking(alice: Seat) ->
 
 async def test_whoever_hangs_up_before_its_turn_is_not_verified(session: ClientSession) -> None:
     async with (
-        RunningServer(session, exchange_seconds=0.3) as server,
+        RunningServer(session, exchange_seconds=1.0) as server,
         Recipient() as slow,
         Recipient() as late,
         Recipient() as good,

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -154,7 +153,6 @@ async def test_a_call_in_flight_is_answered_before_it_ends(session: ClientSessio
         params = {"name": "Bob", "callback": recipient.callback, "secret": recipient.secret}
         registering = asyncio.create_task(server.call(session, "Register", **params))
         await recipient.posted(1)
-        began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         await server.until("Shutting down")
         server.process.send_signal(signal.SIGTERM)  # impatience changes nothing
@@ -163,7 +161,6 @@ async def test_a_call_in_flight_is_answered_before_it_ends(session: ClientSessio
         answer_now.set()
         assert (await registering)["result"]["success"]
         assert await server.end() == 0
-        assert time.monotonic() - began < 10
     assert [line.split("]")[0] for line in server.lines[-2:]] == ["[JOIN", "[SERVER"]
 
 

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, web
 
 from protocol.methods import MAX_BODY_BYTES
 from server.methods import CallContext, Params
-from tests.fakes import Recipient, RunningServer, Seat, hang, take
+from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, Seat, hang, take
 from tests.server.served import INTERNALS, ServedFront, exchange_raw, read_response
 
 CALL = b'{"jsonrpc":"2.0","method":"NoSuchMethod","id":1}'
@@ -28,7 +28,7 @@ async def server(server: RunningServer) -> AsyncIterator[RunningServer]:
 @pytest.fixture
 async def hasty(session: ClientSession) -> AsyncIterator[RunningServer]:
     """A server that gives a body hardly any time to come."""
-    async with RunningServer(session, read_seconds=0.05) as server:
+    async with RunningServer(session, read_seconds=0.25) as server:
         yield server
         assert (await server.register("The next one")).result["success"]
 
@@ -141,7 +141,7 @@ async def test_a_body_too_large_is_refused_by_its_head(server: RunningServer) ->
 @pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
 async def test_a_body_that_does_not_come_is_given_up(hasty: RunningServer, framing: bytes) -> None:
     status, head, body = await exchange_raw(hasty.server.port, HEAD + framing)
-    assert (status, body) == (408, b"the request did not come within 0.05 s\n")
+    assert (status, body) == (408, b"the request did not come within 0.25 s\n")
     assert b"\r\nConnection: close\r\n" in head
 
 
@@ -226,7 +226,7 @@ async def test_a_caller_that_hangs_up_before_the_answer_is_still_heard(session: 
         writer.transport.abort()
         assert (await front.post(CALL))[0] == 200
         go_on.set()
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
 
 
 async def test_calls_one_after_the_other_on_one_connection_are_answered_in_order(server: RunningServer) -> None:
@@ -353,11 +353,11 @@ async def test_while_draining_new_calls_are_turned_away(session: ClientSession) 
 
 
 async def test_a_drain_does_not_wait_for_ever(session: ClientSession, caplog: pytest.LogCaptureFixture) -> None:
-    async with RunningServer(session, drain_seconds=0.05) as server, Recipient() as slow:
+    async with RunningServer(session, drain_seconds=0.05, exchange_seconds=3600) as server, Recipient() as slow:
         slow.behaviour = hang
         registering = asyncio.create_task(server.register("Bob", slow))
         await slow.posted(1)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await server.server.stop()
         registering.cancel()
         await asyncio.wait([registering])

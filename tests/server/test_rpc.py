@@ -354,9 +354,9 @@ async def test_members_beside_the_specifications_are_ignored(server: RunningServ
 
 async def test_a_mebibyte_of_json_is_refused_without_a_stall(server: RunningServer) -> None:
     for filling in (b'"%b"' % (b"a" * (1024 * 1024 - 2)), b"{%b}" % b",".join([b'"":0'] * 200_000)):
-        began = time.monotonic()
+        began = time.thread_time()  # of the one thread of test and server, whatever else the machine does
         assert await refusal(server, filling.ljust(1024 * 1024)) == (-32600, None)
-        assert time.monotonic() - began < 1
+        assert time.thread_time() - began < 1
 
 
 async def break_down(_context: CallContext, _params: Params) -> Any:

@@ -30,7 +30,7 @@ def why_not() -> str | None:
     if shutil.which("docker") is None:
         return "there is no docker command"
     for command in (["docker", "info"], ["docker", "compose", "version"]):
-        if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode:
+        if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
             return f"{' '.join(command)} fails: no Docker Engine with Compose v2 answers"
     return None
 
@@ -87,7 +87,7 @@ class Seat:
             headers["Authorization"] = f"Bearer {self._registration['token']}"
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(f"http://{self._address()}/rpc", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)["result"]
 
 

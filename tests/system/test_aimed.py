@@ -18,7 +18,7 @@ import json, sys
 from http.client import HTTPConnection
 params = {"name": "Eve", "callback": sys.argv[1]}
 body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Register", "params": params})
-connection = HTTPConnection("server", 9999, timeout=30)
+connection = HTTPConnection("server", 9999, timeout=60)
 connection.request("POST", "/rpc", body, {"Content-Type": "application/json"})
 print(connection.getresponse().read().decode())
 """

@@ -28,7 +28,7 @@ def test_every_client_has_a_page_of_its_own(stack: Stack) -> None:
     pages = {stack.page(index) for index in CLIENTS}
     assert len(pages) == len(CLIENTS)
     for page in pages:
-        with urllib.request.urlopen(page, timeout=10) as response:
+        with urllib.request.urlopen(page, timeout=60) as response:
             assert response.status == 200
 
 

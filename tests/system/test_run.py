@@ -28,7 +28,7 @@ def run(ports: tuple[int, int], store: str = "memory:") -> Iterator["pexpect.spa
     mine = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
     addresses = {"CHAT_PORT": str(ports[0]), "CHAT_CLIENT_PORT": str(ports[1])}
     environment = mine | addresses | {"CHAT_STORE": store, "CHAT_STATE_DIR": "none"}
-    running = pexpect.spawn(sys.executable, [str(SCRIPT)], env=environment, encoding="utf-8", timeout=30)
+    running = pexpect.spawn(sys.executable, [str(SCRIPT)], env=environment, encoding="utf-8", timeout=60)
     try:
         yield running
     finally:
@@ -45,7 +45,7 @@ def is_listening(port: int) -> bool:
 def test_the_address_that_is_printed_is_that_of_the_page(ports: tuple[int, int]) -> None:
     with run(ports) as running:
         running.expect(rf"Chat in a browser: (http://localhost:{ports[1]})")
-        with urllib.request.urlopen(str(running.match[1]), timeout=10) as response:
+        with urllib.request.urlopen(str(running.match[1]), timeout=60) as response:
             assert response.status == 200
 
 

@@ -144,7 +144,7 @@ def test_hostile_text_does_not_reach_the_terminal(server: ServerProcess, opens: 
         env=ENVIRONMENT,
         input="\x1b[2J\x1b]0;gotcha\x07\u202etxt\n",
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert mallory.returncode == 0

@@ -24,7 +24,7 @@ class Clock:
         self._pass = asyncio.Event()
 
     async def fell_asleep(self) -> None:
-        await asyncio.wait_for(self._asleep.wait(), 5)
+        await asyncio.wait_for(self._asleep.wait(), 60)
 
     async def sleep(self, seconds: float) -> None:
         self.asked.append(seconds)
@@ -43,7 +43,7 @@ class FakeTab:
         self.notices: list[dict[str, Any]] = []
 
     async def frame(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.receive_str(), 5))
+        decoded: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.receive_str(), 60))
         return decoded
 
     async def notice(self) -> tuple[str, dict[str, Any]]:

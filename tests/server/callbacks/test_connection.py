@@ -3,9 +3,11 @@
 import asyncio
 import socket
 import ssl
+import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -299,7 +301,7 @@ async def test_the_next_request_may_be_sent_when_an_answer_is_heard() -> None:
 async def test_an_answer_in_two_writes_with_nagles_algorithm_does_not_take_40_ms(
     ear: Ear, authority: Authority, for_bob: ssl.SSLContext, *, secured: bool
 ) -> None:
-    """Fifty exchanges that wait for a delayed acknowledgement take 2 s, and without one some 10 ms."""
+    """An exchange that waits for a delayed acknowledgement takes 40 ms at least, all but the first few of them."""
 
     async def answer_in_two_writes(call: Call) -> None:
         call.set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
@@ -307,11 +309,13 @@ async def test_an_answer_in_two_writes_with_nagles_algorithm_does_not_take_40_ms
 
     recipient = RawRecipient(*[answer_in_two_writes] * 50, tls=for_bob if secured else None)
     async with recipient, connected(recipient, ear, authority.trusting if secured else None) as connection:
-        start = time.monotonic()
+        ends = [time.monotonic()]
         for number in range(1, 51):
             connection.send((HEAD, b"{}"))
             await ear.hears(replies=number)
-        assert time.monotonic() - start < 1
+            ends.append(time.monotonic())
+        # A busy machine makes some exchanges slow, and waiting most of them.
+        assert statistics.median(end - begin for begin, end in pairwise(ends)) < 0.04
     assert recipient.connections == 1
 
 
