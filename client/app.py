@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +20,7 @@ from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
 from client.headless import Headless, serve_page
+from client.http_protocol import Runner
 from client.lines_out import lost
 from client.listener import Listener
 from client.participant import NewParticipant, Participant
@@ -147,23 +148,6 @@ async def _listening(app: web.Application, listening: ListeningSockets) -> Async
 async def _say_who_answers(_request: web.Request, response: web.StreamResponse) -> None:
     """Strangers need not know which version of what this runs on."""
     response.headers[hdrs.SERVER] = "Ringback"
-
-
-class Runner(web.AppRunner):
-    """Answers 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it."""
-
-    async def setup(self) -> None:
-        """Set up, with that before all else."""
-        await super().setup()
-        server = cast("web.Server", self.server)  # there is one from now on
-        handler = server.request_handler
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            if request.headers.get(hdrs.EXPECT, "").isascii():
-                return await handler(request)
-            return web.Response(status=417, text="nothing but 100-continue can be expected\n")
-
-        server.request_handler = handle
 
 
 def new_runner(app: web.Application) -> web.AppRunner:

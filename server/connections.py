@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Final, cast
 
 from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
 
 from server import journal
 from server.callbacks.deadlines import Deadlines
@@ -23,6 +24,10 @@ MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests that have not been an
 SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
 UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
 NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
+CUT_SHORT: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 53\r\n\r\nthe head is not complete: an empty line must end it\r\n"
+)
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 34\r\n\r\nthere are too many connections now"
@@ -36,9 +41,40 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpProtocol(web.RequestHandler):
-    """aiohttp's protocol; what is not HTTP it does not repeat to its sender, and its version it keeps to itself."""
+    """aiohttp's protocol; what is not HTTP it does not repeat to its sender, and its version it keeps to itself.
+
+    aiohttp closes a connection as soon as the caller has shut down its sending side; here the caller gets its responses
+    first (RFC 9112, section 9.6). client/http_protocol.py does the same for callbacks.
+    """
 
     __slots__ = ()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
+        """Return True if responses are still to be written; the connection closes behind the last of them."""
+        if self._is_waiting():
+            return False
+        self._end_behind_the_last()
+        return True
+
+    def _is_waiting(self) -> bool:
+        return not self._messages and (not self._request_count or self._waiter is not None)
+
+    def _end_behind_the_last(self) -> None:
+        if self._messages:
+            message, payload = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._messages[-1] = message._replace(should_close=True), payload
+        elif self._is_waiting():
+            self.force_close()
+            return
+        elif self._current_request is None:  # its task has not begun
+            self._loop.call_soon(self._end_behind_the_last)
+            return
+        else:
+            payload = self._current_request._payload
+            self.close()
+        if not payload.is_eof():
+            payload.set_exception(web.RequestPayloadError("the caller has sent only a part of the body"))
 
     def handle_error(
         self,
@@ -145,7 +181,7 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One of them. Everything goes on to aiohttp's protocol, once it is admitted."""
 
-    __slots__ = ("_all", "_inner", "_is_over", "_network", "_transport", "is_idle")
+    __slots__ = ("_all", "_inner", "_is_over", "_network", "_transport", "_was_answered", "is_half_closed", "is_idle")
 
     def __init__(self, connections: Connections) -> None:
         self._all = connections
@@ -154,6 +190,8 @@ class Connection(asyncio.Protocol):
         self._network = ""
         self.is_idle = True  # no request is coming in or being answered
         self._is_over = False  # what still comes is passed over
+        self._was_answered = False
+        self.is_half_closed = False  # the caller sends nothing more: it waits for a response, or has hung up
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for admission."""
@@ -190,11 +228,16 @@ class Connection(asyncio.Protocol):
         """Note that the request is done with: the next bytes are of another one, or if it is over, of no interest."""
         self._all.heads.stop(self)
         self._all.done(self)
-        self.is_idle, self._is_over = True, is_over
+        self.is_idle, self._is_over, self._was_answered = True, is_over, True
 
     def eof_received(self) -> bool | None:
-        """Hand on."""
-        return None if self._inner is None else self._inner.eof_received()
+        """Keep the connection as long as responses are to be written."""
+        self.is_half_closed = True
+        if self._inner is None or self._inner.eof_received():
+            return self._inner is not None
+        if not self.is_idle and not self._was_answered:
+            self._transport.write(CUT_SHORT)
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""

@@ -79,11 +79,12 @@ class Limits:
                 del self._entering[network]
 
     @contextlib.asynccontextmanager
-    async def verification(self, network: str) -> AsyncIterator[None]:
-        """Wait until a callback may be verified."""
+    async def verification(self, network: str) -> AsyncIterator[bool]:
+        """Wait until a callback may be verified; gives whether it had to wait."""
         share = self._verifications_of.setdefault(network, asyncio.Semaphore(VERIFICATIONS_PER_NETWORK))
+        had_to_wait = share.locked() or self._verifications.locked()
         async with share, self._verifications:
-            yield
+            yield had_to_wait
 
     def _taken(self, network: str, member_id: str, members: Members) -> int:
         """Count the seats of a network that others have, or are about to have."""

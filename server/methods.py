@@ -47,7 +47,7 @@ MEMBERS_FOR_ONE = 100
 class CallContext:
     """What a method knows of its call beside the parameters. `find_caller` tells where it comes from: few ask.
 
-    `is_heard` tells whether the caller is still there to hear the answer.
+    `is_heard` tells whether the caller is surely still there to hear the answer.
     """
 
     find_caller: Callable[[], Caller]

@@ -28,6 +28,10 @@ from server.room import Room, hash_token, removed
 OPTIONAL_METHODS: Final = frozenset({RECEIVE_TYPING})
 TOKEN_BYTES: Final = 32
 SECRET_BYTES: Final = 32
+HUNG_UP: Final = (
+    "many callbacks were being verified, and while this call waited for its turn its caller hung up or shut down its"
+    " sending side; call again, and keep the connection open"
+)
 
 
 def checked_name(text: str) -> str:
@@ -138,9 +142,11 @@ class Registrar:
         """Say why a callback has not proven itself, if so. Raises `AddressNotAllowed`."""
         clock, challenge = self._room.clock, new_challenge()
         try:
-            async with self._limits.verification(network):
-                if not is_heard():
-                    return Failed("http", "the caller has hung up")
+            async with self._limits.verification(network) as had_to_wait:
+                # Half-closed and hung up look the same. Who does not have to wait is answered either way; in a queue,
+                # those that have hung up would cost the others their turn, and their names.
+                if had_to_wait and not is_heard():
+                    return Failed("http", HUNG_UP)
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
         except AddressNotAllowed:
             raise

@@ -19,10 +19,10 @@ from protocol.methods import (
     RPC_PATH,
 )
 from protocol.signing import ID_HEADER
-from server.connections import connection_of
+from server.connections import Connection, connection_of
 from server.core.address_policy import IPNetwork
 from server.core.caller import HEADERS_OF_PROXIES, Caller, find_caller, network_of
-from server.core.large_requests import LARGE_BYTES, LargeRequests
+from server.core.large_requests import LARGE_BYTES, Held, LargeRequests, NoRoom
 from server.methods import CallContext
 from server.rpc import RpcFront
 
@@ -98,40 +98,39 @@ class RpcEndpoint:
         until = connection.called() if connection else None
         if (refusal := _refusal(request)) is not None:
             return refusal
-        size = _announced(request)
-        if size <= LARGE_BYTES:
-            return await self._read_and_answer(request, until)
-        network = network_of(self._caller(request).address)
-        if not self._large.enter(network, size):
-            return _busy()
-        try:
-            return await self._read_and_answer(request, until, network)
-        finally:
-            self._large.leave(network, size)
+        size = request.content_length or 0
+        if size <= LARGE_BYTES and (request.content.is_eof() or request.content_length is not None):
+            return await self._read_and_answer(request, connection, until)
+        with self._large.held_by(network_of(self._caller(request).address)) as held:
+            if not held.grow(size):
+                return _busy()
+            return await self._read_and_answer(request, connection, until, held)
 
     async def _read_and_answer(
-        self, request: web.Request, until: float | None, large_from: str | None = None
+        self, request: web.Request, connection: Connection | None, until: float | None, held: Held | None = None
     ) -> web.Response:
         try:
-            body = await self._read(request, until)
-            if large_from is not None:
-                await self._pace(large_from, len(body))
+            body = await self._read(request, until, held)
+            if held is not None and len(body) > LARGE_BYTES:
+                await self._pace(held.network, len(body))
         except TimeoutError:
             if self._draining.is_set():
                 return _unavailable()
             return _closing(408, f"the request did not come within {self._read_seconds:g} s\n")
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
+        except NoRoom:
+            return _busy()
         except (web.RequestPayloadError, ConnectionError):
             # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
             return _closing(400, "the body could not be read\n")
-        context = CallContext(partial(self._caller, request), _token(request), lambda: request.transport is not None)
+        context = CallContext(partial(self._caller, request), _token(request), partial(_is_heard, request, connection))
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, headers=JSON)
 
-    async def _read(self, request: web.Request, until: float | None) -> bytes:
+    async def _read(self, request: web.Request, until: float | None, held: Held | None) -> bytes:
         if request.content.is_eof():  # it came together with its head, as almost always
             body = request.content.read_nowait()
             if len(body) > MAX_BODY_BYTES:
@@ -142,7 +141,7 @@ class RpcEndpoint:
         async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._read_seconds) as reading:
             self._reading.add(reading)
             try:
-                return await request.read()
+                return await request.read() if held is None or held.size else await _read_growing(request, held)
             except BaseException as error:
                 # aiohttp keeps the error, and it the frames, with what has come, until the garbage is collected.
                 traceback.clear_frames(error.__traceback__)
@@ -166,11 +165,21 @@ class RpcEndpoint:
         return find_caller(request.remote or "", forwarding, self._trusted_proxies)
 
 
-def _announced(request: web.Request) -> int:
-    """Give how large the body is, by the head; in chunks it may be as large as can be."""
-    if request.content_length is None:
-        return MAX_BODY_BYTES if request.body_exists else 0
-    return request.content_length
+async def _read_growing(request: web.Request, held: Held) -> bytes:
+    """Read a body whose length the head does not tell. Raises `NoRoom`."""
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
+        if len(body) > LARGE_BYTES and not held.grow(len(body)):
+            raise NoRoom
+    return bytes(body)
+
+
+def _is_heard(request: web.Request, connection: Connection | None) -> bool:
+    """Return False when the caller has hung up; one that has only shut down its sending side looks the same."""
+    return request.transport is not None and not (connection and connection.is_half_closed)
 
 
 def _refusal(request: web.Request) -> web.Response | None:

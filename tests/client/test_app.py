@@ -112,3 +112,23 @@ async def test_no_junk_gets_a_server_error_or_leaves_a_traceback(
         await writer.wait_closed()
     assert answer.split()[1].startswith(status)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request("/rpc/alice", b"{}", "Content-Length: 2"), b"401"),
+        (request("/rpc/alice", b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), b"401"),
+        (request("/rpc/alice", b"{", "Content-Length: 2"), b"400"),
+        (request("/nowhere", b"", "Content-Length: 0") + request("/rpc/alice", b"{}", "Content-Length: 2"), b"401"),
+    ],
+    ids=["length", "chunked", "incomplete", "pipelined"],
+)
+async def test_half_closed_connection_gets_the_response(port: int, sent: bytes, status: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    writer.write_eof()
+    got = await reader.read()
+    writer.close()
+    assert got.count(b"HTTP/1.1 ") == sent.count(b"HTTP/1.1")
+    assert got[got.rindex(b"HTTP/1.1 ") :].split()[1] == status

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from server.connections import Connections
 from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, hang, local_settings, take
@@ -321,3 +321,80 @@ async def test_a_batch_of_64_kib_of_nothing_is_answered_and_the_next_call_too(se
         status, raw = await server.post(body)
         assert (status, msgspec.json.decode(raw)["error"]["code"]) == (200, -32600)
         assert (await server.register("Alice")).result["success"]
+
+
+# Callers that shut down their sending side behind a request
+
+
+async def send_and_shut(wire: Wire, sent: bytes) -> bytes:
+    """Send this and nothing more; gives all that comes until the other side closes."""
+    wire[1].write(sent)
+    wire[1].write_eof()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await wire[0].read()
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(CALL), CALL)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (REQUEST, 1),
+        (CHUNKED, 1),
+        (REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"), 1),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 1),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 1),
+        (REQUEST + CHUNKED + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 3),
+        (REQUEST + b"\r\n", 1),
+    ],
+    ids=["length", "chunked", "HTTP/1.0", "GET HTTP/1.0", "GET", "pipelined", "empty line behind"],
+)
+async def test_half_closed_connection_gets_every_response(
+    server: RunningServer, dial: Dial, sent: bytes, answers: int
+) -> None:
+    got = await send_and_shut(await dial(server), sent)
+    assert got.count(b" 200 OK\r\n") == got.count(b"HTTP/1.") == answers
+
+
+async def test_half_closed_connection_gets_a_response_that_takes_long(server: RunningServer, dial: Dial) -> None:
+    async with Recipient() as recipient:
+        answer_now = asyncio.Event()
+
+        async def answer_late(request: web.Request, body: object) -> web.StreamResponse:
+            await answer_now.wait()
+            return await take(request, body)
+
+        recipient.behaviour = answer_late
+        params = {"name": "Alice", "callback": recipient.callback, "secret": recipient.secret}
+        body = msgspec.json.encode({"jsonrpc": "2.0", "method": "Register", "params": params, "id": 1})
+        sent = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        registering = asyncio.create_task(send_and_shut(await dial(server), sent))
+        await recipient.posted(1)
+        await server.post(CALL)  # by now the server has seen the end of what comes
+        answer_now.set()
+        assert b'"Successfully registered' in await registering
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (HEAD, b"the head is not complete: an empty line must end it"),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", b"the body could not be read"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"the body could not be read"),
+    ],
+    ids=["head", "length", "chunked"],
+)
+async def test_half_closed_incomplete_request_is_told_what_is_missing(
+    server: RunningServer, dial: Dial, sent: bytes, words: bytes
+) -> None:
+    got = await send_and_shut(await dial(server), sent)
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert words in got
+
+
+async def test_half_closed_connection_without_a_request_is_closed(server: RunningServer, dial: Dial) -> None:
+    asked = await dial(server)
+    assert await ask(asked) == 200
+    assert await send_and_shut(asked, b"") == b""
+    assert await send_and_shut(await dial(server), b"") == b""

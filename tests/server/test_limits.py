@@ -233,6 +233,29 @@ async def test_whoever_hangs_up_before_its_turn_is_not_verified(session: ClientS
         await asyncio.wait(hanging)
 
 
+async def test_register_half_closed_in_the_queue_is_told_to_call_again(session: ClientSession) -> None:
+    """A caller that has hung up looks the same, and must not cost the others their turn."""
+    async with RunningServer(session, exchange_seconds=0.3) as server, Recipient() as slow, Recipient() as late:
+        slow.behaviour = hang
+        hanging = [
+            asyncio.create_task(refusal(server.register(f"Eve {number}", slow)))
+            for number in range(VERIFICATIONS_PER_NETWORK)
+        ]
+        await slow.posted(VERIFICATIONS_PER_NETWORK)
+        params = {"name": "Late", "callback": late.callback}
+        body = msgspec.json.encode({"jsonrpc": "2.0", "method": "Register", "params": params, "id": 1})
+        head = b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.server.port)
+        writer.write(head % len(body) + body)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        assert b"-32004" in answer
+        assert b"call again, and keep the connection open" in answer
+        assert not late.posts
+        await asyncio.wait(hanging)
+
+
 async def test_no_more_are_rung_than_there_are_files_for() -> None:
     limits = Limits(ManualClock(), rate=20.0, max_per_network=0, max_callbacks=2)
     limits.ring(1)

@@ -401,3 +401,36 @@ async def test_a_large_request_that_waits_for_its_turn_is_turned_away_by_a_drain
         assert {task.result()[0] for task in done} == {200}
         turned_away = [status for status, _ in await asyncio.gather(*waiting) if status == 503]
         assert turned_away
+
+
+async def test_chunked_small_requests_take_no_room_of_large_ones(server: RunningServer) -> None:
+    """A body without a length counts by what has come of it, and not as the most that it could be."""
+    wires = [await asyncio.open_connection("127.0.0.1", server.server.port) for _ in range(40)]
+    for _, writer in wires:
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    assert (await server.post(CALL))[0] == 200  # by now the server reads all of these bodies
+    headers = {"Content-Type": "application/json"}
+    async with server.session.post(server.url, data=in_chunks(MAX_BODY_BYTES), headers=headers) as response:
+        assert response.status == 200
+    for reader, writer in wires:
+        rest = CALL[1:]
+        writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest))
+        assert (await read_response(reader))[0] == 200
+        writer.close()
+
+
+async def test_chunked_requests_that_grow_large_take_room(server: RunningServer) -> None:
+    piece = MAX_BODY_BYTES - 100
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % piece + b" " * piece
+    wires = [await asyncio.open_connection("127.0.0.1", server.server.port) for _ in range(17)]
+    for _, writer in wires:
+        writer.write(head)
+    answered, waiting = await asyncio.wait(
+        [asyncio.create_task(read_response(reader)) for reader, _ in wires], return_when=asyncio.FIRST_COMPLETED
+    )
+    assert [task.result()[0] for task in answered] == [503]
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    for _, writer in wires:
+        writer.transport.abort()

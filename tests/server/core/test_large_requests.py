@@ -27,6 +27,16 @@ def test_what_is_left_is_room_again() -> None:
     assert not large.enter("a", 1)
 
 
+def test_request_that_grows_holds_what_has_come_until_its_end() -> None:
+    large = LargeRequests()
+    with large.held_by("a") as held:
+        assert held.grow(MIB)
+        assert held.grow(ROOM_BYTES // 2)
+        assert not held.grow(ROOM_BYTES // 2 + 1)
+        assert not large.enter("a", 1)
+    assert large.enter("a", ROOM_BYTES // 2)
+
+
 def test_after_a_burst_they_are_looked_at_one_after_the_other() -> None:
     large = LargeRequests()
     waits = [large.owe("a", MIB, 1000.0) for _ in range(12)]

@@ -1,0 +1,71 @@
+"""aiohttp's HTTP server, for a caller that shuts down its sending side after its request (RFC 9112, section 9.6).
+
+server/connections.py does the same for the server's port: neither side imports the other.
+"""
+
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+
+UNEXPECTED = "nothing but 100-continue can be expected\n"
+
+
+class HttpProtocol(web.RequestHandler):
+    """Keeps a half-closed connection until the last response is written; aiohttp closes it at once."""
+
+    __slots__ = ()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
+        """Return True if responses are still to be written; the connection closes behind the last of them.
+
+        A WebSocket ends at once: nobody half-closes it (RFC 6455, section 7.1.1).
+        """
+        if self._upgraded or self._is_waiting():
+            return False
+        self._end_behind_the_last()
+        return True
+
+    def _is_waiting(self) -> bool:
+        return not self._messages and (not self._request_count or self._waiter is not None)
+
+    def _end_behind_the_last(self) -> None:
+        if self._messages:
+            message, payload = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._messages[-1] = message._replace(should_close=True), payload
+        elif self._is_waiting():
+            self.force_close()
+            return
+        elif self._current_request is None:  # its task has not begun
+            self._loop.call_soon(self._end_behind_the_last)
+            return
+        else:
+            payload = self._current_request._payload
+            self.close()
+        if not payload.is_eof():
+            payload.set_exception(web.RequestPayloadError("the caller has sent only a part of the body"))
+
+
+class HttpServer(web.Server):
+    """Makes such protocols.
+
+    It answers 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it.
+    """
+
+    def __call__(self) -> web.RequestHandler:
+        """Make the protocol of one connection."""
+        return HttpProtocol(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """Serves an application by `HttpServer`."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()  # starts the application, too
+        handler = made.request_handler
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers.get(hdrs.EXPECT, "").isascii():
+                return await handler(request)
+            return web.Response(status=417, text=UNEXPECTED)
+
+        return HttpServer(handle, request_factory=made.request_factory, **made._kwargs)
