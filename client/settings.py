@@ -1,5 +1,6 @@
 """The client's settings: one table, from which come the flags, the environment variables, the checks and `--help`."""
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from client.printable import printable
+from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from protocol.methods import MAX_NAME_CHARS
 from runtime.standard_streams import Command
 
@@ -91,13 +93,49 @@ def _face(text: str) -> Face:
 def _state_dir(text: str) -> Path:
     if not text.isprintable():
         raise ValueError(f"expected a directory, or {NO_STATE}")
-    return Path(text)
+    return Path(expanded(text))
+
+
+def expanded(text: str) -> str:
+    """Return a path with the home directory in the place of a leading `~` or `~user`, as a shell has it.
+
+    Compose, systemd and `.env` files leave it as it is. Raises `ValueError`.
+    """
+    path = os.path.expanduser(text)
+    is_nowhere = not os.path.isabs(path) or (text[1:2] in ("", "/") and os.environ.get("HOME") == "")
+    if text.startswith("~") and is_nowhere:
+        raise ValueError(f"{text} begins with ~, and there is no such home directory; give the whole path, or ./{text}")
+    return path
+
+
+def refuse_marked_variables() -> None:
+    """Raise `UsageError` if a byte order mark hides a variable, as the first of a file that systemd or Docker reads."""
+    for name in os.environ:
+        if name.startswith(f"{BYTE_ORDER_MARK}CHAT_"):
+            problem = f"The name of the variable {name[1:]} begins with a byte order mark (U+FEFF)."
+            raise click.UsageError(f"{problem} Save the file that sets it as UTF-8 without one.")
+
+
+class _Option(click.Option):
+    """An option whose value counts without white space and a byte order mark around it, as of a `.env` with CR LF."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the variable's value; a carriage return alone counts as not set."""
+        value = super().resolve_envvar_value(ctx)
+        return value if value and value.strip("\r\n" + BYTE_ORDER_MARK) else None
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert the value."""
+        return super().type_cast_value(ctx, (bare(value) or value) if isinstance(value, str) else value)
 
 
 def user_state_dir() -> Path:
     """Give the user's own directory (XDG Base Directory Specification); `NO_STATE` for somebody without a home."""
-    bases = (os.environ.get("XDG_STATE_HOME", ""), os.path.expanduser("~/.local/state"))
-    return next((Path(base, "ringback") for base in bases if os.path.isabs(base)), NO_STATE)
+    for base in (os.environ.get("XDG_STATE_HOME", ""), "~/.local/state"):
+        with contextlib.suppress(ValueError):
+            if os.path.isabs(path := expanded(base)):
+                return Path(path, "ringback")
+    return NO_STATE
 
 
 def _one_line(text: str) -> str:
@@ -106,16 +144,22 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    try:
+        return checked_key(text)
+    except ValueError as problem:
+        raise ValueError(f"the key {problem}") from None
+
+
 def _key_file(text: str) -> str:
     try:
-        key = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+        content = Path(expanded(text)).read_bytes()
     except OSError as error:
         raise ValueError(f"{text} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError("expected text in UTF-8 in the file") from None
-    if not key:
-        raise ValueError("expected a key in the file, and it is empty")
-    return _one_line(key)
+    try:
+        return read_key(content)
+    except ValueError as problem:
+        raise ValueError(f"the key in {text} {problem}") from None
 
 
 def _switch(text: str) -> bool:
@@ -165,7 +209,7 @@ class Settings:
         default=None,
         metadata=_row(
             "CHAT_JOIN_KEY",
-            _one_line,
+            _key,
             "KEY",
             "Key that the server wants of newcomers. Others on this machine can see it when it is given as a flag.",
             "none",
@@ -265,7 +309,7 @@ class _Checked(click.ParamType[Any]):
             self.fail(f"{error}.", param, ctx)  # without the value: it may be a key
 
 
-class _Switch(click.Option):
+class _Switch(_Option):
     """A row that is on or off: its flag stands alone, its variable goes through the row's check as any other."""
 
     def __init__(self, param_decls: list[str], **attributes: Any) -> None:
@@ -276,7 +320,7 @@ class _Switch(click.Option):
 
 
 def _option(row: Field[Any]) -> click.Option:
-    return (_Switch if row.type is bool else click.Option)(
+    return (_Switch if row.type is bool else _Option)(
         [f"--{row.name.replace('_', '-')}"],
         type=_Checked(row.metadata["check"]),
         metavar=row.metadata["metavar"] or None,
@@ -291,6 +335,7 @@ def command(run: Callable[[Settings], int]) -> click.Command:
     """Make the command line; it calls `run` with the settings and exits with what that returns."""
 
     def invoke(**given: Any) -> None:
+        refuse_marked_variables()
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         if settings.join_key and settings.join_key_file:
             raise click.UsageError("Give CHAT_JOIN_KEY or CHAT_JOIN_KEY_FILE (--join-key, --join-key-file), not both.")

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from protocol.join_key import MAX_KEY_CHARS
 from protocol.methods import (
     MAX_CALLBACK_URL_CHARS,
     MAX_HISTORY,
@@ -31,7 +32,7 @@ CallbackUrl = Annotated[
     ),
 ]
 Seq = Annotated[int, Meta(ge=0, le=2**53, description="an integer, 0 or more")]
-Key = Annotated[str, Meta(max_length=1024, description="a string of up to 1024 characters")]
+Key = Annotated[str, Meta(max_length=MAX_KEY_CHARS, description=f"a string of up to {MAX_KEY_CHARS} characters")]
 MaxBatch = Annotated[int, Meta(ge=1, le=MAX_PUSH_BATCH, description=f"an integer from 1 to {MAX_PUSH_BATCH}")]
 Accepts = Annotated[
     list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64, description="an array of up to 64 method names")

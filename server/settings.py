@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from runtime.standard_streams import Command, Group
 from server.core.address_policy import IPNetwork
 from server.journal import LEVELS
@@ -34,6 +36,39 @@ Run it as the user that the server runs as."""
 KICK_HELP: Final = """Remove the participant with this ID from the chat of the running server.
 
 Its token is of no use any more. The log and ListMembers tell IDs. Run it as the user that the server runs as."""
+
+
+def expanded(text: str) -> str:
+    """Return a path with the home directory in the place of a leading `~` or `~user`, as a shell has it.
+
+    Compose, systemd and `.env` files leave it as it is. Raises `ValueError`.
+    """
+    path = os.path.expanduser(text)
+    is_nowhere = not os.path.isabs(path) or (text[1:2] in ("", "/") and os.environ.get("HOME") == "")
+    if text.startswith("~") and is_nowhere:
+        raise ValueError(f"{text} begins with ~, and there is no such home directory; give the whole path, or ./{text}")
+    return path
+
+
+def refuse_marked_variables() -> None:
+    """Raise `UsageError` if a byte order mark hides a variable, as the first of a file that systemd or Docker reads."""
+    for name in os.environ:
+        if name.startswith(f"{BYTE_ORDER_MARK}CHAT_"):
+            problem = f"The name of the variable {name[1:]} begins with a byte order mark (U+FEFF)."
+            raise click.UsageError(f"{problem} Save the file that sets it as UTF-8 without one.")
+
+
+class Option(click.Option):
+    """An option whose value counts without white space and a byte order mark around it, as of a `.env` with CR LF."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the variable's value; a carriage return alone counts as not set."""
+        value = super().resolve_envvar_value(ctx)
+        return value if value and value.strip("\r\n" + BYTE_ORDER_MARK) else None
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert the value."""
+        return super().type_cast_value(ctx, (bare(value) or value) if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +112,17 @@ class Host(click.ParamType[str]):
         return str(value)
 
 
-class Utf8(click.ParamType[str]):
-    """Text that can be compared with what comes over the wire. Its value is not shown: it may be a secret."""
+class Key(click.ParamType[str]):
+    """A key. Its value is not shown."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it; bytes that are not UTF-8 arrive as lone surrogates (PEP 383)."""
+        """Read it."""
         try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            self.fail("it is not UTF-8; give text in UTF-8", param, ctx)
-        return str(value)
+            return checked_key(str(value))
+        except ValueError as problem:
+            self.fail(f"the key {problem}", param, ctx)
 
 
 class KeyFile(click.ParamType[str]):
@@ -97,16 +131,30 @@ class KeyFile(click.ParamType[str]):
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it; the line break at its end is none of the key's."""
+        """Read it."""
         try:
-            key = Path(str(value)).read_text(encoding="utf-8").rstrip("\r\n")
+            content = Path(expanded(str(value))).read_bytes()
         except OSError as error:
             self.fail(f"{value} cannot be read: {error.strerror}", param, ctx)
-        except UnicodeDecodeError:
-            self.fail(f"{value} is not UTF-8; put the key into it as text in UTF-8", param, ctx)
-        if not key:
-            self.fail(f"{value} is empty; put the key into it", param, ctx)
-        return key
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+        try:
+            return read_key(content)
+        except ValueError as problem:
+            self.fail(f"the key in {value} {problem}", param, ctx)
+
+
+class NewFile(click.ParamType[Path]):
+    """The path of a file."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Read it."""
+        try:
+            return Path(expanded(str(value)))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 class Number(click.FloatRange):
@@ -146,7 +194,10 @@ class Store(click.ParamType[str]):
         is_file = file != value and Path(file).name and "\0" not in file
         if value != MEMORY_STORE and not is_file:
             self.fail(f"{value!r} is not a store; give {SQLITE_STORE}FILE, or {MEMORY_STORE}", param, ctx)
-        return str(value)
+        try:
+            return f"{SQLITE_STORE}{expanded(file)}" if is_file else MEMORY_STORE
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 class Setting(NamedTuple):
@@ -173,7 +224,7 @@ TABLE: Final = (
     Setting("store", Store(), "Where messages and members are kept: sqlite:FILE, or memory:, gone with the process."),
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
     Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
-    Setting("join_key", Utf8(), "A key that newcomers must know; without it everybody may come."),
+    Setting("join_key", Key(), "A key that newcomers must know; without it everybody may come."),
     Setting("join_key_file", KeyFile(), "A file with that key, instead of the key itself."),
     Setting("evict_after", Number(min=0), "Seconds of failures after which a recipient has left."),
     Setting("rate", Number(min=0), "Messages a second that one participant may send; 0 turns every rate limit off."),
@@ -201,6 +252,7 @@ def command(
     """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
 
     def start(**values: Any) -> None:
+        refuse_marked_variables()
         context = click.get_current_context()
         context.obj = Settings(**values)
         if context.obj.join_key and context.obj.join_key_file:
@@ -223,8 +275,8 @@ def command(
         invoke_without_command=True,
         subcommand_metavar="[backup FILE | restore FILE | kick ID | release NAME]",
     )
-    subcommand("backup", click.Argument(["file"], type=click.Path(path_type=Path)), back_up, BACKUP_HELP)
-    subcommand("restore", click.Argument(["file"], type=click.Path(path_type=Path)), restore, RESTORE_HELP)
+    subcommand("backup", click.Argument(["file"], type=NewFile()), back_up, BACKUP_HELP)
+    subcommand("restore", click.Argument(["file"], type=NewFile()), restore, RESTORE_HELP)
     subcommand("kick", click.Argument(["id"]), kick, KICK_HELP)
     subcommand("release", click.Argument(["name"]), release, RELEASE_HELP)
     return server
@@ -232,7 +284,7 @@ def command(
 
 def _option(setting: Setting) -> click.Option:
     default = getattr(Settings(), setting.field)
-    return click.Option(
+    return Option(
         [setting.flag],
         type=setting.type,
         default="" if default == () else default,

@@ -1,3 +1,5 @@
+import os
+import pwd
 from dataclasses import fields
 from pathlib import Path
 
@@ -166,3 +168,56 @@ def test_a_join_key_and_a_file_with_one_are_too_much(tmp_path: Path) -> None:
     settings, result = load(CHAT_JOIN_KEY="another", CHAT_JOIN_KEY_FILE=str(tmp_path / "key"))
     assert settings is None
     assert "not both" in result.output
+
+
+@pytest.mark.parametrize("around", ["{}\r", "\ufeff{}", " {} ", "\ufeff{}\r\n"])
+def test_setting_with_a_mark_or_line_break_around_it_counts_without(around: str) -> None:
+    settings, result = load("--server", around.format("http://a:1"), CHAT_NAME=around.format("A b"))
+    assert settings is not None, result.output
+    assert (settings.server, settings.name) == ("http://a:1", "A b")
+
+
+def test_variable_of_a_carriage_return_alone_counts_as_not_set() -> None:
+    assert load(CHAT_JOIN_KEY="\r", CHAT_NAME="\r\n", CHAT_CLIENT_PORT="\ufeff")[0] == Settings()
+
+
+def test_variable_name_with_a_byte_order_mark_is_refused() -> None:
+    result = load(**{"\ufeffCHAT_NAME": "a"})[1]
+    assert result.exit_code == 2
+    assert "byte order mark" in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "home"), [("~/a b/state", "/home/me"), ("~root/state", "/no/such"), ("~/state", None)]
+)
+def test_path_with_a_tilde_is_below_the_home_directory(
+    monkeypatch: pytest.MonkeyPatch, given: str, home: str | None
+) -> None:
+    """Without HOME the home directory is that of the password database."""
+    expected = pwd.getpwnam("root").pw_dir if given.startswith("~root") else home or pwd.getpwuid(os.getuid()).pw_dir
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    path = f"{expected}/{given.partition('/')[2]}"
+    settings, result = load(CHAT_STATE_DIR=given)
+    assert settings is not None, result.output
+    assert settings.state_dir == Path(path)
+
+
+@pytest.mark.parametrize(("given", "home"), [("~nobody-of-that-name/x", "/home/me"), ("~/x", ""), ("~", "~")])
+def test_path_with_a_tilde_and_no_home_directory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str, home: str
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    for _, result in (load(CHAT_STATE_DIR=given), load(CHAT_JOIN_KEY_FILE=given)):
+        assert result.exit_code == 2
+        assert "there is no such home directory" in result.output
+
+
+def test_join_key_file_below_the_home_directory_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_bytes("secret\r\n".encode("utf-16"))
+    settings, result = load(CHAT_JOIN_KEY_FILE="~/key")
+    assert settings is not None, result.output
+    assert settings.newcomers_key == "secret"

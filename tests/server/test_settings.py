@@ -1,5 +1,7 @@
 """Settings from flags and environment: typed, checked, and named when they are wrong."""
 
+import os
+import pwd
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,6 +14,10 @@ from server.settings import TABLE, Settings, command
 
 def no_copy(_settings: Settings, _target: Path) -> None:
     raise AssertionError("nobody asked for a backup")
+
+
+def no_run(_settings: Settings) -> None:
+    raise AssertionError("nobody asked to run the server")
 
 
 def no_kick(_settings: Settings, _member_id: str) -> None:
@@ -170,3 +176,61 @@ def test_a_flag_wins_over_its_variable() -> None:
 def test_what_is_no_setting_is_refused() -> None:
     for argument in ("--colour", "extra"):
         assert start(argument)[0].exit_code == 2
+
+
+@pytest.mark.parametrize("around", ["{}\r", "\ufeff{}", " {} ", "\ufeff{}\r\n"])
+def test_setting_with_a_mark_or_line_break_around_it_counts_without(around: str) -> None:
+    result, settings = start("--host", around.format("::1"), CHAT_STORE=around.format("sqlite:a b.db"))
+    assert settings is not None, result.output
+    assert (settings.host, settings.store) == ("::1", "sqlite:a b.db")
+
+
+def test_variable_of_a_carriage_return_alone_counts_as_not_set() -> None:
+    assert start(CHAT_JOIN_KEY="\r", CHAT_STORE="\r\n", CHAT_PORT="\ufeff")[1] == Settings()
+
+
+def test_variable_name_with_a_byte_order_mark_is_refused() -> None:
+    result = start(**{"\ufeffCHAT_PORT": "1"})[0]
+    assert result.exit_code == 2
+    assert "byte order mark" in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "home"), [("~/a b/chat.db", "/home/me"), ("~root/chat.db", "/no/such"), ("~/chat.db", None)]
+)
+def test_path_with_a_tilde_is_below_the_home_directory(
+    monkeypatch: pytest.MonkeyPatch, given: str, home: str | None
+) -> None:
+    """Without HOME the home directory is that of the password database."""
+    expected = pwd.getpwnam("root").pw_dir if given.startswith("~root") else home or pwd.getpwuid(os.getuid()).pw_dir
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    path = f"{expected}/{given.partition('/')[2]}"
+    result, settings = start(CHAT_STORE=f"sqlite:{given}")
+    assert settings is not None, result.output
+    assert settings.store == f"sqlite:{path}"
+    copied: list[Path] = []
+    unset: dict[str, str | None] = {setting.variable: None for setting in TABLE}
+    program = command(no_run, lambda _settings, target: copied.append(target), no_copy, no_kick, no_release)
+    assert CliRunner().invoke(program, ["backup", given], env=unset).exit_code == 0
+    assert copied == [Path(path)]
+
+
+@pytest.mark.parametrize(("given", "home"), [("~nobody-of-that-name/x", "/home/me"), ("~/x", ""), ("~", "~")])
+def test_path_with_a_tilde_and_no_home_directory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str, home: str
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    for result, _ in (start(CHAT_STORE=f"sqlite:{given}"), start(CHAT_JOIN_KEY_FILE=given), start("backup", given)):
+        assert result.exit_code == 2
+        assert "there is no such home directory" in result.output
+
+
+def test_join_key_file_below_the_home_directory_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfsecret\r\n")
+    result, settings = start(CHAT_JOIN_KEY_FILE="~/key")
+    assert settings is not None, result.output
+    assert settings.newcomers_key == "secret"
