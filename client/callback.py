@@ -5,13 +5,24 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, TypeGuard, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import Raw
 
 from client.seat import NotNow
-from protocol.errors import ContractError, ErrorCode
+from protocol.errors import ContractError, ErrorCode, invalid_params, message_of
+from protocol.json_text import (
+    BYTE_ORDER_MARK,
+    NO_TEXT,
+    convert,
+    field_with_half,
+    has_marked_half,
+    json_problem,
+    mark_halves,
+    unmark_halves,
+)
 from protocol.messages import (
     ChatMessage,
     ReceiveMessageParams,
@@ -156,31 +167,60 @@ async def _read(request: web.Request) -> bytes:
     return body
 
 
+class Call(msgspec.Struct):
+    """A JSON-RPC request as it came; `id` goes back exactly so."""
+
+    jsonrpc: Any = None
+    method: Any = None
+    params: Raw = Raw()
+    id: Raw = Raw()
+
+
+_CALL: Final = msgspec.json.Decoder(Call)
+_CALLS: Final = msgspec.json.Decoder(list[Raw])
+_NULL: Final = Raw(b"null")
+
+
 def answer(body: bytes, receiver: Receiver) -> bytes | None:
     """Answer one JSON-RPC request, notification or batch (spec sections 4 to 6); None when nothing is to be said.
 
     Raises `NotNow` when `receiver` does at the first of it.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        given = msgspec.json.decode(body)
+        body.decode()  # what is not looked at is not checked for this
+        calls = _read_calls(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.encode(_failure(None, ErrorCode.PARSE_ERROR))
-    reply: Any
-    if not isinstance(given, list):
-        reply = _answer_one(given, receiver)
-    elif not 0 < len(given) <= MAX_PUSH_BATCH:
-        reply = _failure(None, ErrorCode.INVALID_REQUEST)
-    else:
-        reply = _answer_batch(given, receiver) or None  # notifications have no answer
-    return None if reply is None else msgspec.json.encode(reply)
+        if (marked := mark_halves(body)) != body:
+            return answer(marked, receiver)  # `_bound` refuses halves of surrogate pairs by field
+        problem = {"problem": f"the body {json_problem(body)}"}
+        return msgspec.json.encode(_failure(_NULL, ErrorCode.PARSE_ERROR, problem))
+    reply = _answer_batch(calls, receiver) if isinstance(calls, list) else _answer_one(calls, receiver)
+    return msgspec.json.encode(reply) if reply else None  # notifications have no answer
 
 
-def _answer_batch(calls: list[Any], receiver: Receiver) -> list[dict[str, Any]]:
+def _read_calls(body: bytes) -> list[Call | None] | Call | None:
+    """Read a batch or one request; None stands for what is no object."""
+    if body.lstrip()[:1] == b"[":
+        return [_read_call(element) for element in _CALLS.decode(body)]
+    return _read_call(body)
+
+
+def _read_call(element: bytes | Raw) -> Call | None:
+    try:
+        return _CALL.decode(element)
+    except msgspec.ValidationError:
+        return None
+
+
+def _answer_batch(calls: list[Call | None], receiver: Receiver) -> list[dict[str, Any]] | dict[str, Any]:
     """Answer one after the other, up to one that went wrong here or cannot be taken yet.
 
     What comes behind that one is left unanswered, and so comes again with it: taken now, it would make the one before
     it look like a repeat.
     """
+    if not 0 < len(calls) <= MAX_PUSH_BATCH:
+        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": f"a batch holds 1 to {MAX_PUSH_BATCH} requests"})
     answers: list[dict[str, Any]] = []
     for call in calls:
         try:
@@ -196,34 +236,34 @@ def _answer_batch(calls: list[Any], receiver: Receiver) -> list[dict[str, Any]]:
     return answers
 
 
-def _answer_one(given: object, receiver: Receiver) -> dict[str, Any] | None:
-    if not _is_request(given):
-        return _failure(None, ErrorCode.INVALID_REQUEST)
-    call: Mapping[str, Any] = given
+def _answer_one(call: Call | None, receiver: Receiver) -> dict[str, Any] | None:
+    if call is None or not _is_request(call):
+        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": "this is not a JSON-RPC 2.0 request"})
     try:
-        result = _perform(call["method"], call.get("params", {}), receiver)
+        result = _perform(call.method, call.params, receiver)
     except ContractError as error:
-        reply = _failure(call.get("id"), error.code, error.data)
+        reply = _failure(unmark_halves(call.id), error.code, error.data)
     except NotNow:
         raise
     except Exception:  # whatever a face trips over, the server hears JSON-RPC and does not put it down to the network
-        _log.exception("could not take a %s", call["method"])
-        reply = _failure(call.get("id"), ErrorCode.INTERNAL_ERROR)
+        _log.exception("could not take a %s", call.method)
+        reply = _failure(unmark_halves(call.id), ErrorCode.INTERNAL_ERROR)
     else:
-        reply = {"jsonrpc": "2.0", "result": result, "id": call.get("id")}
-    return reply if "id" in call else None
+        reply = {"jsonrpc": "2.0", "result": result, "id": unmark_halves(call.id)}
+    return reply if call.id else None
 
 
-def _is_request(given: object) -> TypeGuard[dict[str, Any]]:
-    if not isinstance(given, dict) or given.get("jsonrpc") != "2.0" or not isinstance(given.get("method"), str):
-        return False
-    request_id = given.get("id")
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int | float | None):
-        return False
-    return isinstance(given.get("params", {}), dict | list)
+def _is_request(call: Call) -> bool:
+    is_identified = _first(call.id) not in (b"t", b"f", b"[", b"{")  # a boolean, an array, an object
+    has_params = _first(call.params) in (b"", b"[", b"{")
+    return call.jsonrpc == "2.0" and isinstance(call.method, str) and is_identified and has_params
 
 
-def _perform(method: str, params: object, receiver: Receiver) -> object:
+def _first(value: Raw) -> bytes:
+    return bytes(memoryview(value)[:1])
+
+
+def _perform(method: str, params: Raw, receiver: Receiver) -> object:
     if method == RECEIVE_MESSAGE:
         receiver.receive(_bound(params, ReceiveMessageParams).message)
         return ReceiveMessageResult(success=True)
@@ -232,21 +272,29 @@ def _perform(method: str, params: object, receiver: Receiver) -> object:
     if method == RECEIVE_TYPING:
         receiver.typing(_bound(params, ReceiveTypingParams))
         return True
-    raise ContractError(ErrorCode.METHOD_NOT_FOUND)
+    methods = f"{RECEIVE_MESSAGE}, {VERIFY_CALLBACK}, {RECEIVE_TYPING}"
+    raise ContractError(ErrorCode.METHOD_NOT_FOUND, {"problem": f"there is no such method; this client has {methods}"})
 
 
-def _bound(params: object, wanted: type[P]) -> P:
+def _bound(params: Raw, wanted: type[P]) -> P:
     """Read parameters given by name or by position; what the class does not know is left alone."""
-    if isinstance(params, list):
-        params = dict(zip(wanted.__struct_fields__, params, strict=False))
     try:
-        return msgspec.convert(params, wanted)
+        given = msgspec.json.decode(params or b"{}")
+    except msgspec.DecodeError as error:  # a number that is out of range: nobody has read it before
+        raise invalid_params(None, str(error)) from None
+    if isinstance(given, list):
+        given = dict(zip(wanted.__struct_fields__, given, strict=False))
+    if has_marked_half(params) and (field := field_with_half(given)) is not None:
+        raise invalid_params(field, NO_TEXT)
+    try:
+        return convert(given, wanted)
     except msgspec.ValidationError as error:
-        raise ContractError(ErrorCode.INVALID_PARAMS, {"problem": str(error)}) from None
+        problem, _, path = str(error).partition(" - at `$.")
+        raise invalid_params(path.rstrip("`") or None, problem) from None
 
 
-def _failure(request_id: object, code: ErrorCode, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": code.value, "message": code.message}
+def _failure(request_id: Raw, code: ErrorCode, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code.value, "message": message_of(code, data)}
     if data:
         error["data"] = data
-    return {"jsonrpc": "2.0", "error": error, "id": request_id}
+    return {"jsonrpc": "2.0", "error": error, "id": request_id or _NULL}

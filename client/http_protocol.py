@@ -27,20 +27,20 @@ class HttpProtocol(web.RequestHandler):
     def _is_waiting(self) -> bool:
         return not self._messages and (not self._request_count or self._waiter is not None)
 
-    def _end_behind_the_last(self) -> None:
+    def _end_behind_the_last(self, is_second_look: bool = False) -> None:
         if self._messages:
             message, payload = self._messages[-1]
             if isinstance(message, RawRequestMessage):
                 self._messages[-1] = message._replace(should_close=True), payload
-        elif self._is_waiting():
-            self.force_close()
-            return
-        elif self._current_request is None:  # its task has not begun
-            self._loop.call_soon(self._end_behind_the_last)
-            return
-        else:
+        elif self._current_request is not None:
             payload = self._current_request._payload
             self.close()
+        elif is_second_look:  # the response is written; what may be missing of the request's body will not come
+            self.force_close()
+            return
+        else:  # the task of the request may not have begun
+            self._loop.call_soon(self._end_behind_the_last, True)
+            return
         if not payload.is_eof():
             payload.set_exception(web.RequestPayloadError("the caller has sent only a part of the body"))
 

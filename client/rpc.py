@@ -9,6 +9,7 @@ import msgspec
 
 from client.errors import CallRefused, ServerUnreachable
 from protocol.errors import ErrorCode
+from protocol.json_text import BYTE_ORDER_MARK, convert
 from protocol.methods import CONTENT_TYPE, RPC_PATH
 
 T = TypeVar("T")
@@ -60,13 +61,13 @@ class ServerRpc:
 
     def _result(self, body: bytes, request_id: object, result: type[T]) -> T:
         try:
-            reply = jsonrpcclient.parse(msgspec.json.decode(body))
+            reply = jsonrpcclient.parse(msgspec.json.decode(body.removeprefix(BYTE_ORDER_MARK)))
             if isinstance(reply, jsonrpcclient.Error):
-                refusal = msgspec.convert(reply._asdict(), _Refusal)
+                refusal = convert(reply._asdict(), _Refusal)
                 raise CallRefused(refusal.code, refusal.message, refusal.data)
             if not isinstance(reply, jsonrpcclient.Ok) or reply.id != request_id:
                 raise ValueError("not an answer to this request")
-            return msgspec.convert(reply.result, result)
+            return convert(reply.result, result)
         # jsonrpcclient takes the shape of a reply for granted, and trips over any other.
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ServerUnreachable(

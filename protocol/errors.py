@@ -4,9 +4,9 @@ Codes from -32700 to -32600 are those of the JSON-RPC 2.0 specification, section
 from the range that the specification leaves to servers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 
 class ErrorCode(IntEnum):
@@ -48,6 +48,11 @@ class ContractError(Exception):
         self.code = code
         self.data = data
 
+    @property
+    def message(self) -> str:
+        """Return the `message` of the error object."""
+        return message_of(self.code, self.data)
+
     def __str__(self) -> str:
         """Say code, message and data in one line."""
         told = f"{self.code.message} ({self.code.value})"
@@ -57,3 +62,37 @@ class ContractError(Exception):
 def invalid_params(field: str | None, problem: str, **more: Any) -> ContractError:
     """-32602 that names the parameter and says what would be right; `more` goes into its data."""
     return ContractError(ErrorCode.INVALID_PARAMS, {"field": field, "problem": problem, **more})
+
+
+def message_of(code: ErrorCode, data: Mapping[str, Any] | None) -> str:
+    """Return the `message` of an error object: the table's, and what `data` says, since some libraries show no more."""
+    detail = _DETAILS.get(code, _detail)(data or {})
+    return f"{code.message}: {detail}" if detail else code.message
+
+
+def _detail(data: Mapping[str, Any]) -> str:
+    return str(data.get("problem") or data.get("detail") or "")
+
+
+def _of_field(data: Mapping[str, Any]) -> str:
+    field, problem = data.get("field"), _detail(data)
+    return f"{field} {problem}" if field and problem else problem
+
+
+def _of_url(data: Mapping[str, Any]) -> str:
+    url, detail = data.get("url"), _detail(data)
+    return f"{url}: {detail}" if url and detail else detail
+
+
+def _taken(data: Mapping[str, Any]) -> str:
+    return _detail(data) or (f"this {data['field']} is in use" if "field" in data else "")
+
+
+_DETAILS: Final[Mapping[ErrorCode, Callable[[Mapping[str, Any]], str]]] = {
+    ErrorCode.INVALID_PARAMS: _of_field,
+    ErrorCode.CALLBACK_UNREACHABLE: _of_url,
+    ErrorCode.ADDRESS_NOT_ALLOWED: _of_url,
+    ErrorCode.TAKEN: _taken,
+    ErrorCode.TEXT_TOO_LONG: lambda data: f"at most {data['limit']} characters" if "limit" in data else "",
+    ErrorCode.INTERNAL_ERROR: lambda data: f"{data['error_id']} in the server's log" if "error_id" in data else "",
+}

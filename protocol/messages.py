@@ -31,7 +31,7 @@ CallbackUrl = Annotated[
         description=f'an http or https URL of up to {MAX_CALLBACK_URL_CHARS} characters, or ":PORT/PATH"',
     ),
 ]
-Seq = Annotated[int, Meta(ge=0, le=2**53, description="an integer, 0 or more")]
+Seq = Annotated[int, Meta(ge=0, le=2**53, description="an integer, 0 or more (at most 2^53)")]
 Key = Annotated[str, Meta(max_length=MAX_KEY_CHARS, description=f"a string of up to {MAX_KEY_CHARS} characters")]
 MaxBatch = Annotated[int, Meta(ge=1, le=MAX_PUSH_BATCH, description=f"an integer from 1 to {MAX_PUSH_BATCH}")]
 Accepts = Annotated[

@@ -19,7 +19,8 @@ from jsonrpcserver.request import Request
 from jsonrpcserver.response import to_serializable_one
 from msgspec import Raw, Struct
 
-from protocol.errors import ContractError, ErrorCode
+from protocol.errors import ContractError, ErrorCode, message_of
+from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves, unmark_halves
 from protocol.methods import MAX_BATCH_CALLS, MAX_NESTING
 from server import journal
 from server.message_log.base import LogError
@@ -62,17 +63,26 @@ class RpcFront:
 
     async def answer(self, body: bytes, context: CallContext) -> bytes | None:
         """Give the body of the answer, or None when there is nothing to answer (only notifications)."""
+        body = body.removeprefix(BYTE_ORDER_MARK)
         try:
             body.decode()  # what is passed over unread is checked for all that JSON asks for, but not for this
             is_batch, elements = _split(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return msgspec.json.encode(_error(NULL, ErrorCode.PARSE_ERROR, {"problem": "the body is not JSON"}))
+            return await self._answer_odd(body, context)
         if problem := _limit_problem(elements, body, is_batch=is_batch):
             return msgspec.json.encode(_error(NULL, ErrorCode.INVALID_REQUEST, {"problem": problem}))
         if is_batch:
             return await self._answer_batch(elements, context)
         answer = await self._answer_one(_call_of(elements[0]), context, frozenset())
         return None if answer is None else msgspec.json.encode(answer)
+
+    async def _answer_odd(self, body: bytes, context: CallContext) -> bytes | None:
+        """Answer what is not JSON; or is it but for halves of surrogate pairs, which the methods refuse by field."""
+        marked = mark_halves(body)
+        if marked == body:
+            problem = {"problem": f"the body {json_problem(body)}"}
+            return msgspec.json.encode(_error(NULL, ErrorCode.PARSE_ERROR, problem))
+        return await self.answer(marked, context)
 
     async def _answer_batch(self, elements: list[Raw], context: CallContext) -> bytes | None:
         """Run the elements one after the other (section 6), as long as the answers stay within bounds."""
@@ -137,7 +147,7 @@ def _plain(response: Any) -> dict[str, Any]:
 
 def _identifier(call: Call | None) -> Raw:
     """Give the bytes of the `id`; null when there is none that could be one (section 5)."""
-    return NULL if call is None or _id_problem(call) else call.id or NULL
+    return NULL if call is None or _id_problem(call) else unmark_halves(call.id) or NULL
 
 
 def _id_problem(call: Call) -> bool:
@@ -206,10 +216,10 @@ def _dispatchable(method: Method) -> Callable[..., Awaitable[Result]]:
 
 def _result_of(error: ContractError) -> Result:
     if error.data is None:
-        return Error(error.code.value, error.code.message)
-    return Error(error.code.value, error.code.message, error.data)
+        return Error(error.code.value, error.message)
+    return Error(error.code.value, error.message, error.data)
 
 
 def _error(identifier: Raw, code: ErrorCode, data: Mapping[str, Any]) -> dict[str, Any]:
-    error = {"code": code.value, "message": code.message, "data": data}
+    error = {"code": code.value, "message": message_of(code, data), "data": data}
     return {"jsonrpc": "2.0", "error": error, "id": identifier}

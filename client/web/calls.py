@@ -7,11 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from msgspec import Struct, UnsetType
+from msgspec import Struct
 
 from client.errors import ClientError
 from client.web.errors import PageError
-from client.web.frames import Request, error_frame, read_params, read_request, result_frame
+from client.web.frames import NULL, Request, error_frame, read_params, read_request, result_frame
 from client.web.session import Session
 from client.web.tab import Tab
 from protocol.errors import ErrorCode
@@ -68,17 +68,16 @@ async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
     try:
         request = read_request(frame)
     except PageError as error:
-        return error_frame(None, error)
-    request_id = None if isinstance(request.id, UnsetType) else request.id
+        return error_frame(NULL, error)
     try:
-        answered = result_frame(request_id, await _call(session, tab, request))
+        answered = result_frame(request.id, await _call(session, tab, request))
     except ClientError as error:
-        answered = error_frame(request_id, error)
+        answered = error_frame(request.id, error)
     except Exception:  # a flaw of ours must cost this one call, not the tab, and must be seen in the log
         logger.exception("[ERROR] %s of the page failed", request.method)
         flaw = PageError(ErrorCode.INTERNAL_ERROR, "Something broke in this page's container; its log says what.")
-        answered = error_frame(request_id, flaw)
-    return None if isinstance(request.id, UnsetType) else answered
+        answered = error_frame(request.id, flaw)
+    return answered if request.id else None
 
 
 async def _call(session: Session, tab: Tab, request: Request) -> Struct:

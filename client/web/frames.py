@@ -3,15 +3,15 @@
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Raw, Struct, structs
 
 from client.errors import ClientError
 from client.web.errors import PageError, code_and_data
 from protocol.errors import ErrorCode
+from protocol.json_text import BYTE_ORDER_MARK, NO_TEXT, convert, field_with_half, mark_halves, unmark_halves
 
 MAX_FRAME_BYTES: Final = 64 * 1024
 
-RequestId = str | int | float | None
 Params = TypeVar("Params", bound=Struct)
 
 
@@ -20,8 +20,13 @@ class Request(Struct, frozen=True):
 
     jsonrpc: Literal["2.0"]
     method: str
-    id: RequestId | UnsetType = UNSET
-    params: dict[str, Any] | list[Any] | UnsetType = UNSET
+    id: Raw = Raw()
+    params: Raw = Raw()
+
+
+_JSON: Final = msgspec.json.Decoder(Raw)
+_REQUEST: Final = msgspec.json.Decoder(Request)
+NULL: Final = Raw(b"null")
 
 
 class _Error(Struct, frozen=True, omit_defaults=True):
@@ -32,23 +37,36 @@ class _Error(Struct, frozen=True, omit_defaults=True):
 
 def read_request(frame: str) -> Request:
     """Read one frame; raises `PageError` -32700 or -32600."""
-    if len(frame) > MAX_FRAME_BYTES or len(frame.encode()) > MAX_FRAME_BYTES:
+    if len(frame) > MAX_FRAME_BYTES or len(body := frame.encode()) > MAX_FRAME_BYTES:
         raise PageError(ErrorCode.INVALID_REQUEST, f"A frame holds at most {MAX_FRAME_BYTES} bytes.")
     try:
-        value = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise PageError(ErrorCode.PARSE_ERROR, "The frame is not JSON.") from None
-    try:
-        return msgspec.convert(value, Request)
+        # `read_params` refuses halves of surrogate pairs by field.
+        request = _REQUEST.decode(_JSON.decode(mark_halves(body.removeprefix(BYTE_ORDER_MARK))))
     except msgspec.ValidationError as problem:
         raise PageError(ErrorCode.INVALID_REQUEST, f"The frame is no JSON-RPC 2.0 request: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise PageError(ErrorCode.PARSE_ERROR, "The frame is not JSON.") from None
+    if _first(request.id) in (b"t", b"f", b"[", b"{") or _first(request.params) not in (b"", b"[", b"{"):
+        words = "The frame is no JSON-RPC 2.0 request: id is a string or a number, params an object."
+        raise PageError(ErrorCode.INVALID_REQUEST, words)
+    return structs.replace(request, id=unmark_halves(request.id))
+
+
+def _first(value: Raw) -> bytes:
+    return bytes(memoryview(value)[:1])
 
 
 def read_params(request: Request, shape: type[Params]) -> Params:
     """Read the named parameters; raises `PageError` -32602 with `{field, problem}`."""
-    given = {} if request.params is UNSET else request.params
     try:
-        return msgspec.convert(given, shape)
+        given = msgspec.json.decode(request.params or b"{}")
+    except msgspec.DecodeError as error:  # a number that is out of range: nobody has read it before
+        unread = {"field": None, "problem": str(error)}
+        raise PageError(ErrorCode.INVALID_PARAMS, f"The parameters cannot be read: {error}", unread) from None
+    if isinstance(given, dict) and (name := field_with_half(given)) is not None:
+        raise PageError(ErrorCode.INVALID_PARAMS, f"{name}: {NO_TEXT}", {"field": name, "problem": NO_TEXT})
+    try:
+        return convert(given, shape)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$.")
         field = path.rstrip("`") or None
@@ -56,15 +74,15 @@ def read_params(request: Request, shape: type[Params]) -> Params:
         raise PageError(ErrorCode.INVALID_PARAMS, words, {"field": field, "problem": problem}) from None
 
 
-def result_frame(request_id: RequestId, result: Struct) -> bytes:
+def result_frame(request_id: Raw, result: Struct) -> bytes:
     """Answer a request."""
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "result": result})
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "result": result})
 
 
-def error_frame(request_id: RequestId, error: ClientError) -> bytes:
+def error_frame(request_id: Raw, error: ClientError) -> bytes:
     """Answer a request that failed; `message` is what a person may read."""
     code, data = code_and_data(error)
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": _Error(code, str(error), data)})
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "error": _Error(code, str(error), data)})
 
 
 def notification_frame(method: str, params: Struct) -> bytes:

@@ -18,7 +18,7 @@ from client.participant import NewParticipant
 from client.seat_file import by_cookie
 from client.web.calls import answer
 from client.web.errors import PageError, TooMany
-from client.web.frames import MAX_FRAME_BYTES, error_frame
+from client.web.frames import MAX_FRAME_BYTES, NULL, error_frame
 from client.web.icons import with_counts
 from client.web.session import Session
 from client.web.sessions import GRACE_SECONDS, MAX_SESSIONS, Sessions
@@ -198,7 +198,7 @@ async def _answer_calls(session: Session, tab: Tab, socket: web.WebSocketRespons
     calls: set[asyncio.Task[None]] = set()
     async for frame in socket:
         if frame.type is not WSMsgType.TEXT:
-            tab.post(error_frame(None, PageError(ErrorCode.INVALID_REQUEST, "Frames are text, one JSON value each.")))
+            tab.post(error_frame(NULL, PageError(ErrorCode.INVALID_REQUEST, "Frames are text, one JSON value each.")))
             continue
         calls.add(asyncio.create_task(_answer(session, tab, frame.data)))
         if len(calls) >= MAX_CALLS:

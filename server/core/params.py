@@ -9,6 +9,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.structs import FieldInfo, fields
 
 from protocol.errors import invalid_params
+from protocol.json_text import NO_TEXT, NUL, as_integer
 
 S = TypeVar("S", bound=Struct)
 SHOWN_CHARS = 64
@@ -33,17 +34,29 @@ def bind_params(params: bytes, shape: type[S]) -> S:
     What is not asked for is passed over, not read: it could take long.
     """
     table = _fields_of(shape)
+    has_nul = b"\\u0000" in params
     if params.startswith(b"{"):
         try:
-            return cast("S", _decoder_of(shape).decode(params))
+            if not has_nul:
+                return cast("S", _decoder_of(shape).decode(params))
         except msgspec.ValidationError:
-            given = BY_NAME.decode(params)  # what is wrong is found out below
+            pass  # what is wrong is found out below
+        given = BY_NAME.decode(params)
     else:
         given = _by_name(BY_POSITION.decode(params), table)
     if unknown := given.keys() - table.keys():
-        field = min(unknown)[:SHOWN_CHARS]
+        field = min(unknown)[:SHOWN_CHARS].replace("\0", "\ufffd")
         raise invalid_params(field, f"is not a parameter of this method; it takes {_names(table)}")
+    if has_nul:
+        _refuse_nul(given)
     return shape(**{name: _convert(given.get(name), field) for name, field in table.items() if _counts(given, field)})
+
+
+def _refuse_nul(given: Mapping[str, Raw]) -> None:
+    """Raise -32602 for U+0000, which not every store can keep, or for what `mark_halves` makes of a half."""
+    for field, value in given.items():
+        if NUL.search(value):
+            raise invalid_params(field, NO_TEXT)
 
 
 def _by_name(params: Sequence[Raw], table: Mapping[str, Field]) -> dict[str, Raw]:
@@ -66,7 +79,13 @@ def _convert(value: Raw | None, field: Field) -> Any:
     try:
         return _decoder_of(field.type).decode(value)
     except msgspec.ValidationError:
-        raise invalid_params(field.name, f"must be {field.description}") from None
+        wrong = invalid_params(field.name, f"must be {field.description}")
+    if (number := as_integer(value)) is None:
+        raise wrong
+    try:
+        return msgspec.convert(number, field.type)
+    except msgspec.ValidationError:
+        raise wrong from None
 
 
 def _names(table: Mapping[str, Field]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode
+from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves
 
 # A recipient that answers with one of these has understood that it cannot use this message: trying again is no help.
 ABSENT: Final = Raw()
@@ -74,11 +75,12 @@ class Answer(Struct):
 class ErrorObject(Struct):
     """What counts of an error."""
 
-    code: int
+    code: int | float
 
 
 ANSWER: Final = msgspec.json.Decoder(Answer)
 ANSWERS: Final = msgspec.json.Decoder(list[Raw])
+SCALAR: Final = msgspec.json.Decoder(int | float | str)
 ERROR: Final = msgspec.json.Decoder(ErrorObject)
 
 
@@ -117,7 +119,7 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
         return failure
     answers = _read_answers(reply, batch=len(ids) > 1)
     if not answers:
-        return Failed("rpc", "the answer is not JSON-RPC")
+        return Failed("rpc", _unreadable(reply, "is not JSON-RPC"))
     for taken, request_id in enumerate(ids):
         answer = answers.get(request_id)
         if answer is None:
@@ -133,7 +135,7 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
         return failure
     answer = _read_answers(reply, batch=False).get(challenge)
     if answer is None:
-        return Failed("rpc", "the answer is not JSON-RPC with the id of the request")
+        return Failed("rpc", _unreadable(reply, "is not JSON-RPC with the id of the request"))
     if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
         return None
     if answer.error in NONE and _scalar(answer.result) == challenge:
@@ -170,15 +172,27 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     return Failed("http", f"HTTP status {reply.status}", retry_after)
 
 
+def _unreadable(reply: Reply, otherwise: str) -> str:
+    """Return what is wrong with an answer: its encoding, or what is said otherwise."""
+    problem = json_problem(reply.body)
+    return f"the answer {problem if 'UTF' in problem else otherwise}"
+
+
 def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
     """Give the well-formed JSON-RPC responses by id. A batch is answered with an array, a single request never is."""
+    body = reply.body.removeprefix(BYTE_ORDER_MARK)
     try:
-        reply.body.decode()  # of what is not read, nothing else is unchecked
-        elements = ANSWERS.decode(reply.body) if batch else [reply.body]
-        answers = [answer for element in elements if (answer := _read_answer(element)) is not None]
+        answers = _read_elements(body, batch=batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
+        marked = mark_halves(body)
+        return {} if marked == body else _read_answers(Reply(reply.status, marked), batch=batch)
     return {identifier: answer for answer in answers if (identifier := _response_id(answer)) is not None}
+
+
+def _read_elements(body: bytes, *, batch: bool) -> list[Answer]:
+    body.decode()  # of what is not read, nothing else is unchecked
+    elements = ANSWERS.decode(body) if batch else [body]
+    return [answer for element in elements if (answer := _read_answer(element)) is not None]
 
 
 def _read_answer(element: Raw | bytes) -> Answer | None:
@@ -199,18 +213,23 @@ def _response_id(answer: Answer) -> int | str | None:
 
 
 def _scalar(value: Raw) -> object:
-    """Read a string or an integer as short as an id or a challenge is; None for all else."""
+    """Read a string or an integer as short as an id or a challenge is; None for all else. `5.0` is the integer 5."""
     try:
-        return msgspec.json.decode(value, type=int | str) if len(value) <= LONGEST_SCALAR else None
+        return _whole(SCALAR.decode(value)) if len(value) <= LONGEST_SCALAR else None
     except msgspec.DecodeError:
         return None
+
+
+def _whole(value: float | str) -> float | str:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _error_code(answer: Answer) -> int | None:
     try:
-        return ERROR.decode(answer.error).code if answer.error else None
+        code = _whole(ERROR.decode(answer.error).code) if answer.error else None
     except msgspec.DecodeError:
         return None
+    return code if isinstance(code, int) else None
 
 
 def _refusal(answer: Answer) -> int | None:

@@ -49,10 +49,13 @@ async def front(session: ClientSession) -> AsyncIterator[ServedFront]:
 
 
 def without_data(answer: Any) -> Any:
-    """Leave out what section 5.1 lets a server add."""
+    """Leave out what section 5.1 lets a server add: `data`, and the rest of the sentence in `message`."""
     if isinstance(answer, list):
         return [without_data(element) for element in answer]
-    answer.get("error", {}).pop("data", None)
+    if error := answer.get("error"):
+        error.pop("data", None)
+        error["message"], _, detail = error["message"].partition(": ")
+        assert detail
     return answer
 
 

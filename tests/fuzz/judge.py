@@ -1,12 +1,10 @@
 """What an answer must be, by the letter of JSON-RPC 2.0, read with another JSON reader than the one that is judged."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-LONGEST_INTEGER: Final = 4300  # digits, which Python itself reads (sys.int_info)
 DEEPEST: Final = 300  # from about a thousand on readers of JSON give up, each in its own way
 PARSE_ERROR: Final = "-32700"
 INVALID_REQUEST: Final = "-32600"
@@ -19,7 +17,7 @@ class Wrong(Exception):
 
 
 class NotJson(ValueError):
-    """Bytes that are no JSON text, or one with what cannot be carried on: a lone surrogate, a number out of range."""
+    """Bytes that are no JSON text."""
 
 
 class Number(str):
@@ -32,34 +30,31 @@ class Number(str):
 class Dialect:
     """What a port settles beyond the specification: the longest batch (0: none at all), its nesting, its size.
 
-    `as_written`: numbers are not read; they may be of any size, and come back as they were written. Else they come back
-    as the same number.
+    An `id` comes back as it was written.
     """
 
     max_batch: int
     max_nesting: int = 10**6
     max_bytes: int = 10**9
-    as_written: bool = False
 
 
-def read_json(body: bytes, *, any_number: bool = True) -> Any:
-    """Read a JSON text (RFC 8259) whose numbers stay as they were written. Raises `NotJson`."""
+def read_json(body: bytes) -> Any:
+    """Read a JSON text (RFC 8259) whose numbers and halves of surrogate pairs stay as written. Raises `NotJson`.
+
+    A byte order mark before it is ignored (section 8.1).
+    """
     try:
-        text = body.decode()
-        value = (_VALUES if any_number else _VALUES_IN_RANGE).decode(text)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(_PAIRS.decode(text), ensure_ascii=False).encode()  # trips over a lone surrogate
+        return _VALUES.decode(body.removeprefix(b"\xef\xbb\xbf").decode())
     except NotJson:
         raise
     except (ValueError, RecursionError) as error:
         raise NotJson(str(error)) from None
-    return value
 
 
 def is_answered(asked: bytes, dialect: Dialect) -> bool:
     """Tell whether something must come back."""
     try:
-        given = read_json(asked, any_number=dialect.as_written)
+        given = read_json(asked)
     except NotJson:
         return True
     if len(asked) > dialect.max_bytes or nesting(asked) > min(DEEPEST, dialect.max_nesting):
@@ -73,7 +68,7 @@ def check(asked: bytes, answered: bytes | None, dialect: Dialect) -> str:
         return _refusal(answered, INVALID_REQUEST)
     deep = nesting(asked)
     try:
-        given = read_json(asked, any_number=dialect.as_written)
+        given = read_json(asked)
     except NotJson:
         # What is too deep for this reader may be read, and found too deep, by the other.
         return _refusal(answered, PARSE_ERROR, *[INVALID_REQUEST] * (deep > DEEPEST))
@@ -147,11 +142,11 @@ def _check_element(given: Any, answer: Any, dialect: Dialect) -> str:
     kind = _kind_of(answer)
     identifier = given.get("id") if isinstance(given, dict) and _is_identifier(given.get("id")) else None
     if _is_request(given):
-        if not _is_same(identifier, answer["id"], dialect.as_written):
+        if not _is_same(identifier, answer["id"]):
             raise Wrong(f"id {identifier!r} came back as {answer['id']!r}")
     elif kind != f"error {INVALID_REQUEST}":
         raise Wrong(f"what is no request is answered with {kind}")
-    elif answer["id"] is not None and not _is_same(identifier, answer["id"], dialect.as_written):
+    elif answer["id"] is not None and not _is_same(identifier, answer["id"]):
         raise Wrong(f"what is no request is answered under the id {answer['id']!r}")
     return kind
 
@@ -221,23 +216,8 @@ def _is_text(value: object) -> bool:
     return type(value) is str
 
 
-def _is_same(asked: object, answered: object, as_written: bool) -> bool:
-    if isinstance(asked, Number) and isinstance(answered, Number) and not as_written:
-        whole = asked.lstrip("-").isdigit() and answered.lstrip("-").isdigit()
-        return int(asked) == int(answered) if whole else float(asked) == float(answered)
+def _is_same(asked: object, answered: object) -> bool:
     return type(asked) is type(answered) and asked == answered
-
-
-def _integer(digits: str) -> Number:
-    if len(digits.lstrip("-")) > LONGEST_INTEGER:
-        raise NotJson("an integer that is too long")
-    return Number(digits)
-
-
-def _fraction(digits: str) -> Number:
-    if math.isinf(float(digits)):
-        raise NotJson("a number that is too large")
-    return Number(digits)
 
 
 def _no_constant(name: str) -> Any:
@@ -245,7 +225,3 @@ def _no_constant(name: str) -> Any:
 
 
 _VALUES: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_no_constant)
-_VALUES_IN_RANGE: Final = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant)
-_PAIRS: Final = json.JSONDecoder(
-    object_pairs_hook=list, parse_int=Number, parse_float=Number, parse_constant=_no_constant
-)

@@ -15,7 +15,7 @@ from tests.fuzz.port import Kept, RawPort, Subject, check_answer, exchange_once,
 from tests.fuzz.raw_http import RawRequests, Request
 from tests.fuzz.subjects import going_recipient, running_server
 
-OF_SERVER: Final = Dialect(max_batch=MAX_BATCH_CALLS, max_nesting=MAX_NESTING, as_written=True)
+OF_SERVER: Final = Dialect(max_batch=MAX_BATCH_CALLS, max_nesting=MAX_NESTING)
 SEATS: Final = ("alice", "bob")
 STRANGE_TOKENS: Final = ("", "x", "x" * 5000)
 

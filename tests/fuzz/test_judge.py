@@ -23,24 +23,19 @@ ERROR = b'{"jsonrpc":"2.0","error":{"code":%b,"message":"no"},"id":%b}'
         b"NaN",
         b"[1,]",
         b"01",
-        b"1e400",
-        b"9" * 4301,
-        b"\xef\xbb\xbf1",
         b'"\xff"',
-        b'"\\ud800"',
-        b'{"\\uDC00":1}',
-        b'{"a":"\\ud800","a":1}',
         b"[" * 100_000,
     ],
     ids=lambda body: repr(body[:20]),
 )
 def test_what_is_not_json_is_known(body: bytes) -> None:
     with pytest.raises(NotJson):
-        read_json(body, any_number=False)
+        read_json(body)
 
 
 def test_numbers_stay_as_they_were_written() -> None:
     assert read_json(b"[1e400]") == ["1e400"]
+    assert read_json(b'\xef\xbb\xbf["\\ud83d"]') == ["\ud83d"]
     assert read_json(b'[1.50,1e2,-0,"\\ud83d\\ude00"]') == ["1.50", "1e2", "-0", "\U0001f600"]
 
 
@@ -113,7 +108,7 @@ def test_a_wrong_answer_does_not(asked: bytes, answered: bytes | None) -> None:
 @pytest.mark.parametrize(
     ("dialect", "asked", "answered"),
     [
-        (OF_CALLBACK, CALL % b"1e2", RESULT % b"100.0"),
+        (OF_CALLBACK, b"[%b]" % b",".join([CALL % b"1"] * 101), b"[%b]" % b",".join([RESULT % b"1"] * 101)),
         (OF_PAGE, b"[%b]" % (CALL % b"1"), ERROR % (b"-32600", b"null")),
         (OF_PAGE, b" " * 65_537, ERROR % (b"-32600", b"null")),
     ],

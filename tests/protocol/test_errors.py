@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from protocol.errors import ContractError, ErrorCode, invalid_params
+from protocol.errors import ContractError, ErrorCode, invalid_params, message_of
 
 CONTRACT = {
     -32700: "PARSE_ERROR",
@@ -67,3 +67,29 @@ def test_invalid_params_names_the_field_and_the_problem() -> None:
     error = invalid_params("name", "must not be empty")
     assert error.code is ErrorCode.INVALID_PARAMS
     assert error.data == {"field": "name", "problem": "must not be empty"}
+
+
+@pytest.mark.parametrize(
+    ("code", "data", "message"),
+    [
+        (ErrorCode.INVALID_PARAMS, {"field": "text", "problem": "must not be empty"}, "text must not be empty"),
+        (ErrorCode.INVALID_PARAMS, {"field": None, "problem": "3 parameters given"}, "3 parameters given"),
+        (ErrorCode.PARSE_ERROR, {"problem": "the body is not JSON"}, "the body is not JSON"),
+        (ErrorCode.TAKEN, {"field": "name"}, "this name is in use"),
+        (ErrorCode.RATE_LIMITED, {"retry_after_ms": 5, "detail": "wait"}, "wait"),
+        (
+            ErrorCode.CALLBACK_UNREACHABLE,
+            {"url": "http://a/", "detail": "no address"},
+            "http://a/: no address",
+        ),
+        (ErrorCode.TEXT_TOO_LONG, {"limit": 4096}, "at most 4096 characters"),
+        (ErrorCode.INTERNAL_ERROR, {"error_id": "1a2b"}, "1a2b in the server's log"),
+    ],
+)
+def test_message_holds_what_data_says(code: ErrorCode, data: dict[str, object], message: str) -> None:
+    assert message_of(code, data) == ContractError(code, data).message == f"{code.message}: {message}"
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_message_without_data_is_that_of_the_table(code: ErrorCode) -> None:
+    assert message_of(code, None) == message_of(code, {}) == code.message

@@ -393,6 +393,17 @@ async def test_half_closed_incomplete_request_is_told_what_is_missing(
     assert words in got
 
 
+async def test_half_closed_connection_ends_when_an_unread_body_does_not_come(server: RunningServer, dial: Dial) -> None:
+    """aiohttp alone waits 10 s for what is missing of a body that no handler has read."""
+    reader, writer = await dial(server)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert (await read_response(reader))[0] == 404
+    begin = asyncio.get_running_loop().time()
+    writer.write_eof()
+    assert await reader.read() == b""
+    assert asyncio.get_running_loop().time() - begin < PATIENCE_SECONDS / 2
+
+
 async def test_half_closed_connection_without_a_request_is_closed(server: RunningServer, dial: Dial) -> None:
     asked = await dial(server)
     assert await ask(asked) == 200

@@ -132,7 +132,6 @@ async def test_an_unknown_method_is_not_found(server: RunningServer, method: byt
         b'{"jsonrpc":"2.0","method":"Ping","id":7}{"jsonrpc":"2.0","method":"Ping","id":7}',
         b"{'jsonrpc':'2.0'}",
         b'{"jsonrpc":"2.0","method":"Ping","id":7,}',
-        b'\xef\xbb\xbf{"jsonrpc":"2.0","method":"Ping","id":7}',
         '{"jsonrpc":"2.0","method":"Ping","id":7}'.encode("utf-16"),
         b"NaN",
         CALL % b"NaN",
@@ -143,11 +142,10 @@ async def test_an_unknown_method_is_not_found(server: RunningServer, method: byt
         CALL % b'"\xff"',
         CALL % b'"\xc0\xaf"',
         CALL % b'"\xed\xa0\x80"',
-        CALL % b'"\\ud800"',
-        CALL % b'"\\ude00\\ud83d"',
+        CALL % b'"\\ud8zz"',
+        b'\xef\xbb\xbf\xef\xbb\xbf{"jsonrpc":"2.0","method":"Ping","id":7}',
         CALL % b'"a\nb"',
         CALL % b'"a\x00b"',
-        b'{"jsonrpc":"2.0","method":"Ping","params":{"\\ud800":1},"id":7}',
         b'{"jsonrpc":"2.0","method":"Ping","params":{"\xff":1},"id":7}',
         b"[" * 10_000,
         b"[" * 10_000 + b"]" * 10_000,
@@ -157,6 +155,70 @@ async def test_an_unknown_method_is_not_found(server: RunningServer, method: byt
 )
 async def test_what_is_not_json_is_a_parse_error(server: RunningServer, body: bytes) -> None:
     assert await refusal(server, body) == (-32700, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "is empty"),
+        ("{}".encode("utf-16"), "is UTF-16"),
+        (b'{"a":"\xe4"}', "is not UTF-8"),
+        (b"{", "is not JSON"),
+    ],
+)
+async def test_parse_error_tells_the_encoding(server: RunningServer, body: bytes, problem: str) -> None:
+    error = (await answer(server, body))["error"]
+    assert error["data"]["problem"].startswith(f"the body {problem}")
+    assert error["message"] == f"Parse error: {error['data']['problem']}"
+
+
+async def test_byte_order_mark_before_a_request_does_not_count(server: RunningServer) -> None:
+    assert await refusal(server, b"\xef\xbb\xbf" + CALL % b"7") == (-32601, 7)
+    assert (await answer(server, b"\xef\xbb\xbf[" + CALL % b"7" + b"]"))[0]["id"] == 7
+
+
+HALF = b"\\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "field"),
+    [
+        (b"SendMessage", b'{"user_id":"alice","text":"cut \\ud83d"}', "text"),
+        (b"SendMessage", b'{"user_id":"alice","text":"\\ude00\\ud83d"}', "text"),
+        (b"SendMessage", b'["alice","a","\\ud83d"]', "client_msg_id"),
+        (b"SendMessage", b'["\\ud83d","a"]', "user_id"),
+        (b"Register", b'{"name":"A\\ud83d"}', "name"),
+        (b"Register", b'{"name":"A","id":"\\ud83d"}', "id"),
+        (b"Register", b'{"name":"A","join_key":"\\ud83d"}', "join_key"),
+        (b"Register", b'{"name":"A","accepts":["a","\\ud83d"]}', "accepts"),
+        (b"Register", b'{"name":"A","callback":"http://a/\\ud83d"}', "callback"),
+        (b"Rename", b'["\\ud83d"]', "name"),
+        (b"Ping", b'{"\\ud83d":1}', "\ufffdd83d"),
+    ],
+)
+async def test_half_of_a_surrogate_pair_is_refused_by_its_field(
+    server: RunningServer, method: bytes, params: bytes, field: str
+) -> None:
+    request = b'{"jsonrpc":"2.0","method":"%b","params":%b,"id":"x"}' % (method, params)
+    for reply in (await answer(server, request), *(await answer(server, b"[" + request + b"]"))):
+        assert (reply["id"], reply["error"]["code"], reply["error"]["data"]["field"]) == ("x", -32602, field)
+
+
+async def test_half_of_a_surrogate_pair_costs_only_its_own_call_of_a_batch(server: RunningServer) -> None:
+    alice = await server.register("Alice", id="alice")
+    call = b'{"jsonrpc":"2.0","method":"SendMessage","params":["alice","%b"],"id":%b}'
+    body = b"[" + b",".join((call % (b"one", b"1.0"), call % (HALF, b"2"), call % (b"\\ud83d\\ude00", b'"3"'))) + b"]"
+    _, raw = await server.post(body, headers={"Authorization": f"Bearer {alice.token}"})
+    replies = msgspec.json.decode(raw)
+    assert [(reply["id"], "result" in reply) for reply in replies] == [(1, True), (2, False), ("3", True)]
+    stored = [message["text"] for message in (await alice.call("GetHistory"))["messages"]]
+    assert stored[-2:] == ["one", "\U0001f600"]
+
+
+async def test_half_of_a_surrogate_pair_in_id_and_method_comes_back_as_sent(server: RunningServer) -> None:
+    _, raw = await server.post(b'{"jsonrpc":"2.0","method":"%b","id":"%b"}' % (HALF, HALF))
+    assert b'"code":-32601' in raw
+    assert raw.endswith(b'"id":"\\ud83d"}')
 
 
 def nested(deep: int) -> bytes:
@@ -369,7 +431,8 @@ async def test_an_internal_error_says_only_its_id(
     async with ServedFront(session, {"Break": break_down}) as front:
         reply = await answer(front, b'{"jsonrpc":"2.0","method":"Break","id":7}')
     error_id = reply["error"]["data"].pop("error_id")
-    assert reply == {"jsonrpc": "2.0", "error": {"code": -32603, "message": "Internal error", "data": {}}, "id": 7}
+    message = f"Internal error: {error_id} in the server's log"
+    assert reply == {"jsonrpc": "2.0", "error": {"code": -32603, "message": message, "data": {}}, "id": 7}
     assert error_id in caplog.text
     assert "the secret of Alice" in caplog.text
     assert len(expected_tracebacks) == 1

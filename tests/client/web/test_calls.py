@@ -158,9 +158,9 @@ BAD_FRAMES = [
     ("", -32700),
     ("hello", -32700),
     ('{"jsonrpc": "2.0", "method": NaN}', -32700),
-    ('{"text": "\\ud800"}', -32700),
+    ('{"text": "\\ud800"}', -32600),
     ("[" * 32_000 + "]" * 32_000, -32700),
-    ('{"n": ' + "1" * 5000 + "}", -32700),
+    ('{"n": ' + "1" * 5000 + "}", -32600),
     ("1", -32600),
     ("null", -32600),
     ("[]", -32600),
@@ -184,6 +184,28 @@ BAD_FRAMES = [
     ("x" * (64 * 1024 + 1), -32600),
     ('"' + "ü" * 40_000 + '"', -32600),
 ]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ('{"text": "cut \\ud83d"}', "text"),
+        ('{"text": "x", "client_msg_id": "\\ude00"}', "client_msg_id"),
+        ('{"text": 1e400}', None),
+    ],
+)
+async def test_frame_with_what_is_no_text_is_refused_by_its_field(
+    browser: Browser, params: str, field: str | None
+) -> None:
+    tab = await (await browser.tab()).joined()
+    answer = await tab.say('{"jsonrpc": "2.0", "method": "SendMessage", "id": 1.0, "params": ' + params + "}")
+    assert (answer["id"], answer["error"]["code"], answer["error"]["data"]["field"]) == (1.0, -32602, field)
+
+
+async def test_frame_behind_a_byte_order_mark_with_a_double_is_answered(browser: Browser) -> None:
+    tab = await (await browser.tab()).joined()
+    answer = await tab.say('\ufeff{"jsonrpc": "2.0", "method": "GetHistory", "params": {"limit": 5.0}, "id": "a"}')
+    assert (answer["id"], "result" in answer) == ("a", True)
 
 
 @pytest.mark.parametrize(("frame", "code"), BAD_FRAMES)

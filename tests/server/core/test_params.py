@@ -94,11 +94,16 @@ def test_the_first_parameter_that_does_not_fit_is_named() -> None:
 @pytest.mark.parametrize(
     ("params", "field", "problem"),
     [
-        ({"before": "7"}, "before", "must be an integer, 0 or more"),
-        ({"after": -1}, "after", "must be an integer, 0 or more"),
+        ({"before": "7"}, "before", "must be an integer, 0 or more (at most 2^53)"),
+        ({"after": -1}, "after", "must be an integer, 0 or more (at most 2^53)"),
         ({"limit": 301}, "limit", "must be an integer from 1 to 300"),
         ({"limit": True}, "limit", "must be an integer from 1 to 300"),
         ([None, None, 0], "limit", "must be an integer from 1 to 300"),
+        ({"limit": 2.5}, "limit", "must be an integer from 1 to 300"),
+        ({"limit": 301.0}, "limit", "must be an integer from 1 to 300"),
+        ({"limit": 1e300}, "limit", "must be an integer from 1 to 300"),
+        ({"before": 2.0**53 + 2}, "before", "must be an integer, 0 or more (at most 2^53)"),
+        ({"limit": "2.0"}, "limit", "must be an integer from 1 to 300"),
         ({"limit": {"a": [1]}}, "limit", "must be an integer from 1 to 300"),
     ],
 )
@@ -140,3 +145,46 @@ def test_every_parameter_can_say_what_it_must_be(shape: type[Struct], field: str
     named, problem = problem_of(fitting | {field: {}}, shape)
     assert named == field
     assert problem.startswith("must be a")
+
+
+@pytest.mark.parametrize("number", [b"100", b"100.0", b"1e2", b"1E+2", b"1000e-1"])
+def test_integer_written_as_a_double_is_the_integer(number: bytes) -> None:
+    expected = GetHistoryParams(after=100, limit=100)
+    assert bind_params(b'{"after":%b,"limit":%b}' % (number, number), GetHistoryParams) == expected
+    assert bind_params(b"[null,%b,%b]" % (number, number), GetHistoryParams) == expected
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"1e-400", b"9" * 5000, b"0." + b"9" * 5000])
+def test_number_beyond_a_double_is_refused_with_what_would_fit(number: bytes) -> None:
+    with pytest.raises(ContractError) as refused:
+        bind_params(b'{"limit":%b}' % number, GetHistoryParams)
+    assert refused.value.data == {"field": "limit", "problem": "must be an integer from 1 to 300"}
+
+
+NO_TEXT = "must not contain U+0000 or half of a surrogate pair"
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        (b'{"user_id":"a1","text":"a\\u0000b"}', "text"),
+        (b'{"user_id":"a\\u0000","text":"b"}', "user_id"),
+        (b'{"user_id":"a1","text":"b","client_msg_id":"\\u0000"}', "client_msg_id"),
+        (b'["a1","\\\\\\u0000"]', "text"),
+    ],
+)
+def test_text_with_u0000_is_refused_by_its_field(params: bytes, field: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        bind_params(params, SendMessageParams)
+    assert refused.value.data == {"field": field, "problem": NO_TEXT}
+
+
+def test_text_that_tells_of_u0000_is_taken() -> None:
+    assert bind_params(b'["a1","\\\\u0000"]', SendMessageParams).text == "\\u0000"
+
+
+def test_parameter_name_with_u0000_is_an_unknown_parameter() -> None:
+    with pytest.raises(ContractError) as refused:
+        bind_params(b'{"\\u0000d83d":1,"user_id":"a1","text":"b"}', SendMessageParams)
+    assert refused.value.data is not None
+    assert refused.value.data["field"] == "\ufffdd83d"

@@ -1,5 +1,6 @@
 """What an HTTP answer of a callback means, line by line of the contract."""
 
+import json
 from email.utils import formatdate
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_any_other_error_is_a_refusal(code: int) -> None:
     [
         result(8),
         result("7"),
-        result(7.0),
+        result(7.5),
         result(True),
         result(None),
         result([7]),
@@ -149,7 +150,8 @@ def test_any_other_error_is_a_refusal(code: int) -> None:
         b'{"jsonrpc":"2.0","result":1,"id":7',
         b'{"jsonrpc":"2.0","result":NaN,"id":7}',
         b'{"jsonrpc":"2.0","result":"\xff","id":7}',
-        b'{"jsonrpc":"2.0","result":"\\ud800","id":7}',
+        b'{"jsonrpc":"2.0","result":"\\ud8zz","id":7}',
+        json.dumps(result(7)).encode("utf-16"),
         b'{"jsonrpc":"2.0","id":7,"result":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
         b'{"jsonrpc":"2.0","result":1,"id":7}' * 2,
     ],
@@ -367,3 +369,64 @@ def test_a_result_is_not_read(result: bytes) -> None:
     answer = reply(b'{"jsonrpc":"2.0","id":7,"result":%b}' % result)
     assert takes_all(answer, [7])
     assert judge_reply(answer, [7], NOW) == Answered(1)
+
+
+def as_doubles(answer: Any) -> bytes:
+    """Write every integer as a double, as Gson, Lua and Godot do."""
+    return json.dumps(json.loads(msgspec.json.encode(answer), parse_int=float)).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "seqs", "outcome"),
+    [
+        (result(7), [7], Answered(1)),
+        (result(100), [100], Answered(1)),
+        (result(2**53 - 1), [2**53 - 1], Answered(1)),
+        ([result(seq) for seq in DOZEN], DOZEN, Answered(12)),
+        ([result(41)], DOZEN, Answered(1)),
+        (error(7, -32602), [7], Answered(1)),
+        (error(7, -32000), [7], Answered(0, -32000)),
+    ],
+)
+def test_reply_with_doubles_for_integers_means_the_same(answer: Any, seqs: list[int], outcome: Outcome) -> None:
+    body = as_doubles(answer)
+    assert b".0" in body
+    assert judge(body, *seqs) == judge_reply(reply(answer), seqs, NOW) == outcome
+
+
+def test_reply_with_an_exponent_means_the_same() -> None:
+    assert judge(b'{"jsonrpc":"2.0","result":1,"id":1E2}', 100) == Answered(1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"jsonrpc":"2.0","result":1,"id":7}',
+        b'{"jsonrpc":"2.0","result":{"said":"cut \\ud83d"},"id":7}',
+        b'{"jsonrpc":"2.0","result":{"\\ude00":1},"id":7}',
+        b'{"jsonrpc":"2.0","error":{"code":-32602,"message":"cut \\ud83d"},"id":7}',
+        b'\xef\xbb\xbf{"jsonrpc":"2.0","result":"\\ud83d","id":7.0}',
+        b'{"jsonrpc":"2.0","result":"\\u0000","id":7}',
+    ],
+)
+def test_reply_with_a_mark_or_half_of_a_pair_is_taken(body: bytes) -> None:
+    assert judge(body, 7) == Answered(1)
+
+
+def test_challenge_answered_behind_a_byte_order_mark_is_proven() -> None:
+    body = b"\xef\xbb\xbf" + msgspec.json.encode(result(CHALLENGE, CHALLENGE))
+    assert judge_challenge(reply(body), CHALLENGE, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (json.dumps(result(CHALLENGE)).encode("utf-16"), "the answer is UTF-16 or UTF-32; expected JSON in UTF-8"),
+        (b'{"jsonrpc":"2.0","result":"\xe4"}', "the answer is not UTF-8; expected JSON in UTF-8"),
+        (b"ok", "the answer is not JSON-RPC with the id of the request"),
+    ],
+)
+def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None:
+    failed = judge_challenge(reply(body), CHALLENGE, NOW)
+    assert isinstance(failed, Failed)
+    assert failed.detail == detail
