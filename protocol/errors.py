@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
+import msgspec
+
 
 class ErrorCode(IntEnum):
     """`code`, the `message` that travels with it, and whether the same call may succeed later."""
@@ -68,6 +70,12 @@ def message_of(code: ErrorCode, data: Mapping[str, Any] | None) -> str:
     """Return the `message` of an error object: the table's, and what `data` says, since some libraries show no more."""
     detail = _DETAILS.get(code, _detail)(data or {})
     return f"{code.message}: {detail}" if detail else code.message
+
+
+def error_body(code: ErrorCode, data: Mapping[str, Any]) -> bytes:
+    """Return the body that goes with an HTTP status: a JSON-RPC error with the id null, and a line break."""
+    error = {"code": code.value, "message": message_of(code, data), "data": data}
+    return msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": None}) + b"\n"
 
 
 def _detail(data: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Final, cast
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 
+from protocol.errors import ErrorCode, error_body
 from server import journal
 from server.callbacks.deadlines import Deadlines
 from server.core.address_policy import plain
@@ -24,17 +25,25 @@ MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests that have not been an
 SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
 UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
 NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
-CUT_SHORT: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: 53\r\n\r\nthe head is not complete: an empty line must end it\r\n"
+
+
+def _head_and_body(status: bytes, body: bytes, *headers: bytes) -> bytes:
+    lines = (b"HTTP/1.1 " + status, *headers, b"Connection: close", b"Content-Type: application/json")
+    return b"\r\n".join((*lines, b"Content-Length: %d" % len(body), b"", body))
+
+
+# What is written without aiohttp: nobody knows yet whether the request is for /rpc.
+CUT_SHORT: Final = _head_and_body(
+    b"400 Bad Request",
+    error_body(ErrorCode.PARSE_ERROR, {"problem": "the head is not complete: an empty line must end it"}),
 )
-FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: 34\r\n\r\nthere are too many connections now"
+FULL: Final = _head_and_body(
+    b"503 Service Unavailable",
+    error_body(ErrorCode.RATE_LIMITED, {"retry_after_ms": 5000, "detail": "there are too many connections now"}),
+    b"Retry-After: 5",
 )
-TOO_SLOW: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: 29\r\n\r\nthe head did not come in time"
+TOO_SLOW: Final = _head_and_body(
+    b"408 Request Timeout", error_body(ErrorCode.PARSE_ERROR, {"problem": "the head did not come in time"})
 )
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

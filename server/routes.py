@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from protocol.errors import ErrorCode, error_body
 from protocol.methods import (
     ACCEPTED_CONTENT_TYPES,
     CONTENT_TYPE,
@@ -27,16 +28,17 @@ from server.methods import CallContext
 from server.rpc import RpcFront
 
 FRONT: Final = web.AppKey("front", RpcFront)
-RETRY_AFTER_DRAIN: Final = "5"
-RETRY_AFTER_BUSY: Final = "1"
+RETRY_AFTER_DRAIN: Final = 5  # seconds
+RETRY_AFTER_BUSY: Final = 1
+STOPPING: Final = "the server is stopping"
 JSON: Final = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
 GREETING: Final = (
     "This is a Ringback chat server. Programs POST JSON-RPC 2.0 to /rpc.\n"
     "To chat in a browser, open the page of a client (python -m client, or docker compose port client 8080).\n"
 )
 USAGE: Final = (
-    "Send JSON-RPC 2.0 as application/json, for example:\n"
-    """curl --json '{"jsonrpc":"2.0","method":"Register","params":{"name":"Alice"},"id":1}' http://HOST:9999/rpc\n"""
+    "expected JSON-RPC 2.0 as application/json, for example: "
+    """curl --json '{"jsonrpc":"2.0","method":"Register","params":{"name":"Alice"},"id":1}' http://HOST:9999/rpc"""
 )
 
 
@@ -58,6 +60,7 @@ class RpcEndpoint:
         """Add the routes."""
         app.router.add_get("/", self.greet)
         app.router.add_post(RPC_PATH, self.rpc)
+        app.router.add_route(hdrs.METH_ANY, RPC_PATH, self.only_post)
         app.router.add_get(HEALTH_PATH, self.health)
         app.router.add_get(READY_PATH, self.ready)
 
@@ -81,6 +84,12 @@ class RpcEndpoint:
             if not self._in_flight:
                 self._quiet.set()
 
+    async def only_post(self, _request: web.Request) -> web.Response:
+        """Refuse every other method."""
+        response = _closing(405, f"the method is not POST; {USAGE}")
+        response.headers[hdrs.ALLOW] = hdrs.METH_POST
+        return response
+
     async def greet(self, _request: web.Request) -> web.Response:
         """Tell a person who comes with a browser where to go."""
         return web.Response(text=GREETING)
@@ -91,7 +100,7 @@ class RpcEndpoint:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Tell whether calls are taken."""
-        return _unavailable() if self._draining.is_set() else web.Response(text="ready\n")
+        return _not_ready() if self._draining.is_set() else web.Response(text="ready\n")
 
     async def _answer(self, request: web.Request) -> web.Response:
         connection = connection_of(request)
@@ -116,14 +125,15 @@ class RpcEndpoint:
         except TimeoutError:
             if self._draining.is_set():
                 return _unavailable()
-            return _closing(408, f"the request did not come within {self._read_seconds:g} s\n")
+            problem = f"the request did not come within {self._read_seconds:g} s"
+            return _closing(408, problem, ErrorCode.PARSE_ERROR)
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
         except NoRoom:
             return _busy()
         except (web.RequestPayloadError, ConnectionError):
             # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
-            return _closing(400, "the body could not be read\n")
+            return _closing(400, "the body could not be read: it ends early", ErrorCode.PARSE_ERROR)
         context = CallContext(partial(self._caller, request), _token(request), partial(_is_heard, request, connection))
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
@@ -185,11 +195,11 @@ def _is_heard(request: web.Request, connection: Connection | None) -> bool:
 def _refusal(request: web.Request) -> web.Response | None:
     """Refuse by the head alone what need not be read."""
     if ID_HEADER in request.headers:
-        return _closing(421, "this is the address of a server, not of a callback\n")
+        return _closing(421, "this is the address of a server, not of a callback")
     if request.content_type not in ACCEPTED_CONTENT_TYPES:
-        return _closing(415, USAGE)
+        return _closing(415, f"the Content-Type is not application/json; {USAGE}")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        return _closing(415, "send the body without Content-Encoding\n")
+        return _closing(415, "the body has a Content-Encoding; expected one without")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return _too_large()
     return None
@@ -205,21 +215,31 @@ def _token(request: web.Request) -> str | None:
 
 
 def _too_large() -> web.Response:
-    return _closing(413, f"a request may have at most {MAX_BODY_BYTES} bytes\n")
+    return _closing(413, f"a request may have at most {MAX_BODY_BYTES} bytes")
+
+
+def _not_ready() -> web.Response:
+    return web.Response(status=503, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_DRAIN)}, text=f"{STOPPING}\n")
 
 
 def _unavailable() -> web.Response:
-    return web.Response(status=503, headers={hdrs.RETRY_AFTER: RETRY_AFTER_DRAIN}, text="the server is stopping\n")
+    return _later(STOPPING, RETRY_AFTER_DRAIN)
 
 
 def _busy() -> web.Response:
-    response = _closing(503, "there are too many large requests now\n")
-    response.headers[hdrs.RETRY_AFTER] = RETRY_AFTER_BUSY
+    response = _later("there are too many large requests now", RETRY_AFTER_BUSY)
+    response.force_close()
     return response
 
 
-def _closing(status: int, text: str) -> web.Response:
+def _later(detail: str, seconds: int) -> web.Response:
+    """Refuse what may be tried again after so many seconds."""
+    body = error_body(ErrorCode.RATE_LIMITED, {"retry_after_ms": 1000 * seconds, "detail": detail})
+    return web.Response(status=503, body=body, headers={**JSON, hdrs.RETRY_AFTER: str(seconds)})
+
+
+def _closing(status: int, problem: str, code: ErrorCode = ErrorCode.INVALID_REQUEST) -> web.Response:
     """Refuse without having read the body: the connection cannot be used for another request."""
-    response = web.Response(status=status, text=text)
+    response = web.Response(status=status, body=error_body(code, {"problem": problem}), headers=JSON)
     response.force_close()
     return response

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Self
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from server.methods import Method
@@ -53,6 +54,16 @@ async def read_response(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes
         length = re.search(rb"(?i)content-length: (\d+)", head)
         body = await reader.readexactly(int(length[1]) if length else 0)
     return int(head.split(b" ")[1]), head, body
+
+
+def told(body: bytes | str) -> tuple[int, str]:
+    """Give the code of the JSON-RPC error that an HTTP refusal carries, and what it says was wrong."""
+    answer = msgspec.json.decode(body)
+    error = answer["error"]
+    detail = error["data"].get("problem") or error["data"]["detail"]
+    assert (answer["jsonrpc"], answer["id"]) == ("2.0", None)
+    assert error["message"].endswith(f": {detail}")
+    return error["code"], detail
 
 
 async def exchange_raw(port: int, *pieces: bytes) -> tuple[int, bytes, bytes]:

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 
 from server.connections import Connections
 from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, hang, local_settings, take
-from tests.server.served import read_response
+from tests.server.served import read_response, told
 
 HEAD = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CALL = b'{"jsonrpc":"2.0","method":"NoSuchMethod","id":1}'
@@ -78,7 +78,7 @@ async def test_a_head_that_does_not_come_is_given_up(hasty: RunningServer, dial:
     reader, writer = await dial(hasty)
     writer.write(sent)
     status, _, body = await read_response(reader)
-    assert (status, body) == (408, b"the head did not come in time")
+    assert (status, told(body)) == (408, (-32700, "the head did not come in time"))
     assert await ends((reader, writer))
 
 
@@ -112,7 +112,7 @@ async def test_head_and_body_have_one_time_together(hasty: RunningServer, dial: 
     await hasty.post(CALL)  # a turn of the server's
     writer.write(HEAD[10:] + b"Content-Length: 100\r\n\r\n{")
     status, _, body = await read_response(reader)
-    assert (status, body) == (408, b"the request did not come within 0.25 s\n")
+    assert (status, told(body)) == (408, (-32700, "the request did not come within 0.25 s"))
     assert asyncio.get_running_loop().time() - begin < PATIENCE_SECONDS
 
 
@@ -268,7 +268,7 @@ async def test_when_all_are_taken_the_next_one_is_turned_away_in_words(small: Ru
         await ask(await dial(small))
     wire = await dial(small)
     status, head, body = await read_response(wire[0])
-    assert (status, body) == (503, b"there are too many connections now")
+    assert (status, told(body)) == (503, (-32006, "there are too many connections now"))
     assert b"\r\nRetry-After: 5\r\n" in head
 
 

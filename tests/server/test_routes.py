@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 from protocol.methods import MAX_BODY_BYTES
 from server.methods import CallContext, Params
 from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, Seat, hang, take
-from tests.server.served import INTERNALS, ServedFront, exchange_raw, read_response
+from tests.server.served import INTERNALS, ServedFront, exchange_raw, read_response, told
 
 CALL = b'{"jsonrpc":"2.0","method":"NoSuchMethod","id":1}'
 ANSWER = b'{"jsonrpc":"2.0","error":{"code":-32601'
@@ -54,8 +54,9 @@ async def test_json_by_its_name_is_taken(server: RunningServer, content_type: st
 )
 async def test_another_content_type_is_told_how_to_call(server: RunningServer, content_type: str) -> None:
     status, body = await server.post(CALL, headers={"Content-Type": content_type})
-    assert status == 415
-    assert b"curl --json" in body
+    code, problem = told(body)
+    assert (status, code) == (415, -32600)
+    assert """curl --json '{"jsonrpc":"2.0","method":"Register",""" in problem
 
 
 async def test_a_body_without_a_content_type_is_told_how_to_call(server: RunningServer) -> None:
@@ -70,7 +71,8 @@ async def test_a_compressed_body_is_refused(server: RunningServer, coding: str) 
     body = gzip.compress(CALL) if coding.lower() == "gzip" else CALL
     headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
     async with server.session.post(server.url, data=body, headers=headers, compress=False) as response:
-        assert (response.status, await response.text()) == (415, "send the body without Content-Encoding\n")
+        assert response.status == 415
+        assert told(await response.read()) == (-32600, "the body has a Content-Encoding; expected one without")
 
 
 async def test_no_content_encoding_may_be_said(server: RunningServer) -> None:
@@ -78,8 +80,8 @@ async def test_no_content_encoding_may_be_said(server: RunningServer) -> None:
 
 
 async def test_a_callback_is_refused(server: RunningServer) -> None:
-    status, _ = await server.post(CALL, headers={"webhook-id": "epoch-1-1"})
-    assert status == 421
+    status, body = await server.post(CALL, headers={"webhook-id": "epoch-1-1"})
+    assert (status, told(body)) == (421, (-32600, "this is the address of a server, not of a callback"))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -87,6 +89,10 @@ async def test_only_post_is_allowed(server: RunningServer, method: str) -> None:
     headers = {"Content-Type": "application/json"}
     async with server.session.request(method, server.url, headers=headers) as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
+        assert response.content_type == "application/json"
+        if method != "HEAD":
+            code, problem = told(await response.read())
+            assert (code, problem[:22]) == (-32600, "the method is not POST")
 
 
 async def test_elsewhere_is_nothing(server: RunningServer) -> None:
@@ -122,7 +128,7 @@ async def test_a_chunked_body_of_a_mebibyte_is_taken(server: RunningServer) -> N
 async def test_a_body_of_one_byte_more_is_too_large(server: RunningServer) -> None:
     head = HEAD + b"Content-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1)
     status, _, body = await exchange_raw(server.server.port, head, CALL.ljust(MAX_BODY_BYTES + 1))
-    assert (status, body) == (413, b"a request may have at most 1048576 bytes\n")
+    assert (status, told(body)) == (413, (-32600, "a request may have at most 1048576 bytes"))
 
 
 @pytest.mark.parametrize("length", [MAX_BODY_BYTES + 1, 4 * MAX_BODY_BYTES])
@@ -141,7 +147,7 @@ async def test_a_body_too_large_is_refused_by_its_head(server: RunningServer) ->
 @pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
 async def test_a_body_that_does_not_come_is_given_up(hasty: RunningServer, framing: bytes) -> None:
     status, head, body = await exchange_raw(hasty.server.port, HEAD + framing)
-    assert (status, body) == (408, b"the request did not come within 0.25 s\n")
+    assert (status, told(body)) == (408, (-32700, "the request did not come within 0.25 s"))
     assert b"\r\nConnection: close\r\n" in head
 
 
@@ -345,6 +351,8 @@ async def test_while_draining_new_calls_are_turned_away(session: ClientSession) 
                 status[path] = response.status
                 retry_after = response.headers.get("Retry-After")
                 assert (retry_after is not None and retry_after.isdigit()) == (response.status == 503)
+                if path == "/rpc":
+                    assert told(await response.read()) == (-32006, "the server is stopping")
         answer_now.set()
         seat = await registering
         await stopping
@@ -379,7 +387,7 @@ async def test_large_requests_have_so_much_room_and_small_ones_go_on(server: Run
         [asyncio.create_task(read_response(reader)) for reader, _ in wires], return_when=asyncio.FIRST_COMPLETED
     )
     [(status, refusal, body)] = [task.result() for task in answered]
-    assert (status, body) == (503, b"there are too many large requests now\n")
+    assert (status, told(body)) == (503, (-32006, "there are too many large requests now"))
     assert b"\r\nRetry-After: 1\r\n" in refusal
     assert (await server.post(CALL))[0] == 200
     for _, writer in wires:
