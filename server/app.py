@@ -36,6 +36,7 @@ from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
 from server.message_log.store_file import back_up, control_path, restore, write_backup
 from server.methods import Methods
+from server.refusals import Refusals
 from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
 from server.retention import Retention
@@ -239,7 +240,9 @@ async def _run_room(
             max_per_network=settings.max_per_address,
             max_callbacks=_callback_limit(),
         )
-        methods = Methods(room, Registrar(room, settings.newcomers_key, limits), limits)
+        refusals = Refusals(around.clock)
+        stack.callback(refusals.close)
+        methods = Methods(room, Registrar(room, settings.newcomers_key, limits), limits, refusals)
         app[ROOM] = room
         app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
         await stack.enter_async_context(_in_background(broadcast(log, room.fanout.idle), "broadcaster"))

@@ -30,6 +30,7 @@ from server.core.caller import Caller
 from server.core.members import Member
 from server.core.params import bind_params
 from server.limits import Limits
+from server.refusals import Refusals
 from server.registration import Registrar, checked_name
 from server.room import Room, hash_token, removed
 
@@ -61,8 +62,9 @@ Method = Callable[[CallContext, Params], Awaitable[Struct]]
 class Methods:
     """Each method takes the context and its checked parameters, and gives its result or raises `ContractError`."""
 
-    def __init__(self, room: Room, registrar: Registrar, limits: Limits) -> None:
+    def __init__(self, room: Room, registrar: Registrar, limits: Limits, refusals: Refusals) -> None:
         """Answer for this room."""
+        self._refusals = refusals
         self._room = room
         self._registrar = registrar
         self._limits = limits
@@ -70,7 +72,7 @@ class Methods:
     def table(self) -> dict[str, Method]:
         """Give every method by its name on the wire."""
         return {
-            names.REGISTER: checked(RegisterParams, self.register),
+            names.REGISTER: self._noting_refusals(checked(RegisterParams, self.register)),
             names.UNREGISTER: checked(UnregisterParams, self.unregister),
             names.SEND_MESSAGE: checked(SendMessageParams, self.send_message),
             names.GET_HISTORY: checked(GetHistoryParams, self.get_history),
@@ -145,6 +147,16 @@ class Methods:
         log = self._room.log
         passed_over = self._room.passed_over_of(member.id)
         return PingResult(log.epoch, log.newest, self._room.cursor_of(member.id), member.callback, passed_over)
+
+    def _noting_refusals(self, register: Method) -> Method:
+        async def noting(context: CallContext, params: Params) -> Struct:
+            try:
+                return await register(context, params)
+            except ContractError as error:
+                self._refusals.note(context.find_caller(), params, error)
+                raise
+
+        return noting
 
     def _speaker(self, context: CallContext, member_id: str | None = None) -> Member:
         """Give the member whose call others will hear of. Raises -32001, -32002, -32006."""

@@ -71,7 +71,7 @@ def test_the_signature_that_is_shown_is_of_the_secret_that_is_shown() -> None:
 
 def test_every_method_has_its_line() -> None:
     protocol = read("docs/protocol.md")
-    for method in Methods(None, None, None).table():  # type: ignore[arg-type]
+    for method in Methods(None, None, None, None).table():  # type: ignore[arg-type]
         assert re.search(rf"^\| `{method}` \|", protocol, re.MULTILINE), method
 
 

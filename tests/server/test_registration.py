@@ -1,12 +1,15 @@
 """Register: newcomers, those who come back, and everything that is refused."""
 
 import asyncio
+import logging
 
 import pytest
 from aiohttp import ClientSession, web
 
 from protocol.signing import encode_secret
 from server.app import ROOM
+from server.journal import words_of
+from server.refusals import COUNT_SECONDS, LINES_IN_A_BURST
 from tests.fakes import (
     Json,
     Recipient,
@@ -320,3 +323,64 @@ async def pass_minutes(*seats: Seat) -> None:
     for seat in seats:
         await seat.call("Ping")
     await server.server.app[ROOM].drop_old()
+
+
+# What the log tells of those that are refused
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [words_of(record) for record in caplog.records if record.name == "ringback.server"]
+    return [line for line in lines if line.startswith("Refused to register")]
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        ({"name": "Eve", "join_key": "hush"}, 'Refused to register "Eve" from 127.0.0.1: Join key missing or wrong'),
+        (
+            {"name": "a@b", "join_key": "open sesame"},
+            "Refused to register \"a@b\" from 127.0.0.1: Invalid params: name must not contain '@'",
+        ),
+        (
+            {"join_key": "hush"},
+            "Refused to register somebody without a name from 127.0.0.1: Invalid params: name is required: "
+            "a string that is not empty and not only white space",
+        ),
+        (
+            {"name": "Eve", "join_key": "open sesame", "callback": ":1/hush"},
+            'Refused to register "Eve" from 127.0.0.1: Callback unreachable: connect: '
+            "the connection was refused: nothing listens on this port, or a firewall refuses it",
+        ),
+        (
+            {"name": "Eve\n[JOIN]", "join_key": "open sesame"},
+            'Refused to register "Eve\\u{a}[JOIN]" from 127.0.0.1: Invalid params: name must not contain the '
+            "invisible character U+000A",
+        ),
+    ],
+)
+async def test_refused_register_is_logged_with_its_reason_and_no_key(
+    session: ClientSession, caplog: pytest.LogCaptureFixture, params: dict[str, str], line: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with RunningServer(session, local_settings(join_key="open sesame")) as server:
+        await refusal(server.call("Register", **params))
+    assert lines_of(caplog) == [line]
+    assert "hush" not in caplog.text
+    assert "sesame" not in caplog.text
+
+
+async def test_refused_registers_beyond_a_burst_are_counted(
+    session: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with RunningServer(session, local_settings(join_key="open sesame")) as server:
+        for _ in range(LINES_IN_A_BURST + 3):
+            await refusal(server.call("Register", name="Eve"))
+        assert len(lines_of(caplog)) == LINES_IN_A_BURST
+        server.clock.advance(COUNT_SECONDS)
+        await refusal(server.call("Register", name="Eve"))
+        counted = "Refused to register 3 more callers that have no line of their own"
+        assert lines_of(caplog)[LINES_IN_A_BURST:] == [counted, lines_of(caplog)[0]]
+        for _ in range(LINES_IN_A_BURST):
+            await refusal(server.call("Register", name="Eve"))
+    assert lines_of(caplog)[-1] == "Refused to register 1 more callers that have no line of their own"

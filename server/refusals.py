@@ -1,0 +1,73 @@
+"""Log lines about refused `Register` calls: few for each address, few in all, and a count of those left out."""
+
+from typing import Final
+
+import msgspec
+
+from protocol.errors import ContractError
+from server import journal
+from server.clock import Alarm, Clock
+from server.core.caller import Caller, network_of
+from server.core.rate_limit import RateLimit
+
+LINES_PER_SECOND: Final = 0.1  # of one address
+LINES_IN_A_BURST: Final = 5
+LINES_OF_ALL_PER_SECOND: Final = 1.0
+LINES_OF_ALL_IN_A_BURST: Final = 50
+COUNT_SECONDS: Final = 60.0  # between the first line that is left out and the line that counts them
+UNSHOWN: Final = ("url", "retry_after_ms")  # the path of a callback may be known to nobody else
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+_NAMED: Final = msgspec.json.Decoder(_Named)
+_BY_POSITION: Final = msgspec.json.Decoder(tuple[msgspec.Raw, str])
+
+
+class Refusals:
+    """Writes them; no line holds a key, a secret or a token."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with none."""
+        self._clock = clock
+        self._of_address = RateLimit(LINES_PER_SECOND, LINES_IN_A_BURST)
+        self._of_all = RateLimit(LINES_OF_ALL_PER_SECOND, LINES_OF_ALL_IN_A_BURST)
+        self._left_out = 0
+        self._alarm: Alarm | None = None
+
+    def note(self, caller: Caller, params: bytes, error: ContractError) -> None:
+        """Log that a `Register` with these parameters, as JSON, was refused."""
+        now, network = self._clock.monotonic(), network_of(caller.address)
+        if self._of_address.take(network, now) or self._of_all.take(None, now):
+            self._left_out += 1
+            if self._alarm is None:
+                self._alarm = self._clock.call_at(now + COUNT_SECONDS, self._tell_count)
+            return
+        journal.server.info("Refused to register %s from %s: %s", _name_in(params), caller, _reason(error))
+
+    def close(self) -> None:
+        """Log what is not logged yet."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._tell_count()
+
+    def _tell_count(self) -> None:
+        journal.server.info("Refused to register %d more callers that have no line of their own", self._left_out)
+        self._left_out, self._alarm = 0, None
+
+
+def _name_in(params: bytes) -> str:
+    try:
+        name = _NAMED.decode(params).name if params.startswith(b"{") else _BY_POSITION.decode(params)[1]
+    except msgspec.DecodeError:
+        return "somebody without a name"
+    return f'"{name}"'
+
+
+def _reason(error: ContractError) -> str:
+    """Return the message of an error without the URL of the callback."""
+    shown = {key: value for key, value in (error.data or {}).items() if key not in UNSHOWN}
+    stage = f"{shown['stage']}: " if "stage" in shown else ""
+    return ContractError(error.code, {**shown, "detail": f"{stage}{shown['detail']}"} if stage else shown).message
