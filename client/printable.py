@@ -4,6 +4,7 @@ What is shown as itself is what a reader can see: letters, digits, symbols, spac
 tables settle which those are: an emoji that is younger is shown as its number.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
@@ -30,6 +31,12 @@ _SELECTORS: Final = frozenset(
 )
 _JOINERS: Final = frozenset("\u200c\u200d")
 # Parts of an emoji that are not of category So: the skin tones, and the arrow of a shaken head.
+VIRAMA: Final = 9  # canonical combining class
+# The flags of England, Scotland and Wales: a black flag, and letters that nobody sees (emoji-sequences.txt).
+_TAGS: Final = frozenset(map(chr, range(0xE0020, 0xE0080)))
+_FLAG: Final = re.compile(
+    "(?<=\U0001f3f4)(\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)\U000e007f)"
+)
 _EMOJI_PARTS: Final = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff\u2194")
 
 
@@ -37,7 +44,8 @@ def printable(text: str) -> str:
     r"""Give `text` as one line, what a terminal would obey or not show written as `\u{1b}`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_shown(text))
+    parts = _FLAG.split(text)  # each second one is the letters of a flag
+    return "".join(part if place % 2 else "".join(_shown(part)) for place, part in enumerate(parts))
 
 
 def printable_lines(text: str) -> str:
@@ -95,6 +103,8 @@ def _shown(text: str) -> Iterator[str]:
 
 def _is_joined(before: str, after: str) -> bool:
     """Tell whether a joiner is needed there: within a word (Persian, the scripts of India) or an emoji."""
+    if unicodedata.combining(before) == VIRAMA:  # RFC 5892, appendix A
+        return True
     marked = unicodedata.category(before)[0] == "M"
     return (marked or _is_letter_or_emoji(before)) and _is_letter_or_emoji(after)
 
@@ -131,7 +141,7 @@ def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
 
 
 def _is_mark(char: str) -> bool:
-    return unicodedata.category(char)[0] == "M" or char in _JOINERS
+    return unicodedata.category(char)[0] == "M" or char in _JOINERS or char in _TAGS
 
 
 def _columns(char: str, before: str = "") -> int:
@@ -139,7 +149,7 @@ def _columns(char: str, before: str = "") -> int:
     if char == EMOJI_SELECTOR and before:  # asks for what stands `before` it as an emoji
         return 2 - min(2, _columns(before))
     category = unicodedata.category(char)
-    if category in ("Mn", "Me") or char in _JOINERS:
+    if category in ("Mn", "Me") or char in _JOINERS or char in _TAGS:
         return 0
     # Of the numbers that are no digits some are drawn as wide as a symbol: counting rods, those in circles.
     is_symbol = not char.isascii() and (category[0] == "S" or category in ("No", "Nl"))

@@ -94,7 +94,7 @@ def test_runtime_imports_only_the_standard_library_and_click() -> None:
 
 
 def test_core_imports_only_the_standard_library_msgspec_tables_of_unicode_protocol_and_itself() -> None:
-    tables = ("confusable_homoglyphs.confusables", "fontTools.unicodedata")
+    tables = ("confusable_homoglyphs.confusables", "fontTools.unicodedata", "idna")
     assert imports_beyond("server.core", "msgspec", *tables, "protocol", "server.core") == {}
 
 

@@ -69,4 +69,6 @@ def _without(codes: Iterable[int]) -> dict[int, str]:
     return dict.fromkeys(codes, "")
 
 
-_PROTOTYPES: Final = {**_prototypes(confusables_data), **_without(range(0xFE00, 0xFE10))}  # variation selectors
+# Joiners, variation selectors, and the letters of flags: two texts that differ by these may look the same.
+_UNSEEN: Final = (0x200C, 0x200D, *range(0xFE00, 0xFE10), *range(0xE0020, 0xE0080))
+_PROTOTYPES: Final = {**_prototypes(confusables_data), **_without(_UNSEEN)}

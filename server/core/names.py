@@ -5,6 +5,7 @@ import unicodedata
 from typing import Final, NamedTuple
 
 from protocol.methods import MAX_NAME_CHARS
+from server.core.joiners import without_joiners
 from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
@@ -27,6 +28,7 @@ INVISIBLE: Final = re.compile(
 )
 # A stroke through a letter, and a second dot on one that has a dot: next to nothing to tell a name by.
 HARDLY_VISIBLE: Final = re.compile("[\u0334-\u0338]|[ijl\u0131\u0237]\u0307")
+UNICODE: Final = unicodedata.unidata_version
 MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more of them paint over the lines above and below
 
 
@@ -43,7 +45,7 @@ def normalize_name(text: str) -> str:
         raise NameProblem("must not be empty or only white space")
     if len(name) > MAX_NAME_CHARS:
         raise NameProblem(f"must have at most {MAX_NAME_CHARS} characters, not {len(name)}")
-    for character in name:
+    for character in without_joiners(name):
         _check_character(character)
     _check_marks(name)
     if name != name.strip() or "  " in name:
@@ -79,6 +81,8 @@ def _check_character(character: str) -> None:
         raise NameProblem(f"must not contain {character!r}")
     category = unicodedata.category(character)
     is_invisible = category in FORBIDDEN_CATEGORIES or INVISIBLE.match(character)
+    if category == "Cn" and "\U0001f000" <= character <= "\U0001faff":  # an emoji, some day or already
+        raise NameProblem(f"must not contain U+{ord(character):04X}, which Unicode {UNICODE} does not have")
     if is_invisible or (category == "Zs" and character != " "):
         raise NameProblem(f"must not contain the invisible character U+{ord(character):04X}")
 

@@ -61,6 +61,8 @@ def unescaped(shown: str) -> str:
         ("no letter \u200d here", "no letter \\u{200d} here"),
         ("two\u200d\u200cjoiners", "two\\u{200d}\\u{200c}joiners"),
         ("end\u200d", "end\\u{200d}"),
+        ("A\U000e0067\U000e007f", "A\\u{e0067}\\u{e007f}"),
+        ("🏴\U000e0067\U000e007f", "🏴\\u{e0067}\\u{e007f}"),
         ("\u200dbegin", "\\u{200d}begin"),
         ("\u0338begins with a mark", "\\u{338}begins with a mark"),
         ("\x1b\u0338", "\\u{1b}\\u{338}"),
@@ -78,6 +80,8 @@ def test_what_a_terminal_would_obey_or_not_show_is_shown_escaped(hostile: str, s
     [
         "Grüße, 你好, שלום, e\u0301, 🎉",
         "می\u200cخواهم",  # Persian
+        "ജോണ\u0d4d\u200d",  # Malayalam
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # the flag of England
         "क\u094d\u200dष, क\u094d\u200cष",  # Hindi
         "လျှို့ဝှက်",  # Burmese, five marks on a letter
         "לְאִ֑ישׁ",  # Hebrew with points and accents

@@ -1,5 +1,6 @@
 """What may be a name, and which names are the same."""
 
+import re
 import time
 
 import pytest
@@ -15,6 +16,81 @@ from server.core.names import NameProblem, name_keys, normalize_name
 )
 def test_a_name_that_is_fine_stays_as_it_is(name: str) -> None:
     assert normalize_name(name) == name
+
+
+NEEDED = [
+    "علی\u200cرضا",  # Persian: Ali-Reza
+    "می\u200cخواهم",
+    "ශ\u0dca\u200dරී",  # Sinhala: Sri
+    "ക\u0d4d\u200dഷ",  # Malayalam
+    "ജോണ\u0d4d\u200d",  # and a name that ends so: John
+    "क\u094d\u200cष",  # Hindi
+    "শ\u09cd\u200cযামল",  # Bengali
+    "👩\u200d💻 Ann",
+    "Ann 👩🏽\u200d🚀",
+    "👨\u200d👩\u200d👧\u200d👦",
+    "👩\u200d❤\ufe0f\u200d💋\u200d👨",
+    "🏳\ufe0f\u200d🌈",
+    "🏴\u200d☠\ufe0f",
+    "🐻\u200d❄\ufe0f",
+    "🏃🏿\u200d♀\ufe0f\u200d➡\ufe0f",
+    "🙂\u200d↔\ufe0f",
+    "⛹🏻\u200d♂\ufe0f",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f Ann",  # England
+    "🇦🇹 Ann",
+    "👋🏽",
+    "1\ufe0f\u20e3 Ann",
+    "Ann ✈\ufe0e",
+]
+
+
+@pytest.mark.parametrize("name", NEEDED, ids=ascii)
+def test_name_with_joiners_that_it_needs_stays_as_it_is(name: str) -> None:
+    assert normalize_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ali\u200cce",
+        "Ali\u200dce",
+        "\u200cAlice",
+        "Alice\u200d",
+        "علی\u200c",
+        "\u200cعلی",
+        "علی\u200dرضا",
+        "علی\u200c\u200cرضا",
+        "د\u200cر",  # letters that are not joined anyway
+        "ශ\u0dca\u200d\u200dරී",
+        "👩\u200d",
+        "\u200d👩",
+        "👩\u200d\u200d💻",
+        "👩\u200c💻",
+        "👩\u200dAnn",
+        "Ann\u200d👩",
+        "©\u200d®",
+        "★\u200d★",
+        "🏴\U000e0067\U000e007f",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067",
+        "A\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "🇦\u200d🇹",
+    ],
+    ids=ascii,
+)
+def test_name_with_a_joiner_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(NameProblem, match="invisible character U\\+"):
+        normalize_name(name)
+
+
+@pytest.mark.parametrize("name", NEEDED, ids=ascii)
+def test_names_that_differ_only_by_what_nobody_sees_are_the_same(name: str) -> None:
+    bare = re.sub("[\u200c\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]", "", name)
+    assert name_keys(name).clash(name_keys(bare))
+
+
+def test_name_of_a_younger_unicode_is_told_apart_from_an_invisible_one() -> None:
+    with pytest.raises(NameProblem, match=r"U\+1FAFF, which Unicode [0-9.]+ does not have"):
+        normalize_name("Ann \U0001faff")
 
 
 @pytest.mark.parametrize(
