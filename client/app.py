@@ -109,7 +109,9 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
             page = Page(new_participant, hosts=settings.page_hosts, server=settings.server, cookie_name=_cookie(port))
             page.add_to(app)
         async with _listening(app, listening):
-            return await until_stopped(_face(settings, new_participant, page_address(host, port, _in_container(host))))
+            return await until_stopped(
+                _face(settings, new_participant, page_address(host, port, _service(settings, host)))
+            )
 
 
 def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Coroutine[Any, Any, int]:
@@ -199,18 +201,23 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return not isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
-def page_address(host: str, port: int, in_container: bool) -> str:
-    """Say where the page is, for a person; the port that a container publishes cannot be known from within."""
+def page_address(host: str, port: int, service: str = "") -> str:
+    """Say where the page is, for a person.
+
+    The port that a container publishes cannot be known from within: `service` is its name in Compose.
+    """
     everywhere = host in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
     address = f"http://{'localhost' if everywhere else f'[{host}]' if ':' in host else host}:{port}"
-    if in_container:
-        address += f" inside this container; from outside: docker compose port --index N client {port}"
+    if service:
+        address += f" inside this container; from outside: docker compose port {service} {port}"
     return address
 
 
-def _in_container(host: str) -> bool:
-    """Tell whether a browser is outside; one that is only on loopback can have none there."""
-    return host in ("0.0.0.0", "::") and Path("/.dockerenv").exists()  # noqa: S104
+def _service(settings: Settings, host: str) -> str:
+    """Name the service of this container, empty outside of one; who listens on loopback only has no browser outside."""
+    if host not in ("0.0.0.0", "::") or not Path("/.dockerenv").exists():  # noqa: S104
+        return ""
+    return "page" if settings.face is Face.PAGE else "--index N client"
 
 
 def _cookie(port: int) -> str:

@@ -1,6 +1,5 @@
 """Calls to the server: jsonrpcclient's requests and replies, over an aiohttp session."""
 
-import os
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -8,6 +7,7 @@ import jsonrpcclient
 import msgspec
 
 from client.errors import CallRefused, ServerUnreachable
+from client.unreachable import words_for_body, words_for_failure, words_for_status
 from protocol.errors import ErrorCode
 from protocol.json_text import BYTE_ORDER_MARK, convert
 from protocol.methods import CONTENT_TYPE, RPC_PATH
@@ -33,9 +33,11 @@ class ServerRpc:
         """
         given = {name: value for name, value in msgspec.to_builtins(params).items() if value is not None}
         request = jsonrpcclient.request(method, params=given)
-        return self._result(await self._post(_encode(request), token), request["id"], result)
+        body, content_type = await self._post(_encode(request), token)
+        return self._result(body, content_type, request["id"], result)
 
-    async def _post(self, body: bytes, token: str | None) -> bytes:
+    async def _post(self, body: bytes, token: str | None) -> tuple[bytes, str]:
+        """Give the body of the answer, and its type."""
         headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -46,20 +48,15 @@ class ServerRpc:
             ) as response:
                 if response.status != 200:
                     raise self._wrong_status(response)
-                return await response.read()
-        except TimeoutError as error:
-            raise ServerUnreachable(f"The chat server at {self.server} does not answer.") from error
+                return await response.read(), response.content_type
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ServerUnreachable(f"The chat server at {self.server} cannot be reached: {_why(error)}.") from error
+            raise ServerUnreachable(words_for_failure(error, self.server)) from error
 
     def _wrong_status(self, response: aiohttp.ClientResponse) -> ServerUnreachable:
-        if response.status == 503:
-            return ServerUnreachable(
-                f"The chat server at {self.server} is not ready.", _seconds(response.headers.get("Retry-After", ""))
-            )
-        return ServerUnreachable(f"{self.server} answered with HTTP status {response.status}: is it a chat server?")
+        wait = _seconds(response.headers.get("Retry-After", "")) if response.status in (429, 503) else None
+        return ServerUnreachable(words_for_status(response.status, response.headers, self.server), wait)
 
-    def _result(self, body: bytes, request_id: object, result: type[T]) -> T:
+    def _result(self, body: bytes, content_type: str, request_id: object, result: type[T]) -> T:
         try:
             reply = jsonrpcclient.parse(msgspec.json.decode(body.removeprefix(BYTE_ORDER_MARK)))
             if isinstance(reply, jsonrpcclient.Error):
@@ -70,9 +67,7 @@ class ServerRpc:
             return convert(reply.result, result)
         # jsonrpcclient takes the shape of a reply for granted, and trips over any other.
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-            raise ServerUnreachable(
-                f"What answers at {self.server} does not speak as a chat server of this version does."
-            ) from error
+            raise ServerUnreachable(words_for_body(content_type, self.server)) from error
 
 
 class _Refusal(msgspec.Struct):
@@ -89,7 +84,7 @@ def _encode(request: dict[str, Any]) -> bytes:
     except UnicodeEncodeError:  # half a surrogate pair, as a terminal of another encoding may give it
         given = request.get("params", {})
         field = next((name for name, value in given.items() if not _is_unicode(value)), "text")
-        problem = {"field": field, "problem": "it holds characters that are no Unicode"}
+        problem = {"field": field, "problem": "holds characters that are no Unicode"}
         raise CallRefused(ErrorCode.INVALID_PARAMS, ErrorCode.INVALID_PARAMS.message, problem) from None
 
 
@@ -99,17 +94,6 @@ def _is_unicode(value: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name does not resolve"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        # asyncio's own text would name every address that it tried.
-        return os.strerror(error.os_error.errno) if error.os_error.errno else "the connection failed"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection"
-    return str(error) or type(error).__name__
 
 
 def _seconds(header: str) -> float | None:

@@ -14,7 +14,7 @@ import click
 
 from client.printable import printable
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
-from protocol.methods import MAX_NAME_CHARS
+from protocol.methods import MAX_NAME_CHARS, RPC_PATH
 from runtime.standard_streams import Command
 
 HELP: Final = """Join a Ringback chat.
@@ -38,25 +38,46 @@ class Face(StrEnum):
 
 
 def _server(text: str) -> str:
-    if not _is_base_address(text):
-        raise ValueError("expected an http or https address such as http://localhost:9999")
-    return text.rstrip("/")
+    _check_address(text, "such as http://localhost:9999")
+    # The endpoint, as the wire contract and curl have it, is below the address that is meant here.
+    return text.rstrip("/").removesuffix(RPC_PATH).rstrip("/")
 
 
-def _is_base_address(text: str) -> bool:
+def _check_address(text: str, example: str) -> None:
+    """Raise `ValueError`, in words for each thing that can be wrong with a base address."""
+    if not text.isprintable() or " " in text:
+        raise ValueError(f"expected an address without blanks and control characters, {example}")
+    if not re.match("https?://", text, re.IGNORECASE):
+        raise ValueError(f"expected http:// or https:// at the begin of the address, {example}")
     try:
         url = urlsplit(text)
-        port = url.port
-    except ValueError:  # a port or an IPv6 address that is none
+        is_port = url.port != 0
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise ValueError(f"expected a port from 1 to 65535, and brackets around an IPv6 address, {example}")
+    if url.username is not None or url.query or url.fragment:
+        raise ValueError(f"expected an address without user name, ? and #, {example}")
+    if not _is_host(url.hostname or ""):
+        raise ValueError(f"expected a host name in the address, {example}")
+
+
+def _is_host(name: str) -> bool:
+    """Tell whether a name can be looked up: no label of it is empty or too long (RFC 1035, section 2.3.4)."""
+    try:
+        return bool(name.removesuffix(".").encode("idna"))
+    except UnicodeError:
         return False
-    extras = url.username is not None or url.query or url.fragment or not text.isprintable() or " " in text
-    return url.scheme in ("http", "https") and bool(url.hostname) and port != 0 and not extras
 
 
 def _name(text: str) -> str:
     name = text.strip()
-    if not 1 <= len(name) <= MAX_NAME_CHARS or printable(name) != name or re.search("[@/:]", name):
-        raise ValueError(f"expected 1 to {MAX_NAME_CHARS} characters, no control characters, and none of @ / :")
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        raise ValueError(f"expected 1 to {MAX_NAME_CHARS} characters, not {len(name)}")
+    if printable(name) != name:
+        raise ValueError("expected a name without control characters and what is no Unicode")
+    if found := re.search("[@/:]", name):
+        raise ValueError(f"expected a name without {found[0]}")
     return name
 
 
@@ -71,8 +92,7 @@ def _callback(text: str) -> str:
         if not _port(text[1:]):
             raise ValueError("expected a port from 1 to 65535 after the colon")
         return text
-    if not _is_base_address(text):
-        raise ValueError("expected http://HOST:PORT, at which the server reaches this client, or :PORT")
+    _check_address(text, "such as http://HOST:PORT, at which the server reaches this client, or :PORT")
     return text.rstrip("/")
 
 

@@ -77,6 +77,8 @@ def listen(host: str, port: int, *, backlog: int = 128) -> ListeningSockets:
         raise ListenError(f"cannot listen on {_authority(host, port)}: no port is free at all of its addresses")
     except socket.gaierror as error:  # before OSError: its numbers are those of getaddrinfo
         raise ListenError(f"cannot listen on {_authority(host, port)}: {error.strerror}") from None
+    except UnicodeError:  # of the codec for host names
+        raise ListenError(f"cannot listen on {_authority(host, port)}: that is not a host name") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise ListenError(f"cannot listen on {_authority(host, port)}: {why}") from None

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator
 
@@ -44,13 +45,20 @@ def test_a_port_in_use_is_told_with_its_address() -> None:
             listen(Settings(client_port=port), 8080)
 
 
+@pytest.mark.parametrize(("host", "told"), [("a..b", "Name or service not known"), (f"{'a' * 64}.b", "")])
+def test_listen_at_what_is_no_address_is_told_in_words_of_the_resolver(host: str, told: str) -> None:
+    with pytest.raises(OSError, match=rf"{re.escape(host)}:0: {told}") as caught:
+        listen(Settings(client_host=host, client_port=0), 8080)
+    assert "Unknown error" not in str(caught.value)
+
+
 def test_the_page_is_at_localhost_when_it_listens_everywhere() -> None:
-    assert page_address("0.0.0.0", 8081, in_container=False) == "http://localhost:8081"
-    assert page_address("10.0.0.7", 8081, in_container=False) == "http://10.0.0.7:8081"
+    assert page_address("0.0.0.0", 8081) == "http://localhost:8081"
+    assert page_address("10.0.0.7", 8081) == "http://10.0.0.7:8081"
 
 
 def test_in_a_container_it_is_told_how_to_find_the_published_port() -> None:
-    assert "docker compose port --index N client 8080" in page_address("0.0.0.0", 8080, in_container=True)
+    assert "docker compose port --index N client 8080" in page_address("0.0.0.0", 8080, "--index N client")
 
 
 class Nobody:

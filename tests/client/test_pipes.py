@@ -49,7 +49,8 @@ def test_what_is_echoed_into_it_is_sent_and_it_exits_with_0(server: ServerProces
 def test_a_server_that_is_not_there_is_one_clear_line_and_no_success() -> None:
     port = free_port()
     done = shell(f'echo "deploy done" | {CLIENT} --name ci --server http://localhost:{port}')
-    told = f"[CLIENT] The chat server at http://localhost:{port} cannot be reached: Connection refused.\n"
+    why = "the connection was refused. Is the server running, and is the port right?"
+    told = f"[CLIENT] The chat server at http://localhost:{port} cannot be reached: {why}\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
@@ -63,7 +64,7 @@ def test_a_join_key_that_is_missing_is_one_clear_line_and_no_success(locked: Ser
 def test_a_name_that_is_refused_is_one_clear_line_and_no_success(server: ServerProcess) -> None:
     done = shell(f"echo hi | {CLIENT} --name system --server {server.url}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("[CLIENT] The server does not accept the name: ")
+    assert done.stderr.startswith("[CLIENT] That name is reserved: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -32,6 +32,37 @@ def test_a_variable_is_read() -> None:
     assert settings == Settings(server="https://chat.example/room", client_port=8080, name="Alice")
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["http://a:1", "http://a:1/", "http://a:1/rpc", "http://a:1/rpc/", "HTTP://a:1"],
+)
+def test_server_address_with_or_without_the_endpoint_is_the_same(given: str) -> None:
+    settings, _ = load(CHAT_SERVER=given)
+    assert settings is not None
+    assert settings.server.lower() == "http://a:1"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("localhost:9999", "expected http:// or https:// at the begin"),
+        ("ws://localhost:9999", "expected http:// or https:// at the begin"),
+        ("http://local host", "without blanks"),
+        ("http://a:0", "a port from 1 to 65535"),
+        ("http://a:99999", "a port from 1 to 65535"),
+        ("http://::1:9999", "brackets around an IPv6 address"),
+        ("http://me:secret@a", "without user name"),
+        ("http://a/?b", "without user name, ? and #"),
+        ("http://", "a host name"),
+        ("http://a..b", "a host name"),
+        (f"http://{'a' * 64}.example", "a host name"),
+    ],
+)
+def test_server_address_that_is_none_is_told_what_is_wrong_with_it(given: str, told: str) -> None:
+    _, result = load(CHAT_SERVER=given)
+    assert told in " ".join(result.stderr.split())
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     settings, _ = load("--name", "Bob", CHAT_NAME="Alice")
     assert settings == Settings(name="Bob")

@@ -32,7 +32,7 @@ async def test_while_it_is_away_one_line_tells_so_and_beside_the_prompt_stands_t
     fake: FakeServer, windows: list[Window]
 ) -> None:
     window = await cut_off(fake, windows)
-    await asyncio.to_thread(window.reads, "is it a chat server? Trying again in 0.")
+    await asyncio.to_thread(window.reads, "Is the server running? Trying again in 0.")
     await asyncio.to_thread(window.reads, "next try in 2 s")
     fake.down = 503  # another trouble, and still the same outage
     await asyncio.to_thread(window.reads, "next try in 4 s")
@@ -203,7 +203,7 @@ async def test_what_is_being_typed_then_is_not_torn(fake: FakeServer, windows: l
 async def test_commands_tell_that_it_is_away_and_one_can_leave(fake: FakeServer, windows: list[Window]) -> None:
     window = await cut_off(fake, windows)
     window.enters("/who")
-    await asyncio.to_thread(window.reads, f"[CLIENT] [ERROR] {fake.url} answered with HTTP status 502")
+    await asyncio.to_thread(window.reads, f"[CLIENT] [ERROR] What answers at {fake.url} is a proxy")
     window.enters("exit")
     assert await asyncio.to_thread(window.ends) == 1
     assert "[ERROR] The server is away. Not sent, 1 line: into the void" in window.text()

@@ -1,0 +1,175 @@
+"""Why the chat server cannot be reached, in words: one sentence for each cause, with what to do.
+
+A number is only looked up in the table of the library that it is from: `errno` of the system, `EAI_…` of the resolver,
+verification codes of OpenSSL.
+"""
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+LONGEST_TOLD_CHARS: Final = 200  # of what a stranger's answer says
+RINGBACK: Final = "Ringback"  # the header `Server` of a chat server, and of a client's page
+
+BROKE_OFF: Final = "the connection broke off before an answer came."
+SYSTEM: Final[Mapping[int, str]] = {
+    errno.ECONNREFUSED: "the connection was refused. Is the server running, and is the port right?",
+    errno.ETIMEDOUT: "nothing answers at that address. Is the host up, and does a firewall let you through?",
+    errno.EHOSTUNREACH: "no way leads to that host. Is it up, and in a network that this computer reaches?",
+    errno.ENETUNREACH: "this computer has no network that leads there. Is it online?",
+    errno.ENETDOWN: "this computer's network is down.",
+    errno.EADDRNOTAVAIL: "this computer has no address, or no free port, to call from.",
+    errno.EPERM: "this computer does not let this program out: a firewall here forbids it.",
+    errno.EACCES: "this computer does not let this program use that address.",
+    errno.EMFILE: "this program has too many files open (ulimit -n).",
+    errno.ENFILE: "this computer has too many files open.",
+    errno.ECONNRESET: BROKE_OFF,
+    errno.ECONNABORTED: BROKE_OFF,
+    errno.EPIPE: BROKE_OFF,
+}
+RESOLVER: Final[Mapping[int, str]] = {
+    socket.EAI_NONAME: "no computer of that name is known. Is the name spelled right?",
+    socket.EAI_AGAIN: "the name server gives no answer now. Is this computer online?",
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "that name has no address.",
+    socket.EAI_FAIL: "the name server failed.",
+}
+
+# X509_V_ERR_… of OpenSSL (include/openssl/x509_vfy.h.in).
+CERTIFICATE: Final[Mapping[int, str]] = {
+    9: "its certificate is not valid yet. Is this computer's clock right?",
+    10: "its certificate has expired. Its operator has to renew it; or is this computer's clock wrong?",
+    18: "its certificate is self-signed, so nobody vouches for it. Name it in SSL_CERT_FILE if you trust it.",
+    19: "its certificate is of an authority that this computer does not know. Name that one in SSL_CERT_FILE.",
+    20: "its certificate is of an unknown authority, or the server leaves out the certificates in between. Name the"
+    " authority in SSL_CERT_FILE if you trust it.",
+    21: "it does not send the certificates between its own and an authority's. Its operator has to add them.",
+    23: "its certificate was revoked. Do not use this server before its operator has a new one.",
+    62: "its certificate is for another host name. Use the name that it is for.",
+    64: "its certificate is not for this IP address. Use the name that it is for.",
+}
+TLS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"),
+        "it does not speak TLS at that port. Write http:// if it is a plain one, or another port.",
+    ),
+    **dict.fromkeys(
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE"),
+        "it has no version of TLS that this computer has.",
+    ),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it could not agree with this computer on how to encrypt.",
+    "TLSV1_UNRECOGNIZED_NAME": "it has no certificate for that host name. Is the name right?",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of this client, and there is none.",
+    "UNEXPECTED_EOF_WHILE_READING": "the connection ended while TLS was being set up.",
+}
+
+STATUS: Final[Mapping[int, str]] = {
+    400: "does not understand the request (HTTP status 400). Is it an https port that was asked by http?",
+    401: "asks for a login that Ringback does not have (HTTP status 401): a proxy in front of it wants one.",
+    403: "refuses access (HTTP status 403): a proxy or a firewall in front of it does.",
+    405: "takes no calls there (HTTP status 405): it is another web server, or the address has a wrong path.",
+    407: "is behind a proxy that wants a login (HTTP status 407).",
+    408: "did not get the request in time (HTTP status 408). Is the connection slow?",
+    413: "takes no request that large (HTTP status 413): a proxy in front of it has a lower limit than a mebibyte.",
+    415: "does not take JSON (HTTP status 415): it is another web server.",
+    421: "does not answer to that host name (HTTP status 421). Use the name that it is known by.",
+    429: "asks to slow down (HTTP status 429): a proxy in front of it counts requests.",
+    500: "failed within (HTTP status 500). Its log says why.",
+    502: "is a proxy that cannot reach the chat server behind it (HTTP status 502). Is the server running?",
+    504: "is a proxy that gets no answer from the chat server behind it (HTTP status 504).",
+}
+NOT_FOUND_RINGBACK: Final = (
+    "is of Ringback, but no chat server is at that address (HTTP status 404): it is a client's page, or has a path too"
+    " much. The server's address looks like http://localhost:9999."
+)
+NOT_FOUND: Final = (
+    "has no chat server at that address (HTTP status 404): it is another web server, or the path is wrong."
+)
+
+
+def words_for_failure(error: Exception, server: str) -> str:
+    """Say why no answer came from `server`."""
+    cannot = f"The chat server at {server} cannot be reached:"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"{cannot} no connection came about in time. Is the host up, and does a firewall let you through?"
+    if isinstance(error, TimeoutError):
+        return f"The chat server at {server} does not answer."
+    if isinstance(error, aiohttp.ClientResponseError):
+        if _is_tls_alert(error):
+            return f"{cannot} it speaks TLS at that port. Write https:// instead of http://."
+        return f"{cannot} what answers there does not speak HTTP. Is the port right?"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        hint = " Is it an https port?" if urlsplit(server).scheme == "http" else ""
+        return f"{cannot} it closed the connection without an answer.{hint}"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"{cannot} its answer broke off."
+    if isinstance(error, UnicodeError | aiohttp.InvalidURL):
+        return f"{cannot} that is not a host name."
+    return f"{cannot} {_of_connection(error)}"
+
+
+def _is_tls_alert(error: aiohttp.ClientResponseError) -> bool:
+    """Tell whether the answer is an alert of TLS (RFC 8446, section 5.1: type 21, version 3), as aiohttp repeats it."""
+    return r"\x15\x03" in error.message
+
+
+def _of_connection(error: Exception) -> str:
+    cause: Any = getattr(error, "os_error", error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CERTIFICATE.get(cause.verify_code, f"its certificate is not valid: {cause.verify_message}.")
+    if isinstance(cause, ssl.SSLError):
+        reason = cause.reason or "unknown reason"
+        return TLS.get(reason, f"TLS could not be set up: {reason.lower().replace('_', ' ')}.")
+    if isinstance(cause, socket.gaierror) or isinstance(error, aiohttp.ClientConnectorDNSError):
+        return RESOLVER.get(cause.errno or 0, f"its name could not be looked up: {cause.strerror or cause}.")
+    return _of_system(cause)
+
+
+def _of_system(cause: Exception) -> str:
+    number = getattr(cause, "errno", None)
+    if number:
+        return SYSTEM.get(number, f"{os.strerror(number)}.")
+    if isinstance(cause, ConnectionError):
+        return BROKE_OFF
+    if isinstance(cause, OSError):
+        return "none of its addresses takes the connection. Is the server running?"
+    return f"{str(cause) or type(cause).__name__}."
+
+
+def words_for_status(status: int, headers: Mapping[str, str], server: str) -> str:
+    """Say what an answer means that is not 200."""
+    if 300 <= status < 400:
+        to = headers.get("Location", "")[:LONGEST_TOLD_CHARS]
+        where = f"elsewhere, to {to}" if to else "elsewhere"
+        return f"{server} sends callers {where} (HTTP status {status}). Give the address of the chat server."
+    if status == 503:
+        who = "" if headers.get("Server") == RINGBACK else ": a proxy in front of it says so (HTTP status 503)"
+        return f"The chat server at {server} is not ready{who}."
+    if status == 404:
+        return f"What answers at {server} {NOT_FOUND_RINGBACK if headers.get('Server') == RINGBACK else NOT_FOUND}"
+    if words := STATUS.get(status):
+        return f"What answers at {server} {words}"
+    return f"{server} answered with HTTP status {status}{_phrase(status)}: is it a chat server?"
+
+
+def words_for_body(content_type: str, server: str) -> str:
+    """Say what a 200 means whose body is no answer."""
+    if content_type == "text/html":
+        return (
+            f"What answers at {server} is a web page, not a chat server: is the address right, or does this network ask"
+            " for a login first?"
+        )
+    return f"What answers at {server} does not speak as a chat server of this version does."
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
