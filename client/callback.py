@@ -40,7 +40,7 @@ from protocol.methods import (
     RPC_PATH,
     VERIFY_CALLBACK,
 )
-from protocol.signing import SignatureError, verify
+from protocol.signing import ClocksApart, SignatureError, verify
 from protocol.webhook_id import parse_messages_id
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -82,6 +82,7 @@ class CallbackEndpoint:
         self._patience = patience
         self._seats: dict[str, tuple[bytes, Receiver]] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
+        self._clocks_apart: dict[str, float] = {}
         self._notified: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
@@ -98,10 +99,15 @@ class CallbackEndpoint:
 
     def close(self, seat: str) -> None:
         """Let nobody be rung there any more; harmless for a seat that is not open."""
+        self._clocks_apart.pop(seat, None)
         if self._seats.pop(seat, None) is not None:
             self._closed[seat] = None
             if len(self._closed) > CLOSED_SEATS_KEPT:
                 self._closed.popitem(last=False)
+
+    def clocks_apart(self, seat: str) -> float | None:
+        """Give by how many seconds this computer's clock is ahead of the server's, if a call was refused for that."""
+        return self._clocks_apart.get(seat)
 
     async def _handle(self, request: web.Request) -> web.Response:
         seat = request.match_info["seat"]
@@ -116,7 +122,10 @@ class CallbackEndpoint:
             webhook_id = verify(key, headers, body, self._now())
         except SignatureError as error:
             _log.warning("refused a call back: %s", error)
+            if isinstance(error, ClocksApart):
+                self._clocks_apart[seat] = error.seconds
             raise web.HTTPUnauthorized from None
+        self._clocks_apart.pop(seat, None)
         if (messages := parse_messages_id(webhook_id)) is not None:
             await self._until_it_follows(receiver, messages.epoch)
             if seat not in self._seats:  # closed while it waited

@@ -1,10 +1,13 @@
 """What can go wrong between a client and its server, told in words for the person who sits there."""
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from protocol.errors import ErrorCode
 from protocol.methods import MAX_TEXT_CHARS
+from protocol.signing import TOLERANCE_SECONDS
 
 
 class ClientError(Exception):
@@ -30,8 +33,12 @@ class CallRefused(ClientError):
         self.code = code
         self.message = message
         self.data: dict[str, Any] = dict(data or {})
+        self.clocks_apart: float | None = None
+        """Seconds by which this computer's clock is ahead of the server's, if this client refused a call for that."""
 
     def __str__(self) -> str:
+        if self.code == ErrorCode.CALLBACK_UNREACHABLE and self.clocks_apart is not None:
+            return words_for_clocks(self.clocks_apart)
         words = _WORDS.get(self.code)
         return words(self.data) if words else f"The server refused: {self.message or 'no reason given'} ({self.code})."
 
@@ -59,11 +66,43 @@ class SeatMissing(CallRefused):
         super().__init__(ErrorCode.AWAY, ErrorCode.AWAY.message)
 
 
+def words_for_clocks(ahead: float) -> str:
+    """Say that the clocks of this computer and of the server are too far apart; `ahead` is in seconds."""
+    direction = "ahead of" if ahead > 0 else "behind"
+    return (
+        f"This computer's clock is {words_for_time(abs(ahead))} {direction} the chat server's. They may be at most"
+        f" {words_for_time(TOLERANCE_SECONDS)} apart, since what the server sends is signed with its time: set the"
+        " wrong clock right."
+    )
+
+
+def words_for_time(seconds: float) -> str:
+    """Say how long that is, rounded up, in the largest unit of which it is at least one and a half."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * length:
+            return _counted(math.ceil(seconds / length), unit)
+    return _counted(math.ceil(seconds), "second")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+# A problem that goes on where "The text" begins a sentence: "must not be empty".
+_PREDICATE: Final = re.compile(r"(must|is|has|holds|begins|may|cannot) ")
+_SUBJECTS: Final = {"name": "That name", "text": "The text", "id": "That id"}
+
+
 def _invalid(data: Mapping[str, Any]) -> str:
     field, problem = data.get("field"), data.get("problem")
     if not problem:
         return "The server does not understand this call."
-    return f"The server does not accept the {field}: {problem}." if field else f"The server refused: {problem}."
+    if not field:
+        return f"The server refused: {problem}."
+    subject = _SUBJECTS.get(field, f"The {field}")
+    if _PREDICATE.match(str(problem)):
+        return f"{subject} {problem}."
+    return f"The server does not accept the {field}: {problem}."
 
 
 def _unauthorized(data: Mapping[str, Any]) -> str:
@@ -75,26 +114,73 @@ def _unauthorized(data: Mapping[str, Any]) -> str:
 def _taken(data: Mapping[str, Any]) -> str:
     if data.get("field") == "id":
         return "That id belongs to somebody else. Choose another, or none."
+    if wait := _wait(data):
+        return f"That name is kept for somebody who is away, for {wait} more. Choose another."
     return "That name is in use. Choose another."
+
+
+def _wait(data: Mapping[str, Any]) -> str:
+    wait = data.get("retry_after_ms")
+    return words_for_time(wait / 1000) if isinstance(wait, int | float) and wait > 0 else ""
+
+
+_ELSEWHERE: Final = (
+    "chat through the web page of a client that the server can reach, or set CHAT_CALLBACK to an address of this one"
+    " that the server can reach"
+)
+_STAGES: Final[Mapping[str, tuple[str, str]]] = {
+    "dns": ("The server finds no address for the host name in", "Set CHAT_CALLBACK to one that the server knows"),
+    "connect": (
+        "The server cannot connect to",
+        f"It calls every client there, so a firewall or NAT in between shuts you out: {_ELSEWHERE}",
+    ),
+    "tls": (
+        "The server cannot make a secure connection to",
+        "CHAT_CALLBACK needs the host name of a certificate that the server trusts, or http://",
+    ),
+    "timeout": (
+        "The server has connected, and waited in vain for an answer from",
+        "Is this computer very busy, or does CHAT_CALLBACK lead to another program?",
+    ),
+    "http": (
+        "The server was refused at",
+        "Something in between answers, or another program at that address: see where CHAT_CALLBACK leads",
+    ),
+    "rpc": (
+        "The server heard something else than this client at",
+        "Another program answers at that address: see where CHAT_CALLBACK leads",
+    ),
+}
 
 
 def _unreachable(data: Mapping[str, Any]) -> str:
     where = data.get("url", "this client's address")
-    why = ", ".join(str(data[key]) for key in ("stage", "detail") if data.get(key))
-    return (
-        f"The server cannot call back at {where}{f' ({why})' if why else ''}. It rings every client there, so a"
-        " firewall or NAT in between shuts you out: chat through the web page of a client that the server can reach, or"
-        " set CHAT_CALLBACK to an address of this one that the server can reach."
-    )
+    stage, detail = str(data.get("stage", "")), data.get("detail")
+    if stage in _STAGES:
+        problem, advice = _STAGES[stage]
+        told = f"{problem} {where}{f' ({detail})' if detail else ''}. {advice}"
+        return told if told.endswith("?") else f"{told}."
+    why = ", ".join(filter(None, (stage, str(detail or ""))))
+    told = f"The server cannot call back at {where}{f' ({why})' if why else ''}."
+    return f"{told} It calls every client there: {_ELSEWHERE}."
 
 
 def _not_allowed(data: Mapping[str, Any]) -> str:
-    detail = data.get("detail") or data.get("problem")
+    detail = str(data.get("detail") or data.get("problem") or "")
+    if "CHAT_TRUSTED_PROXIES" in detail:
+        return (
+            f"The server cannot tell where this client is: {detail}. Ask the server's operator to name that proxy"
+            " there, or chat through a client's web page."
+        )
     return (
-        f"The server may not call this client's address{f' ({detail})' if detail else ''}. By default it rings only the"
+        f"The server may not call this client's address{f' ({detail})' if detail else ''}. By default it calls only the"
         " address that calls it: leave CHAT_CALLBACK unset, or ask the server's operator to allow your network with"
-        " CHAT_CALLBACK_ALLOW (behind a proxy: CHAT_TRUSTED_PROXIES); or chat through a client's web page."
+        " CHAT_CALLBACK_ALLOW; or chat through a client's web page."
     )
+
+
+def _rate_limited(data: Mapping[str, Any]) -> str:
+    return f"The server asks to wait {_wait(data) or 'a little'}: {data.get('detail') or 'too much at once'}."
 
 
 def _too_long(data: Mapping[str, Any]) -> str:
@@ -114,7 +200,7 @@ _WORDS: Final[Mapping[int, Callable[[Mapping[str, Any]], str]]] = {
     ErrorCode.TAKEN: _taken,
     ErrorCode.CALLBACK_UNREACHABLE: _unreachable,
     ErrorCode.ADDRESS_NOT_ALLOWED: _not_allowed,
-    ErrorCode.RATE_LIMITED: lambda _: "Too much at once: the server asks to slow down.",
+    ErrorCode.RATE_LIMITED: _rate_limited,
     ErrorCode.TEXT_TOO_LONG: _too_long,
     ErrorCode.JOIN_KEY_WRONG: lambda _: "This chat wants a join key, and it was missing or wrong (CHAT_JOIN_KEY).",
     ErrorCode.NOT_STORED: lambda _: "The server could not store it. Try again later.",

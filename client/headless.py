@@ -63,6 +63,7 @@ class Headless:
         self._problem = ""
         self._out = LinesOut(sys.stdout)
         self._retrying: asyncio.TimerHandle | None = None
+        self._is_in = False
 
     async def run(self) -> int:
         """Run until cancelled, until another process takes the seat or nothing can be printed (exit code 1).
@@ -155,7 +156,8 @@ class Headless:
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Tell what a person has to know, and end when another process has the seat."""
-        if state is ConnectionState.ONLINE:
+        was_in, self._is_in = self._is_in, state is ConnectionState.ONLINE
+        if self._is_in and not was_in:
             me = self._participant
             self._problem = ""
             self._say(f"[CLIENT] Joined as {printable(me.name)} (ID: {printable(me.id)}) at {self._server}")

@@ -10,7 +10,7 @@ import msgspec
 
 from client.backoff import LONGEST_DELAY, backoff
 from client.callback import CallbackEndpoint
-from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable
+from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable, words_for_clocks
 from client.listener import SEATED, ConnectionState, Listener
 from client.recap import Recap, RecapAsked, read_recap
 from client.rpc import ServerRpc
@@ -277,6 +277,9 @@ class Participant:
             result = await self._rpc.call(methods.REGISTER, params, RegisterResult, self._token)
             old, self._seat = self._seat, seat
             return result
+        except CallRefused as error:
+            error.clocks_apart = self._endpoint.clocks_apart(seat.id)
+            raise
         finally:
             if old is not self._seat:
                 self._close(old)
@@ -405,6 +408,8 @@ class Participant:
             await self._renew()
         elif ping.callback != self.registration.callback:
             self._lose("This seat was taken over by another client that has its token.")
+        elif (seconds := self._endpoint.clocks_apart(self._seat.id)) is not None:
+            self._tell(self.state, f"{words_for_clocks(seconds)} Until then nothing that others say comes in.")
 
     def _lose(self, why: str) -> None:
         """Give the seat up for good, and tell the server nothing: it is somebody else's now, or nobody's."""

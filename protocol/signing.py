@@ -27,6 +27,15 @@ class SignatureError(Exception):
     """A callback that was not signed with this secret, or not lately. `str()` says which, for the recipient's log."""
 
 
+class ClocksApart(SignatureError):
+    """A callback with a good signature, of a time that is too far away. `seconds` is how far this clock is ahead."""
+
+    def __init__(self, seconds: float) -> None:
+        """Take how far; negative: this clock is behind."""
+        super().__init__(f"{TIMESTAMP_HEADER} is more than {TOLERANCE_SECONDS} seconds from now: {seconds:+.0f} s")
+        self.seconds = seconds
+
+
 def encode_secret(key: bytes) -> str:
     """Write a key as `whsec_…`."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
@@ -101,8 +110,6 @@ def verify(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> s
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
         raise SignatureError(f"{TIMESTAMP_HEADER} is not a number of seconds")
     timestamp = int(stamp)
-    if abs(now - timestamp) > TOLERANCE_SECONDS:
-        raise SignatureError(f"{TIMESTAMP_HEADER} is more than {TOLERANCE_SECONDS} seconds from now")
     try:
         expected = sign(key, webhook_id, timestamp, body).encode()
     except UnicodeEncodeError:
@@ -110,4 +117,6 @@ def verify(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> s
     offered = [signature.encode(errors="replace") for signature in signatures.split(" ")]
     if not any(hmac.compare_digest(expected, signature) for signature in offered):
         raise SignatureError(f"{SIGNATURE_HEADER} is not of this body and secret")
+    if abs(now - timestamp) > TOLERANCE_SECONDS:
+        raise ClocksApart(now - timestamp)
     return webhook_id

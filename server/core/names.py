@@ -102,7 +102,7 @@ def _check_looks(name: str) -> None:
     keys = name_keys(name)
     letters = name_keys("".join(filter(str.isalnum, name)))
     if any(letters.clash(reserved) for reserved in RESERVED_KEYS):
-        raise NameProblem("is reserved: it would pass for the chat itself, or for the one who reads it")
+        raise NameProblem("is reserved: others would take it for the chat itself, or for themselves")
     if name[0] == "[" or unicodedata.category(name[0])[0] == "M":
         raise NameProblem("must not begin with a bracket or a combining mark")
     directions = [unicodedata.bidirectional(character) for character in name]

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode
 from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves
+from protocol.signing import TOLERANCE_SECONDS
 
 # A recipient that answers with one of these has understood that it cannot use this message: trying again is no help.
 ABSENT: Final = Raw()
@@ -169,7 +170,17 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     if 200 <= reply.status < 300:
         return Failed("rpc", "the answer is larger than 64 KiB") if reply.truncated else None
     retry_after = read_retry_after(reply.retry_after, reply.date, unix_now) if reply.status in (429, 503) else None
-    return Failed("http", f"HTTP status {reply.status}", retry_after)
+    clocks = _clocks_apart(reply.date, unix_now) if reply.status == 401 else ""
+    return Failed("http", f"HTTP status {reply.status}{clocks}", retry_after)
+
+
+def _clocks_apart(date: str | None, unix_now: float) -> str:
+    """Say how far the recipient's clock (RFC 9110, section 6.6.1) is off, if that alone makes a signature too old."""
+    told = None if date is None else _read_date(date)
+    ahead = 0.0 if told is None else told - unix_now
+    if abs(ahead) <= TOLERANCE_SECONDS:
+        return ""
+    return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this server's"
 
 
 def _unreadable(reply: Reply, otherwise: str) -> str:

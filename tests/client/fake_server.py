@@ -63,10 +63,11 @@ class FakeServer:
     """`down`: the HTTP status given instead of an answer. `refuse`: method -> errors to give first.
 
     `cursor` is what `Register` tells, if it is not the newest `seq`; `early` is posted before it answers. `log` is what
-    `GetHistory` reads; `before_history` is awaited before it does.
+    `GetHistory` reads; `clock_ahead` is in seconds; `before_history` is awaited before it does.
     """
 
     down: int | None = None
+    clock_ahead: int = 0
     refuse: dict[str, list[ContractError]] = field(default_factory=dict)
     lose_answer_of: set[str] = field(default_factory=set)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -190,7 +191,7 @@ class FakeServer:
         calls = call if isinstance(call, list) else [call]
         of_messages = calls[0]["method"] == "ReceiveMessage"
         webhook_id = f"{epoch or self.epoch}-{calls[0]['id']}-{calls[-1]['id']}" if of_messages else "challenge"
-        headers = signed_headers(me.key, webhook_id, int(time.time()), body)
+        headers = signed_headers(me.key, webhook_id, int(time.time()) + self.clock_ahead, body)
         async with aiohttp.ClientSession() as session, session.post(me.callback, data=body, headers=headers) as reply:
             text = await reply.read()
             return reply.status, msgspec.json.decode(text) if reply.status == 200 else None

@@ -368,3 +368,24 @@ async def test_an_entry_that_is_broken_off_leaves_no_open_seat(room: Rig) -> Non
     ((_, params),) = room.server.calls
     left_behind = Member("", "Alice", "", f"http://127.0.0.1{params['callback']}", b"k")
     assert (await room.server.post(left_behind, ring_message(2)))[0] == 410
+
+
+async def test_enter_with_clocks_apart_says_so(room: Rig) -> None:
+    room.server.clock_ahead = 400
+    with pytest.raises(CallRefused, match="clock is 7 minutes behind the chat server's"):
+        await room.participant().enter("Alice")
+
+
+async def test_message_refused_for_the_clock_is_told_once_while_online(room: Rig) -> None:
+    await room.participant().enter("Alice")
+    await room.listener.told()
+    for clock_ahead, state in ((-4000, ONLINE), (-4000, None), (0, None)):
+        room.server.clock_ahead = clock_ahead
+        status, _ = await room.server.post(room.server.only_member, ring_message(2))
+        assert status == (200 if clock_ahead == 0 else 401)
+        await room.sleep.let_pass()
+        await room.sleep.begun()
+        if state is not None:
+            assert "clock is 67 minutes ahead of the chat server's" in (await room.listener.told())[1]
+    assert room.listener.states == [ONLINE, ONLINE]
+    assert room.listener.texts == ["hi"]

@@ -14,6 +14,7 @@ from protocol.signing import (
     SECRET_BYTES,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
+    ClocksApart,
     SecretError,
     SignatureError,
     Signer,
@@ -67,8 +68,14 @@ def test_a_callback_is_good_for_five_minutes_to_either_side(late: float) -> None
 
 @pytest.mark.parametrize("late", [-301, 301, 86400])
 def test_a_callback_of_another_time_is_refused(late: float) -> None:
-    with pytest.raises(SignatureError, match="more than 300 seconds from now"):
+    with pytest.raises(ClocksApart, match="more than 300 seconds from now") as caught:
         verify(KEY, HEADERS, BODY, NOW + late)
+    assert caught.value.seconds == late
+
+
+def test_verify_of_another_time_and_key_blames_no_clock() -> None:
+    with pytest.raises(SignatureError, match="not of this body and secret"):
+        verify(b"x" * 32, HEADERS, BODY, NOW + 400)
 
 
 @pytest.mark.parametrize("name", [ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER])

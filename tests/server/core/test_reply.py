@@ -430,3 +430,19 @@ def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None
     failed = judge_challenge(reply(body), CHALLENGE, NOW)
     assert isinstance(failed, Failed)
     assert failed.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("status", "date", "detail"),
+    [
+        (401, formatdate(NOW + 400, usegmt=True), "HTTP status 401; its clock is 400 s ahead of this server's"),
+        (401, formatdate(NOW - 400, usegmt=True), "HTTP status 401; its clock is 400 s behind this server's"),
+        (401, formatdate(NOW + 300, usegmt=True), "HTTP status 401"),
+        (401, "yesterday", "HTTP status 401"),
+        (401, None, "HTTP status 401"),
+    ],
+)
+def test_refusal_of_a_signature_with_clocks_apart_says_how_far(status: int, date: str | None, detail: str) -> None:
+    answer = Reply(status, b"", None, False, date)
+    assert judge_reply(answer, [7], NOW) == Failed("http", detail)
+    assert judge_challenge(answer, CHALLENGE, NOW) == Failed("http", detail)
