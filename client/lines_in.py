@@ -1,38 +1,112 @@
 """Lines from stdin, whatever it is: a pipe, a file, a terminal that edits by itself."""
 
 import asyncio
+import codecs
 import os
+import sys
 import threading
 from collections.abc import AsyncGenerator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, cast
 
 CHUNK_BYTES: Final = 65536
 LONGEST_LINE_BYTES: Final = 65536  # beyond any text that the server takes (4,096 characters)
+UTF_8: Final = "utf-8"
+
+# Byte order marks (Unicode 16.0, section 23.8); that of UTF-16 LE begins that of UTF-32 LE as well.
+MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, UTF_8),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+LONGEST_MARK: Final = 4
+# Makes half a surrogate pair of what is no character: not UTF-8 either, so that only its own line is refused.
+NO_CHARACTER: Final = "client.lines_in"
+codecs.register_error(NO_CHARACTER, lambda error: ("\udfff", cast("UnicodeDecodeError", error).end))
 
 
-async def read_lines(fd: int) -> AsyncGenerator[str, None]:
-    """Give the lines that are not blank, without the white space around them.
+@dataclass(frozen=True)
+class UnreadableLine:
+    """A line that is not text in any encoding that is known here. `number` counts from 1, blank lines included."""
 
-    Of one that is longer than any text may be only the begin is given, white space and all: too long to be taken for
-    the whole, and what follows up to the next line break is no line of its own.
+    number: int
+    problem: str
+
+
+async def read_lines(fd: int, encoding: str | None = None) -> AsyncGenerator[str | UnreadableLine, None]:
+    """Give the lines that are not blank, as they stand, without their line ends.
+
+    They are UTF-8 or, if not, in `encoding` (None: that of the locale); with a byte order mark at the begin of the
+    input, in what that says. Of a line that is longer than any text may be only the begin is given: too long to be
+    taken for the whole, and what follows up to the next line break is no line of its own.
     """
+    read = _LineDecoder(encoding or (sys.stdin.encoding if sys.stdin else UTF_8))
     rest = b""
     is_cut = False  # the begin of this line has been given
-    async for chunk in _chunks(fd):
+    async for chunk in _in_utf_8(_chunks(fd)):
         *lines, rest = (rest + chunk).split(b"\n")
-        if is_cut and lines:
-            is_cut = False
-            del lines[0]
         for line in lines:
-            if text := line.decode(errors="replace").strip():
+            if not is_cut and (text := read(line)):
                 yield text
+            read.number += 1
+            is_cut = False
         if is_cut:
             rest = b""
         elif len(rest) > LONGEST_LINE_BYTES:
-            yield rest.decode(errors="replace")
+            if text := read(rest, is_whole=False):
+                yield text
             rest, is_cut = b"", True
-    if text := rest.decode(errors="replace").strip():
+    if text := read(rest):
         yield text
+
+
+class _LineDecoder:
+    """From bytes to text, with the number of the line for what is not text."""
+
+    def __init__(self, encoding: str) -> None:
+        self.number = 1
+        self._encoding = encoding
+        self._is_utf_8 = codecs.lookup(encoding).name == UTF_8
+
+    def __call__(self, line: bytes, *, is_whole: bool = True) -> str | UnreadableLine | None:
+        """Decode a line, or the begin of one; None for a blank one."""
+        if b"\0" in line:
+            return UnreadableLine(self.number, "It holds a zero byte, as UTF-16 without a byte order mark does.")
+        text = self._text(line.removesuffix(b"\r"), is_whole=is_whole)
+        if text is None:
+            tried = "UTF-8" if self._is_utf_8 else f"UTF-8 and not {self._encoding}"
+            return UnreadableLine(self.number, f"It is not {tried}: convert it, or set LC_ALL to its encoding.")
+        return text if text.strip() else None
+
+    def _text(self, line: bytes, *, is_whole: bool) -> str | None:
+        for encoding in (UTF_8, self._encoding):
+            try:
+                return codecs.getincrementaldecoder(encoding)().decode(line, final=is_whole)
+            except UnicodeDecodeError:
+                continue
+        return None
+
+
+async def _in_utf_8(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Give the chunks without a byte order mark, in UTF-8 if that says that they are in another encoding."""
+    begin = b""
+    async for chunk in chunks:
+        begin += chunk
+        if len(begin) >= LONGEST_MARK or not any(mark.startswith(begin) for mark, _ in MARKS):
+            break
+    mark, encoding = next((row for row in MARKS if begin.startswith(row[0])), (b"", UTF_8))
+    if encoding == UTF_8:
+        yield begin.removeprefix(mark)
+        async for chunk in chunks:
+            yield chunk
+        return
+    decoder = codecs.getincrementaldecoder(encoding)(NO_CHARACTER)
+    yield decoder.decode(begin.removeprefix(mark)).encode(errors="surrogatepass")
+    async for chunk in chunks:
+        yield decoder.decode(chunk).encode(errors="surrogatepass")
+    yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
 
 
 async def _chunks(fd: int) -> AsyncGenerator[bytes, None]:

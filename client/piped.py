@@ -6,7 +6,7 @@ import sys
 from typing import Any, Final
 
 from client.errors import ClientError
-from client.lines_in import read_lines
+from client.lines_in import UnreadableLine, read_lines
 from client.lines_out import LinesOut
 from client.listener import ConnectionState
 from client.outgoing import send_until_stored
@@ -14,7 +14,7 @@ from client.participant import NewParticipant
 from client.printable import line_of, printable
 from client.seat import NotNow
 from client.seat_file import by_name
-from client.terminal.typed import EXIT, NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
+from client.terminal.typed import NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
 LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
@@ -22,7 +22,10 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class PipedTerminal:
-    """Says what comes in on `fd`, line by line, until its end or `exit`. `name` None: the first line is the name."""
+    """Says what comes in on `fd`, line by line, until its end. `name` None: the first line is the name.
+
+    A line is a command only if a person types it: in a pipe `exit` is data like any other.
+    """
 
     def __init__(self, new_participant: NewParticipant, server: str, name: str | None, fd: int = 0) -> None:
         self._participant = new_participant(self, None)
@@ -33,6 +36,7 @@ class PipedTerminal:
         self._out = LinesOut(sys.stdout)
         self._failed = False
         self._unsent = ""  # the line that is on its way
+        self._is_anything_said = False
         self._is_all_read = False
         self._over = asyncio.Event()
 
@@ -53,11 +57,12 @@ class PipedTerminal:
         try:
             name = self._name or await self._read_name()
             if not name:
-                _complain("A name is needed: --name, CHAT_NAME or the first line.")
+                self._fail("A name is needed: --name, CHAT_NAME or the first line.")
                 return 1
             self._participant.recall(by_name(name))
             await self._participant.enter(name)
             await self._chat()
+            self._tell_of_name_alone(name)
         except ClientError as error:
             _complain(str(error))
             return 1
@@ -69,7 +74,16 @@ class PipedTerminal:
         if self._is_typed:  # somebody sits there, and reads stderr while stdout goes elsewhere
             sys.stderr.write(NAME_PROMPT)
             sys.stderr.flush()
-        return await anext(self._lines, "")
+        line = await anext(self._lines, "")
+        if isinstance(line, UnreadableLine):
+            self._refuse(line)
+            return ""
+        return line.strip()
+
+    def _tell_of_name_alone(self, name: str) -> None:
+        """Tell somebody who forgot `--name` where the only line went."""
+        if not (self._name or self._is_typed or self._is_anything_said or self._failed):
+            self._fail(f"Nothing was sent: the first line was taken as the name, {_begin(name)}. Give it with --name.")
 
     async def _chat(self) -> None:
         tasks: list[asyncio.Task[Any]] = [
@@ -89,7 +103,9 @@ class PipedTerminal:
 
     async def _say_lines(self) -> None:
         async for line in self._lines:
-            if line == EXIT or not await self._takes(line):
+            if isinstance(line, UnreadableLine):
+                self._refuse(line)
+            elif not await self._takes(line):
                 break
         self._is_all_read = True
 
@@ -118,6 +134,7 @@ class PipedTerminal:
 
     async def _say(self, line: str) -> bool:
         """Send the line; False when there is no use in going on."""
+        self._is_anything_said = True
         self._unsent = line
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -129,6 +146,9 @@ class PipedTerminal:
             self._over.set()
         self._unsent = ""
         return not self._over.is_set()
+
+    def _refuse(self, line: UnreadableLine) -> None:
+        self._fail(f"Line {line.number} was not sent. {line.problem}")
 
     def _fail(self, sentence: str) -> None:
         self._failed = True

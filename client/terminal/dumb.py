@@ -4,9 +4,10 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from client.lines_in import read_lines
+from client.lines_in import UnreadableLine, read_lines
 from client.terminal.console import PROMPT
 from client.terminal.lines import Line, fitted
+from client.terminal.typed import NOTHING_SENT
 
 
 class DumbConsole:
@@ -24,7 +25,9 @@ class DumbConsole:
         """Write the question and give the next line that is not blank."""
         _write(question)
         async for line in self._lines:
-            return line
+            if not isinstance(line, UnreadableLine):
+                return line.strip()
+            _write(f"{line.problem}\n{question}")
         raise EOFError
 
     async def read(self, on_entered: Callable[[str], bool]) -> None:
@@ -33,7 +36,10 @@ class DumbConsole:
         _write(PROMPT)
         async for line in self._lines:
             self._is_prompting = False
-            on_entered(line)
+            if isinstance(line, UnreadableLine):
+                _write(f"{NOTHING_SENT} {line.problem}\n")
+            else:
+                on_entered(line)
             if self._is_closed:
                 return
             _write(PROMPT)

@@ -1,9 +1,11 @@
 import asyncio
 import contextlib
+import io
 import os
 import select
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -48,11 +50,11 @@ async def chat(room: Rig, stdin: Pipe, name: str | None = "Alice") -> int:
     return await PipedTerminal(room.participant, room.server.url, name, stdin.reading).run()
 
 
-async def test_each_line_is_a_message_and_at_the_end_it_leaves(room: Rig, stdin: Pipe) -> None:
-    stdin.write("eins\n\n  zwei \r\ndrei, ä".encode())
+async def test_pipe_lines_each_is_a_message_as_it_stands(room: Rig, stdin: Pipe) -> None:
+    stdin.write("eins\n\n  zwei \r\n \t\n/nick X\n//\nexit\n/quit\ndrei, ä".encode())
     stdin.end()
     assert await chat(room, stdin) == 0
-    assert list(room.server.sent.values()) == ["eins", "zwei", "drei, ä"]
+    assert list(room.server.sent.values()) == ["eins", "  zwei ", "/nick X", "//", "exit", "/quit", "drei, ä"]
     assert room.server.methods()[-1] == "Unregister"
 
 
@@ -64,10 +66,25 @@ async def test_without_a_name_the_first_line_is_the_name(room: Rig, stdin: Pipe)
     assert list(room.server.sent.values()) == ["hi"]
 
 
-async def test_exit_ends_it_as_at_a_terminal(room: Rig, stdin: Pipe) -> None:
-    stdin.write(b"hi\nexit\nnot this\n")
-    assert await chat(room, stdin) == 0
-    assert list(room.server.sent.values()) == ["hi"]
+async def test_pipe_with_a_name_alone_is_told_and_fails(
+    room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stdin.write(b"deploy done\n")
+    stdin.end()
+    assert await chat(room, stdin, None) == 1
+    assert "the first line was taken as the name, deploy done. Give it with --name." in capfd.readouterr().err
+
+
+async def test_pipe_line_in_no_known_encoding_is_refused_with_its_number_and_the_others_are_sent(
+    room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stdin.write(b"eins\n\nGr\xfc\xdfe\nvier\n")
+    stdin.end()
+    with patch("sys.stdin", io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+        assert await chat(room, stdin) == 1
+    assert list(room.server.sent.values()) == ["eins", "vier"]
+    told = "Line 3 was not sent. It is not UTF-8: convert it, or set LC_ALL to its encoding."
+    assert capfd.readouterr().err == f"[CLIENT] {told}\n"
 
 
 async def test_only_the_chat_is_on_stdout(room: Rig, stdin: Pipe, capfd: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +125,7 @@ async def test_a_line_without_end_is_not_gathered_for_ever(stdin: Pipe) -> None:
         await asyncio.sleep(0)
         if select.select([], [stdin.writing], [], 0)[1]:
             stdin.write(b"x" * 1_000)
-    assert len(await first) > LONGEST_LINE_BYTES
+    assert len(str(await first)) > LONGEST_LINE_BYTES
     await lines.aclose()
 
 
