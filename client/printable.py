@@ -7,12 +7,14 @@ tables settle which those are: an emoji that is younger is shown as its number.
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from client.links import find_links
 from protocol.messages import ChatMessage
 
 GUTTER: Final = "\n    | "
 TAB: Final = "    "
+ESCAPE: Final = "\\u{"  # begins what stands for a character that is not shown
 
 # More paint over the lines above, and no living script needs more on one letter (Burmese and pointed Hebrew come near).
 MOST_MARKS: Final = 5
@@ -115,29 +117,73 @@ def _is_letter_or_emoji(char: str) -> bool:
 
 
 def _escape(char: str) -> str:
-    return f"\\u{{{ord(char):x}}}"
+    return f"{ESCAPE}{ord(char):x}}}"
 
 
 def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
     """Give the parts of a line, at most `width` and then `width_below` columns each; no letter parts from its marks.
 
-    A part ends behind a blank, if there is one in its second half; else within a word.
+    A part ends behind a blank, if there is one in its second half; else within a word. A link stays whole, so that it
+    can be copied; the terminal itself breaks one that is longer than a part, and that link ends its part.
     """
     begun = used = 0
-    letter = used_before = 0  # where the last one that is no mark begins, and the columns before it
     word = used_by_words = 0  # where the last word begins, and the columns before it
-    for place, char in enumerate(line):
-        if not _is_mark(char):
-            if line[letter] == " ":
-                word, used_by_words = place, used
-            letter, used_before = place, used
-        used += _columns(char, line[place - 1] if place else "")
-        if used > width:
-            end, kept = (word, used_by_words) if word > begun and used_by_words > width / 2 else (letter, used_before)
+    for unit in _units(line, width_below):
+        if unit.begin and line[unit.begin - 1] == " ":
+            word, used_by_words = unit.begin, used
+        is_long = unit.columns > width_below
+        if used + unit.columns > width and not is_long:
+            is_at_word = not unit.is_link and word > begun and used_by_words > width / 2
+            end, kept = (word, used_by_words) if is_at_word else (unit.begin, used)
             yield line[begun:end]
             begun, used, width = end, used - kept, width_below
-            used_before -= kept
-    yield line[begun:]
+        used += unit.columns
+        if is_long:
+            yield line[begun : unit.end]
+            begun, used, width = unit.end, 0, width_below
+    if begun < len(line) or not line:
+        yield line[begun:]
+
+
+class _Unit(NamedTuple):
+    """What is never broken: a character with its marks, or a link."""
+
+    begin: int
+    end: int
+    columns: int
+    is_link: bool = False
+
+
+def _units(line: str, width: int) -> Iterator[_Unit]:
+    begin = 0
+    for link in _whole_links(line, width):
+        yield from _letters(line, begin, link.begin)
+        yield link
+        begin = link.end
+    yield from _letters(line, begin, len(line))
+
+
+def _whole_links(line: str, width: int) -> Iterator[_Unit]:
+    """Give the links that stay whole: what fits, and what is longer and cannot look like another line of the chat.
+
+    Those lines have a blank behind the time, and brackets around who speaks.
+    """
+    for begin, end in find_links(line):
+        link = line[begin:end]
+        columns = sum(map(_columns, link))
+        if columns <= width or (link.isascii() and not set(link) & set("[]")):
+            yield _Unit(begin, end, columns, is_link=True)
+
+
+def _letters(line: str, begin: int, end: int) -> Iterator[_Unit]:
+    letter, columns = begin, 0
+    for place in range(begin, end):
+        if not _is_mark(line[place]) and place > letter:
+            yield _Unit(letter, place, columns)
+            letter, columns = place, 0
+        columns += _columns(line[place], line[place - 1] if place else "")
+    if letter < end:
+        yield _Unit(letter, end, columns)
 
 
 def _is_mark(char: str) -> bool:

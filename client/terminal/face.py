@@ -69,7 +69,7 @@ class Terminal:
         self._people = People()
         completion = Completion(self._candidates)
         self._console: Console = DumbConsole() if is_dumb_terminal() else PromptConsole(completion, no_color=no_color)
-        self._transcript = Transcript(self._participant)
+        self._transcript = Transcript(self._participant, names_with=self._people.names_with)
         self._commands = Commands(self._participant, self._transcript, self._people, self._console.show)
         self._outage = Outage(self._participant, self._console)
         self._outbox = Outbox(self._participant, self._commands.carry_out, self._on_refused)
@@ -208,7 +208,8 @@ class Terminal:
         self._ring([message])
 
     def _ring(self, messages: list[ChatMessage]) -> None:
-        if self._bell and any(mentions(message, self._participant) for message in messages):
+        others = self._people.names_with(self._participant.name)
+        if self._bell and any(mentions(message, self._participant, others) for message in messages):
             self._console.ring()
 
     def on_typing(self, who: ReceiveTypingParams) -> None:

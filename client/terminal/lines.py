@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeAlias
 
-from client.printable import ACTION, GUTTER, parts_of, printable, printable_lines, wrapped
-from client.terminal.palette import MENTION, QUIET, style_of_name, uncolored
+from client.links import find_links, target_of
+from client.printable import ACTION, ESCAPE, GUTTER, parts_of, printable, printable_lines, wrapped
+from client.terminal.palette import MENTION, QUIET, link_style, style_of_name, uncolored
 from protocol.messages import ChatMessage
 
 Line: TypeAlias = list[tuple[str, str]]  # (style, text)
@@ -22,21 +23,25 @@ class Me(Protocol):
     name: str
 
 
-def chat_line(message: ChatMessage, at: str, me: Me) -> Line:
-    """Show a message behind the time of day: the name in its colour, a notice quietly, one's own name bright."""
+def chat_line(message: ChatMessage, at: str, me: Me, others: Iterable[str] = ()) -> Line:
+    """Show a message behind the time of day: the name in its colour, a notice quietly, one's own name bright.
+
+    `others` are the names of others that hold one's own: `@Ann Smith` does not name Ann.
+    """
     before, name, after = parts_of(message)
     if message.is_system:
         return quiet(f"{at} {before}")
     if message.sender_id == me.id:
         return own_line(message.text, at, me.name)
-    return [(QUIET, f"{at} "), ("", before), (style_of_name(message.sender_name), name), *_mentioning(after, me.name)]
+    colored_name = (style_of_name(message.sender_name), name)
+    return [(QUIET, f"{at} "), ("", before), colored_name, *_marked(after, _names_in_text(me.name, others), me.name)]
 
 
 def own_line(text: str, at: str, name: str) -> Line:
     """Show what one says oneself, as it stood at the prompt."""
     if text.startswith(ACTION):
-        return [(QUIET, f"{at} "), ("", f"* {printable(name)} {printable_lines(text.removeprefix(ACTION))}")]
-    return [(QUIET, f"{at} "), ("", f"{ME}: {printable_lines(text)}")]
+        return [(QUIET, f"{at} "), *_marked(f"* {printable(name)} {printable_lines(text.removeprefix(ACTION))}")]
+    return [(QUIET, f"{at} "), *_marked(f"{ME}: {printable_lines(text)}")]
 
 
 def quiet(text: str) -> Line:
@@ -49,10 +54,10 @@ def rule(text: str, style: str = QUIET) -> Line:
     return [(style, f"── {text} ──")]
 
 
-def mentions(message: ChatMessage, me: Me) -> bool:
-    """Tell whether somebody else says the name of who sits here."""
+def mentions(message: ChatMessage, me: Me, others: Iterable[str] = ()) -> bool:
+    """Tell whether somebody else says the name of who sits here, and not a longer one of `others`."""
     is_others = not message.is_system and message.sender_id != me.id
-    return is_others and _name_in_text(me.name).search(message.text) is not None
+    return is_others and any(_find_name(message.text, _names_in_text(me.name, others), me.name))
 
 
 def without_colors(line: Line) -> Line:
@@ -90,15 +95,31 @@ def _joined(pieces: Iterable[tuple[str, str]]) -> Line:
     return [(style, "".join(text for _, text in group)) for style, group in groups]
 
 
-def _mentioning(text: str, name: str) -> Line:
+def _marked(text: str, names: re.Pattern[str] | None = None, mine: str = "") -> Line:
+    """Mark links, and between them one's own name. A text of which something was escaped has no link."""
     line: Line = []
     done = 0
-    for found in _name_in_text(printable(name)).finditer(text):
-        line += [("", text[done : found.start()]), (MENTION, found[0])]
+    for begin, end in () if ESCAPE in text else find_links(text):
+        link = text[begin:end]
+        line += [*_mentioning(text[done:begin], names, mine), (link_style(target_of(link)), link)]
+        done = end
+    return [*line, *_mentioning(text[done:], names, mine)]
+
+
+def _mentioning(text: str, names: re.Pattern[str] | None, mine: str) -> Iterator[tuple[str, str]]:
+    done = 0
+    for found in _find_name(text, names, mine) if names else ():
+        yield from (("", text[done : found.start()]), (MENTION, found[0]))
         done = found.end()
-    return [*line, ("", text[done:])]
+    yield "", text[done:]
 
 
-def _name_in_text(name: str) -> re.Pattern[str]:
-    """Find the name as a word of its own, with or without an @."""
-    return re.compile(rf"(?<!\w)@?{re.escape(name)}(?!\w)", re.IGNORECASE)
+def _find_name(text: str, names: re.Pattern[str], mine: str) -> Iterator[re.Match[str]]:
+    """Find where the text says `mine`, and not a longer one of `names`."""
+    return (found for found in names.finditer(text) if found[1].casefold() == mine.casefold())
+
+
+def _names_in_text(mine: str, others: Iterable[str]) -> re.Pattern[str]:
+    """Match names as words of their own, with or without an @; where several may stand, the longest."""
+    names = sorted({mine, *others}, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)@?({'|'.join(map(re.escape, names))})(?!\w|[\u0300-\u036f])", re.IGNORECASE)

@@ -28,12 +28,14 @@ QUIET: Final = "class:quiet"
 UNREAD: Final = "class:unread"
 MENTION: Final = "class:mention"
 ERROR: Final = "class:error"
+LINK: Final = "class:link"
 
 STYLE: Final = Style.from_dict(
     {
         "quiet": GREY,
         "unread": "#d75f00 bold",
         "error": "#d75f00",
+        "link": "underline",  # as are the rows of a long one, which have no gutter
         "mention": "#d75f00 bold reverse",  # what is reversed is seen without colours, too
         "rprompt": GREY,
         **{f"name{number}": color for number, color in enumerate(NAMES)},
@@ -43,7 +45,17 @@ STYLE: Final = Style.from_dict(
 
 def uncolored(style: str) -> str:
     """Give what is left of a style without colours: nothing, where it was but a colour."""
-    return style if style in (UNREAD, MENTION) else ""
+    return style if style in (UNREAD, MENTION) or style.startswith(LINK) else ""
+
+
+def link_style(target: str) -> str:
+    """Give the style of a link; `target` is the URL where it leads, empty if that cannot be told to a terminal."""
+    return f"{LINK} {target}".rstrip()
+
+
+def link_target(style: str) -> str:
+    """Give the URL in the style of a link; empty for any other style."""
+    return style.removeprefix(f"{LINK} ") if style.startswith(f"{LINK} ") else ""
 
 
 def style_of_name(name: str) -> str:

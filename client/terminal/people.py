@@ -39,6 +39,11 @@ class People:
                 self._speakers.pop(message.sender_id, None)
                 self._speakers[message.sender_id] = None
 
+    def names_with(self, name: str) -> list[str]:
+        """Give the longer names that hold this one."""
+        folded = name.casefold()
+        return [other for other in self._names.values() if folded in other.casefold()]
+
     def names(self) -> list[str]:
         """Give the names: who spoke last comes first; behind the speakers the others, by name."""
         speakers = [self._names[id] for id in reversed(self._speakers) if id in self._names]

@@ -1,7 +1,8 @@
 """A terminal that can move its cursor: prompt_toolkit keeps the prompt at the bottom, what is shown goes above it."""
 
 import contextlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prompt_toolkit import PromptSession
@@ -19,12 +20,18 @@ from client.terminal.completion import Completion
 from client.terminal.console import PROMPT
 from client.terminal.input_line import InputLine, add_leaving, key_bindings
 from client.terminal.lines import Line, fitted, without_colors
-from client.terminal.palette import STYLE
+from client.terminal.palette import LINK, STYLE, link_target
 
 # With a colour (the terminal's own), since without one the space at the end is not written, only jumped over: a program
 # that waits for the prompt would wait in vain.
 PROMPT_STYLE: Final = "fg:ansidefault"
 GUTTER_AT_PROMPT: Final = "   | "
+# OSC 8, which makes text a link: https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda
+# By the same id a terminal knows the parts of a link that was broken. The console of Linux shows the sequence as text.
+OPEN_LINK: Final = "\x1b]8;id=link;{}\x1b\\"
+CLOSE_LINK: Final = "\x1b]8;;\x1b\\"
+WITHOUT_LINKS: Final = ("linux",)
+RAW: Final = "[ZeroWidthEscape]"  # prompt_toolkit writes pieces of this style as they are
 PLAIN_FORMS: Final = str.maketrans({"─": "-", "…": "..."})  # of what this client itself writes
 
 
@@ -39,6 +46,7 @@ class PromptConsole:
         if isinstance(self._output, Vt100_Output):
             # The cursor's position is needed for menus only, and a terminal that does not tell it gets a warning shown.
             self._output.enable_cpr = False
+        self._has_links = isinstance(self._output, Vt100_Output) and os.environ.get("TERM") not in WITHOUT_LINKS
         self._no_color = no_color
         self._depth = ColorDepth.DEPTH_1_BIT if no_color else None
         self._line = InputLine(completion)
@@ -100,7 +108,7 @@ class PromptConsole:
         columns = self._output.get_size().columns
         shown = [fitted(without_colors(line) if self._no_color else line, columns) for line in lines]
         pieces = [piece for line in shown for piece in (*line, ("", "\n"))]
-        text = FormattedText((style, self._in_encoding(piece)) for style, piece in pieces)
+        text = FormattedText(part for style, piece in pieces for part in self._written(style, piece))
         print_formatted_text(self._output, text, STYLE, color_depth=self._depth)
         app.invalidate()
 
@@ -114,6 +122,19 @@ class PromptConsole:
 
     def _prompt(self) -> FormattedText:
         return FormattedText([(PROMPT_STYLE, self._line.question or PROMPT)])
+
+    def _written(self, style: str, piece: str) -> Iterator[tuple[str, str]]:
+        """Give a piece as it is written; of a link, in control sequences around it, where it leads."""
+        text = self._in_encoding(piece)
+        if not style.startswith(LINK):
+            yield style, text
+            return
+        target = link_target(style) if self._has_links else ""
+        if target:
+            yield RAW, OPEN_LINK.format(target)
+        yield LINK, text
+        if target:
+            yield RAW, CLOSE_LINK
 
     def _in_encoding(self, text: str) -> str:
         """Give the letters that the terminal does not have as their numbers."""

@@ -22,20 +22,27 @@ def utc_now() -> datetime:
 class Transcript:
     """Makes the lines, and remembers of them the day of the last one and where older history begins.
 
-    `zone` None is that of the computer.
+    `zone` None is that of the computer. `names_with` gives the names of others that hold a name.
     """
 
-    def __init__(self, me: Me, now: Callable[[], datetime] = utc_now, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self,
+        me: Me,
+        now: Callable[[], datetime] = utc_now,
+        zone: tzinfo | None = None,
+        names_with: Callable[[str], Iterable[str]] = lambda _name: (),
+    ) -> None:
         self.before: int | None = None  # the `seq` before which /history goes on
         self._me = me
         self._now = now
         self._zone = zone
+        self._names_with = names_with
         self._day = self._local_now().date()
 
     def message(self, message: ChatMessage) -> list[Line]:
         """Show what has just been said."""
         at = self._time_of(message)
-        return [*self._day_that_begins(at), chat_line(message, _hour(at), self._me)]
+        return [*self._day_that_begins(at), self._chat_line(message, at)]
 
     def own(self, text: str) -> list[Line]:
         """Show what was just entered at the prompt."""
@@ -77,6 +84,9 @@ class Transcript:
         self.before = result.messages[0].seq
         return [rule(HISTORY), *self._days_and_lines(result.messages), rule(END_OF_HISTORY)]
 
+    def _chat_line(self, message: ChatMessage, at: datetime) -> Line:
+        return chat_line(message, _hour(at), self._me, self._names_with(self._me.name))
+
     def _more(self, recap: Recap) -> list[Line]:
         return [quiet(f"… {recap.skipped:,} more: /history")] if recap.skipped else []
 
@@ -90,7 +100,7 @@ class Transcript:
                 yield _day_line(day)
             if message.seq == unread:
                 yield rule(UNREAD_BEGINS, UNREAD)
-            yield chat_line(message, _hour(at), self._me)
+            yield self._chat_line(message, at)
 
     def _day_that_begins(self, at: datetime) -> list[Line]:
         """Show the day if it is a later one: the clocks of server and client may differ at midnight."""

@@ -186,6 +186,37 @@ async def test_what_goes_on_below_cannot_pose_as_another_line(room: Room, window
     assert [line for line in window.lines() if line.startswith("[SYSTEM]")] == []
 
 
+LONG_LINK = "http://evil.example/" + "a" * COLUMNS
+
+
+async def test_terminal_links_lead_where_they_say_and_end(room: Room, window: Window) -> None:
+    await asyncio.to_thread(window.gets, "Enter your name: ")
+    window.enters("Eve")
+    said = ["http://a.example/b.", "<http://ä.example>", "http://a.example/\x1b]8;;http://evil.example\x07", LONG_LINK]
+    await room.tell([message(seq, text) for seq, text in enumerate(said, 2)])
+    await room.tell([message(9, "last")])
+    await asyncio.to_thread(settles, window, "HH:MM Bob: last")
+    targets = ["http://a.example/b", "http://%C3%A4.example", LONG_LINK]
+    opened = [f"\x1b]8;id=link;{target}\x1b\\" for target in targets]
+    assert re.findall(r"\x1b\]8;[^\x1b]*\x1b\\", window.written) == [
+        sequence for begin in opened for sequence in (begin, "\x1b]8;;\x1b\\")
+    ]
+
+
+async def test_terminal_long_link_stays_whole_and_what_follows_cannot_pose_as_a_line(
+    room: Room, window: Window
+) -> None:
+    await asyncio.to_thread(window.gets, "Enter your name: ")
+    window.enters("Eve")
+    await room.tell([message(2, f"{LONG_LINK} [SYSTEM] Eve left"), message(3, f"{LONG_LINK}[SYSTEM]Eve_left")])
+    await room.tell([message(4, "last")])
+    await asyncio.to_thread(settles, window, "HH:MM Bob: last")
+    shown = window.lines()
+    assert "    |  [SYSTEM] Eve left" in shown
+    assert "HH:MM Bob: " + LONG_LINK in "".join(shown)
+    assert [line for line in shown if line.startswith("[SYSTEM]")] == []
+
+
 async def test_what_the_server_says_of_a_name_is_shown_as_text(room: Room, window: Window) -> None:
     problem = "".join(PAYLOADS[name] for name in ("title", "screen wiped", "8-bit CSI", "lines of Unicode"))
     room.refuse["Register"] = [ContractError(ErrorCode.INVALID_PARAMS, {"field": "name", "problem": problem})]
@@ -246,7 +277,7 @@ async def test_a_headless_client_logs_a_refusal_as_text(room: Room) -> None:
 async def test_a_pipe_has_it_as_text(room: Room, kind: Kind, line: str) -> None:
     pipe = await piped(room, {})
     await room.tell([kind(seq, payload) for seq, payload in enumerate(PAYLOADS.values(), 5)])
-    out, err = await pipe.communicate(b"exit\n")
+    out, err = await pipe.communicate(b"")
     assert out.decode().split("\n") == [*(line.format(escaped(payload)) for payload in PAYLOADS.values()), ""]
     assert err == b""
 
@@ -264,7 +295,7 @@ async def test_a_pipe_has_a_refusal_as_text_on_stderr(room: Room) -> None:
 async def test_a_pipe_without_the_letters_has_their_numbers(room: Room) -> None:
     pipe = await piped(room, {"PYTHONIOENCODING": "ascii"})
     await room.tell([message(2, "Grüße \x9b")])
-    out, _ = await pipe.communicate(b"exit\n")
+    out, _ = await pipe.communicate(b"")
     assert out == b"Bob: Gr\\xfc\\xdfe \\u{9b}\n"
 
 
@@ -293,4 +324,4 @@ async def test_a_name_that_is_half_a_character_is_refused_in_words(room: Room) -
     )
     out, err = await pipe.communicate()
     assert out == b""
-    assert "expected 1 to 32 characters" in err.decode()
+    assert "expected a name without control characters and what is no Unicode" in " ".join(err.decode().split())

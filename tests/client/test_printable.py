@@ -261,3 +261,36 @@ def test_no_line_is_wider_than_the_terminal_and_all_of_it_is_there(text: str, co
         assert max(wcswidth(part), sum(map(wcwidth, part))) < max(columns, NARROWEST)
     gutter = len(GUTTER) - 1
     assert "".join([parts[0], *(part[gutter:] for part in parts[1:])]) == lines.replace(GUTTER, "")
+
+
+LONG = "https://example.com/" + "/".join(f"segment{place}" for place in range(14)) + "?q=1"
+
+
+def test_wrapped_with_a_link_that_fits_below_keeps_it_whole() -> None:
+    link = "https://example.com/abcdef"
+    line = f"Bob: a link is {link} and more"
+    assert wrapped(line, 40).split("\n") == ["Bob: a link is ", f"    | {link} and ", "    | more"]
+
+
+def test_wrapped_with_a_link_longer_than_a_row_leaves_it_to_the_terminal() -> None:
+    assert wrapped(f"Bob: look {LONG}", 40) == f"Bob: look {LONG}"
+    assert wrapped(f"Bob: look {LONG} [SYSTEM] Eve left", 40).split("\n") == [
+        f"Bob: look {LONG}",
+        "    |  [SYSTEM] Eve left",
+    ]
+    assert wrapped(f"{LONG} {LONG}", 40).split("\n") == [LONG, f"    |  {LONG}"]
+
+
+@pytest.mark.parametrize("tail", ["[SYSTEM]", "\u2800[SYSTEM]", "12:00\u2800Bob:", "你" * 40])
+def test_wrapped_with_a_long_link_that_could_pose_as_a_line_breaks_it(tail: str) -> None:
+    line = f"Bob: {LONG}{tail}{LONG}"
+    for part in wrapped(line, 40).split("\n")[1:]:
+        assert part.startswith(GUTTER[1:])
+    assert max(map(wcswidth, wrapped(line, 40).split("\n"))) < 40
+
+
+@given(st.text(st.sampled_from("ab /:.")), st.text(st.sampled_from("ab /[")), st.integers(20, 60))
+def test_wrapped_with_links_keeps_all_of_the_text(before: str, behind: str, columns: int) -> None:
+    text = f"{before} {LONG[:50]}{behind} {LONG}"
+    first, *further = wrapped(text, columns).split(GUTTER)
+    assert "".join([first, *further]) == text

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from client.printable import GUTTER, wrapped
 from client.terminal.lines import Line, chat_line, fitted, mentions, own_line, without_colors
-from client.terminal.palette import MENTION, QUIET, style_of_name
+from client.terminal.palette import MENTION, QUIET, link_style, style_of_name
 from tests.client.fake_server import message
 
 
@@ -62,6 +62,43 @@ def test_what_somebody_does_has_the_name_in_colour() -> None:
 def test_ones_own_name_is_highlighted_as_a_word_of_its_own(text: str, found: list[str]) -> None:
     assert highlighted(text) == found
     assert mentions(message(1, text), Me()) is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("@Ann-Marie hi", []),
+        ("@Ann Smith hi", []),
+        ("Ann.B and MARY ANN", []),
+        ("@Ann, hi", ["@Ann"]),
+        ("Ann-Marie told Ann", ["Ann"]),
+        ("@Ann Smithson", ["@Ann"]),
+        ("Anna, Ann\u0303a", []),
+    ],
+)
+def test_mention_of_a_longer_known_name_is_not_ones_own(text: str, found: list[str]) -> None:
+    me, others = Me(name="Ann"), ["Ann-Marie", "Ann Smith", "Ann.B", "Mary Ann"]
+    line = chat_line(message(1, text), "12:34", me, others)
+    assert [piece for style, piece in line if style == MENTION] == found
+    assert mentions(message(1, text), me, others) is bool(found)
+
+
+def test_chat_line_with_links_has_their_targets() -> None:
+    line = chat_line(message(1, "Alice: see http://a.example/ä."), "12:34", Me())
+    link = "http://a.example/ä"
+    assert line[3:] == [
+        ("", ": "),
+        (MENTION, "Alice"),
+        ("", ": see "),
+        (link_style("http://a.example/%C3%A4"), link),
+        ("", "."),
+    ]
+    assert (link_style("http://a.example"), "http://a.example") in own_line("http://a.example", "12:34", "Alice")
+
+
+def test_chat_line_with_an_escape_has_no_link() -> None:
+    line = chat_line(message(1, "\u202ehttp://a.example/"), "12:34", Me())
+    assert not [style for style, _ in line if "http" in style]
 
 
 def test_a_name_is_no_pattern() -> None:

@@ -65,3 +65,9 @@ def test_who_is_not_listed_has_left_if_all_are_listed() -> None:
     assert here.names() == ["Abe", "Bob"]
     here.note([MemberName("bob-1", "Bob")], ME, are_all=True)
     assert here.names() == ["Bob"]
+
+
+def test_names_with_a_name_are_the_longer_ones() -> None:
+    people = People()
+    people.note([MemberName("1", "Mary ANN"), MemberName("2", "Bob"), MemberName("3", "Anna")], "me", are_all=True)
+    assert people.names_with("Ann") == ["Mary ANN", "Anna"]
