@@ -75,14 +75,18 @@ async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
         answered = error_frame(request.id, error)
     except Exception:  # a flaw of ours must cost this one call, not the tab, and must be seen in the log
         logger.exception("[ERROR] %s of the page failed", request.method)
-        flaw = PageError(ErrorCode.INTERNAL_ERROR, "Something broke in this page's container; its log says what.")
+        flaw = PageError(
+            ErrorCode.INTERNAL_ERROR, "Something went wrong in the program behind this page. Its log says what."
+        )
         answered = error_frame(request.id, flaw)
     return answered if request.id else None
 
 
 async def _call(session: Session, tab: Tab, request: Request) -> Struct:
     if request.method not in METHODS:
-        words = f"This page's container has no such method; it has {', '.join(METHODS)}."
+        words = (
+            f"This page is of another version than the program behind it, which has {', '.join(METHODS)}. Load it anew."
+        )
         raise PageError(ErrorCode.METHOD_NOT_FOUND, words)
     shape, method = METHODS[request.method]
     return await method(session, tab, read_params(request, shape))

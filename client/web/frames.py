@@ -1,11 +1,12 @@
 """The JSON-RPC 2.0 that page and container speak over their WebSocket, one JSON value in each text frame."""
 
-from typing import Any, Final, Literal, TypeVar
+from functools import cache
+from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Meta, Raw, Struct, structs
 
-from client.errors import ClientError
+from client.errors import CallRefused, ClientError
 from client.web.errors import PageError, code_and_data
 from protocol.errors import ErrorCode
 from protocol.json_text import BYTE_ORDER_MARK, NO_TEXT, convert, field_with_half, mark_halves, unmark_halves
@@ -57,21 +58,40 @@ def _first(value: Raw) -> bytes:
 
 
 def read_params(request: Request, shape: type[Params]) -> Params:
-    """Read the named parameters; raises `PageError` -32602 with `{field, problem}`."""
+    """Read the named parameters; raises `CallRefused` -32602 with `{field, problem}`, as the server would."""
     try:
         given = msgspec.json.decode(request.params or b"{}")
     except msgspec.DecodeError as error:  # a number that is out of range: nobody has read it before
-        unread = {"field": None, "problem": str(error)}
-        raise PageError(ErrorCode.INVALID_PARAMS, f"The parameters cannot be read: {error}", unread) from None
+        raise _refused(None, f"the parameters cannot be read: {error}") from None
     if isinstance(given, dict) and (name := field_with_half(given)) is not None:
-        raise PageError(ErrorCode.INVALID_PARAMS, f"{name}: {NO_TEXT}", {"field": name, "problem": NO_TEXT})
+        raise _refused(name, NO_TEXT)
     try:
         return convert(given, shape)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$.")
         field = path.rstrip("`") or None
-        words = f"{field}: {problem}" if field else problem
-        raise PageError(ErrorCode.INVALID_PARAMS, words, {"field": field, "problem": problem}) from None
+        if expected := _descriptions(shape).get(field or ""):
+            problem = f"must be {expected}"
+        raise _refused(field, problem) from None
+
+
+def _refused(field: str | None, problem: str) -> CallRefused:
+    data = {"field": field, "problem": problem}
+    return CallRefused(ErrorCode.INVALID_PARAMS, ErrorCode.INVALID_PARAMS.message, data)
+
+
+@cache
+def _descriptions(shape: type[Struct]) -> dict[str, str]:
+    """Give what each parameter is to be, as the wire contract has it (`protocol.messages`)."""
+    hints = get_type_hints(shape, include_extras=True)
+    return {name: described for name, hint in hints.items() if (described := _description(hint))}
+
+
+def _description(hint: Any) -> str | None:
+    """Find the description of a type, or of one of those that it is a union of."""
+    if isinstance(hint, Meta):
+        return hint.description
+    return next(filter(None, map(_description, get_args(hint))), None)
 
 
 def result_frame(request_id: Raw, result: Struct) -> bytes:

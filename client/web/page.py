@@ -130,7 +130,7 @@ class Page:
         if not _can_begin(socket, request):
             return _refusal(400, "This address is a WebSocket: open the page at / instead.")
         if self._stopping:
-            return _refusal(503, "This page's container is stopping.")
+            return _refusal(503, "The program behind this page is stopping.")
         cookie = self._cookie(request, socket)
         socket.headers.update(SECURITY_HEADERS)
         await socket.prepare(request)

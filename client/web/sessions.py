@@ -45,7 +45,7 @@ class Sessions:
         session = self._by_cookie.get(cookie)
         if session is None:
             if len(self._by_cookie) >= self._limit:
-                raise TooMany(f"This page holds {self._limit} sessions already: try again later.")
+                raise TooMany(f"This page has {self._limit} visitors already: try again later.")
             session = self._by_cookie[cookie] = self._new_session(cookie)
         elif len(session.tabs) >= MAX_TABS:
             raise TooMany(f"This browser has {MAX_TABS} tabs of this page open: close one.")
@@ -87,7 +87,7 @@ class Sessions:
         await self._leave(session, forget=True)
 
     async def _part(self, session: Session) -> None:
-        closing = [tab.close(1001, "This page's container has stopped.") for tab in session.tabs]
+        closing = [tab.close(1001, "The program behind this page has stopped.") for tab in session.tabs]
         # First the tabs: they are to go on where they are, and must not hear that one has left.
         await asyncio.gather(*closing, self._leave(session, forget=False))
 

@@ -70,7 +70,7 @@ async def test_a_name_in_use_is_said_and_another_may_be_tried(new_person: NewPer
 async def test_a_bad_name_is_said(new_person: NewPerson, name: str) -> None:
     person = await new_person()
     await person.asks_to_join(name)
-    await expect(person.tab.get_by_role("alert").first).to_contain_text("does not accept the name")
+    await expect(person.tab.get_by_role("alert").first).to_contain_text("That name ")
 
 
 async def test_a_join_key_is_asked_for_only_where_one_is_needed(stack: Stack, new_person: NewPerson) -> None:

@@ -223,7 +223,7 @@ async def test_a_binary_frame_gets_an_error(browser: Browser) -> None:
 
 async def test_a_bad_parameter_is_named(browser: Browser) -> None:
     error = (await (await browser.tab()).ask("Register", name=5))["error"]
-    assert error["data"] == {"field": "name", "problem": "Expected `str`, got `int`"}
+    assert error["data"] == {"field": "name", "problem": "must be a string that is not empty and not only white space"}
 
 
 @pytest.mark.parametrize("request_id", [0, -1, 1.5, "", "ü", None, 2**53])

@@ -176,7 +176,7 @@ async def test_a_session_too_many_is_turned_away_in_words(new_browser: NewBrowse
     tab = await (await new_browser()).tab()
     closed = await tab.socket.receive()
     assert (closed.type, closed.data) == (WSMsgType.CLOSE, 1013)
-    assert closed.extra == "This page holds 3 sessions already: try again later."
+    assert closed.extra == "This page has 3 visitors already: try again later."
 
 
 async def test_a_stop_closes_the_tabs_and_leaves_the_room(
