@@ -1,10 +1,12 @@
 """What the page may ask of its container, over the WebSocket: the server's methods less what the container settles.
 
-Results are the server's own; `Register` is told neither token nor secret, and who speaks is settled by the cookie.
+Results are the server's own; `Register` is told neither token nor secret, and who speaks is settled by the cookie. The
+container itself answers `Ping`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -32,7 +34,7 @@ from protocol.messages import (
     Text,
     UnregisterResult,
 )
-from protocol.methods import GET_HISTORY, LIST_MEMBERS, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
+from protocol.methods import GET_HISTORY, LIST_MEMBERS, PING, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,13 @@ class SayParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     text: Text
     client_msg_id: Id | None = None
+
+
+class PingResult(Struct, frozen=True, kw_only=True):
+    """`now` is the time of day here, for a browser whose clock is wrong."""
+
+    success: bool
+    now: str
 
 
 async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
@@ -133,6 +142,11 @@ async def _set_typing(session: Session, _tab: Tab, _params: NoParams) -> SetTypi
     return SetTypingResult(success=True)
 
 
+async def _ping(_session: Session, _tab: Tab, _params: NoParams) -> PingResult:
+    """Answer without the server: whether the connection lives, however the server is."""
+    return PingResult(success=True, now=datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+
 # Any: each method takes the parameters of its own row, which `_call` reads by that row's shape.
 METHODS: Final[dict[str, tuple[type[Struct], Callable[[Session, Tab, Any], Awaitable[Struct]]]]] = {
     REGISTER: (EnterParams, _register),
@@ -142,4 +156,5 @@ METHODS: Final[dict[str, tuple[type[Struct], Callable[[Session, Tab, Any], Await
     LIST_MEMBERS: (ListMembersParams, _list_members),
     RENAME: (RenameParams, _rename),
     SET_TYPING: (NoParams, _set_typing),
+    PING: (NoParams, _ping),
 }

@@ -1,11 +1,12 @@
 """The web face: serves the page, and gives every browser session that opens it a seat of its own.
 
-Who may use it is settled here: the page answers only to its own host names (so no other name that somebody points at
-this machine reads it: DNS rebinding), and to no request that another page made, as `Origin` tells (RFC 6454, 7). Who
-comes by a link or by hand sends no such header; a page that opens the WebSocket always does (RFC 6455, 4.1).
+The page answers only to its own host names (`hosts.py`: DNS rebinding). Its files hold nothing of anybody, and
+`Cross-Origin-Resource-Policy` keeps other pages from them; what a participant reads and writes goes over the WebSocket,
+which only the page itself may open, as `Origin` tells (a browser always sends it: RFC 6455, section 4.1).
 """
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection
@@ -15,10 +16,12 @@ from typing import Final
 from aiohttp import WSMsgType, hdrs, web
 
 from client.participant import NewParticipant
+from client.printable import printable
 from client.seat_file import by_cookie
 from client.web.calls import answer
 from client.web.errors import PageError, TooMany
 from client.web.frames import MAX_FRAME_BYTES, NULL, error_frame
+from client.web.hosts import PageHosts, host_of
 from client.web.icons import with_counts
 from client.web.session import Session
 from client.web.sessions import GRACE_SECONDS, MAX_SESSIONS, Sessions
@@ -41,19 +44,22 @@ SECURITY_HEADERS: Final = {
 }
 COOKIE_BYTES: Final = 32
 COOKIE_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # COOKIE_BYTES, as secrets.token_urlsafe writes them
-PORT_PATTERN: Final = re.compile(r":[0-9]{1,5}\Z")
 
 HEARTBEAT_SECONDS: Final = 20.0
 MAX_READ_BYTES: Final = 16 * MAX_FRAME_BYTES  # beyond, the connection is closed (1009); up to there, an answer says why
 MAX_CALLS: Final = 16  # of one tab at a time; more are not read before one is answered
 TRY_AGAIN_LATER: Final = 1013  # close codes: RFC 6455, 7.4, and the IANA WebSocket registry
 BROKEN_OFF: Final = (None, 1006)
+MAX_WARNINGS: Final = 20  # different ones; what strangers send must not fill the log
+MAX_SHOWN_CHARS: Final = 100  # of a header
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Page:
-    """The page at `/`, its files under `/static/`, its WebSocket at `/ws`."""
+    """The page at `/`, its files under `/static/`, its WebSocket at `/ws`, and at `/status` why that was refused."""
 
     def __init__(
         self,
@@ -67,10 +73,11 @@ class Page:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Answer to `hosts`: `name` at any port, `name:port` at that port. `server` is shown to people."""
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._hosts = PageHosts(hosts)
         self._cookie_name = cookie_name
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.suffix in CONTENT_TYPES}
         self._files |= with_counts(self._files["icon.svg"])
+        self._warned: set[str] = set()
         self._stopping = False
 
         def new_session(cookie: str) -> Session:
@@ -83,6 +90,8 @@ class Page:
         app.router.add_get("/", self._guarded(self._index))
         app.router.add_get("/static/{name}", self._guarded(self._static))
         app.router.add_get("/ws", self._guarded(self._websocket), allow_head=False)
+        app.router.add_get("/status", self._with_headers(self._status))
+        app.router.add_get("/{below:.+}/", self._with_headers(self._below))
         # Not on_cleanup: by then the connections to the server, which leaving needs, may be gone.
         app.on_shutdown.append(self._stop)
 
@@ -92,24 +101,65 @@ class Page:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            refused = self._refused(request)
-            response = await handler(request) if refused is None else refused
+            problem = self._host_problem(request)
+            return await handler(request) if problem is None else _refusal(421, problem)
+
+        return self._with_headers(guarded)
+
+    def _with_headers(self, handler: Handler) -> Handler:
+        async def with_headers(request: web.Request) -> web.StreamResponse:
+            response = await handler(request)
             if not response.prepared:
                 response.headers.update(SECURITY_HEADERS)
             return response
 
-        return guarded
+        return with_headers
 
-    def _refused(self, request: web.Request) -> web.Response | None:
-        if not self._answers_to(request):
-            return _refusal(421, WRONG_HOST)
-        if hdrs.ORIGIN in request.headers and not _is_same_origin(request):
-            return _refusal(403, "This page answers only to requests of its own address.")
-        return None
+    def _host_problem(self, request: web.Request) -> str | None:
+        host = request.headers.get(hdrs.HOST, "")
+        if self._hosts.include(host):
+            return None
+        self._warn(
+            "The page was opened as %s, which is not one of CHAT_PAGE_HOSTS; add it there, or have the proxy pass"
+            " on a Host that is",
+            host,
+        )
+        return (
+            f"This page does not answer to the host name {_shown(host)}. Open it as http://localhost and its port, or"
+            " add the name to CHAT_PAGE_HOSTS, a setting of the Ringback client that serves this page."
+        )
 
-    def _answers_to(self, request: web.Request) -> bool:
-        host = request.headers.get(hdrs.HOST, "").lower()
-        return host in self._hosts or PORT_PATTERN.sub("", host) in self._hosts
+    def _origin_problem(self, request: web.Request, origin: str) -> str | None:
+        host = request.headers.get(hdrs.HOST, "")
+        forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_HOST, [])).split(",")
+        if self._hosts.let(origin, host, forwarded):
+            return None
+        self._warn(
+            "A page at %s (Origin) was refused, since the request came with Host %s; if it is this page behind a proxy,"
+            " add %s to CHAT_PAGE_HOSTS, or have the proxy pass Host on as it is",
+            origin,
+            host,
+            host_of(origin),
+        )
+        return (
+            f"This page is at {_shown(origin)}, but its requests reach Ringback with Host: {_shown(host)}, as from a"
+            f" page of somebody else. Whoever runs it: add {_shown(host_of(origin))} to CHAT_PAGE_HOSTS, or have the"
+            " proxy pass Host on as it is."
+        )
+
+    def _warn(self, words: str, *values: str) -> None:
+        line = words % tuple(map(_shown, values))
+        if line not in self._warned and len(self._warned) < MAX_WARNINGS:
+            self._warned.add(line)
+            logger.warning("%s", line)
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        """Say why the page at `?origin=` may not open the WebSocket; a browser does not tell it."""
+        problem = self._host_problem(request) or self._origin_problem(request, request.query.get("origin", ""))
+        return web.json_response({"problem": problem})
+
+    async def _below(self, request: web.Request) -> web.StreamResponse:
+        return _refusal(404, NOT_BELOW)
 
     async def _index(self, _request: web.Request) -> web.StreamResponse:
         return self._file("index.html")
@@ -126,11 +176,23 @@ class Page:
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if hdrs.ORIGIN not in request.headers:  # no browser's
             return _refusal(403, "This WebSocket answers only to the page of its own address.")
+        problem = self._origin_problem(request, request.headers[hdrs.ORIGIN])
+        if problem is not None:
+            return _refusal(403, problem)
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_READ_BYTES, compress=False)
+        if not _asks_to_upgrade(request):
+            self._warn(
+                "The page at %s asked for its WebSocket, but the Upgrade did not arrive: have the proxy pass it on"
+                " (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection)",
+                request.headers[hdrs.ORIGIN],
+            )
+            refusal = _refusal(426, "This address is a WebSocket: open the page at / instead.")
+            refusal.headers[hdrs.UPGRADE] = "websocket"  # RFC 9110, section 15.5.22
+            return refusal
         if not _can_begin(socket, request):
-            return _refusal(400, "This address is a WebSocket: open the page at / instead.")
+            return _refusal(400, "This is not the handshake of a WebSocket (RFC 6455, section 4.1).")
         if self._stopping:
-            return _refusal(503, "The program behind this page is stopping.")
+            return _refusal(503, "This page is just being restarted.")
         cookie = self._cookie(request, socket)
         socket.headers.update(SECURITY_HEADERS)
         await socket.prepare(request)
@@ -156,14 +218,34 @@ class Page:
         if COOKIE_PATTERN.fullmatch(cookie):
             return cookie
         cookie = secrets.token_urlsafe(COOKIE_BYTES)
-        socket.set_cookie(self._cookie_name, cookie, httponly=True, samesite="Strict", path="/")
+        # Without a path the browser takes the folder of the address that it asked for (RFC 6265, section 5.1.4): behind
+        # a proxy only the browser knows it.
+        socket.set_cookie(
+            self._cookie_name, cookie, httponly=True, samesite="Strict", path="", secure=_is_https(request)
+        )
         return cookie
 
 
-WRONG_HOST: Final = (
-    "This page does not answer to the host name it was asked by. Open it as http://localhost and its port, "
-    "or add the name to CHAT_PAGE_HOSTS."
+NOT_BELOW: Final = (
+    "There is no such page: Ringback's is at /. A proxy that serves it below a path has to take that path away (nginx:"
+    " location /chat/ { proxy_pass http://HOST:8080/; } with the slash at the end)."
 )
+
+
+def _shown(value: str) -> str:
+    """Return a header's value as it may stand in the log."""
+    return printable(value[:MAX_SHOWN_CHARS]) or "(none)"
+
+
+def _is_https(request: web.Request) -> bool:
+    """Return whether the browser speaks TLS, with this client or with the proxy in front of it."""
+    forwarded = request.headers.get(hdrs.X_FORWARDED_PROTO, "").partition(",")[0].strip().lower()
+    return request.secure or forwarded == "https" or request.headers[hdrs.ORIGIN].lower().startswith("https:")
+
+
+def _asks_to_upgrade(request: web.Request) -> bool:
+    asked = request.headers.get(hdrs.UPGRADE, ""), request.headers.get(hdrs.CONNECTION, "")
+    return asked[0].lower() == "websocket" and "upgrade" in asked[1].lower()
 
 
 def _can_begin(socket: web.WebSocketResponse, request: web.Request) -> bool:
@@ -175,11 +257,6 @@ def _can_begin(socket: web.WebSocketResponse, request: web.Request) -> bool:
 
 def _refusal(status: int, words: str) -> web.Response:
     return web.Response(status=status, text=words + "\n")
-
-
-def _is_same_origin(request: web.Request) -> bool:
-    host = request.headers.get(hdrs.HOST, "").lower()
-    return request.headers.get(hdrs.ORIGIN, "").lower() in {f"http://{host}", f"https://{host}"}
 
 
 async def _serve(session: Session, tab: Tab, socket: web.WebSocketResponse) -> None:

@@ -1,12 +1,12 @@
 // The box to write in.
 
 import { byId, isComposing, keep, kept, on } from "./dom.js";
+import { wellFormed } from "./format.js";
 
-const MAX_CHARS = 4096;
 const KEPT_AS = "ringback-draft";
 
-// Gives putBack(text).
-export function showComposer(store, onSend) {
+// carryOut(typed): a promise of the words why it was not, or of an empty text. Gives putBack(text).
+export function showComposer(store, carryOut) {
   const [form, draft, error] = ["composer", "draft", "draft-error"].map(byId);
   let recalled = 0; // the place from the end of the own text in the box; 0: none
 
@@ -28,9 +28,14 @@ export function showComposer(store, onSend) {
     changed();
   });
 
+  const ownTexts = () => {
+    const own = [...store.messages, ...store.unsentMessages].filter((message) => store.isMine(message));
+    return own.filter(({ is_system }) => !is_system).map(({ text }) => text);
+  };
+
   // Only over what was recalled: what is being written is not lost.
   const recall = (step) => {
-    const texts = [...store.messages, ...store.unsentMessages].filter((message) => !message.is_system && store.isMine(message)).map(({ text }) => text);
+    const texts = ownTexts();
     const now = draft.value ? recalled : 0;
     const next = now + step;
     if (draft.value !== (now ? texts.at(-now) : "") || next < 0 || next > texts.length) return false;
@@ -46,24 +51,24 @@ export function showComposer(store, onSend) {
     event.preventDefault();
   });
 
-  on(form, "submit", (event) => {
+  on(form, "submit", async (event) => {
     event.preventDefault();
     draft.focus();
-    // Half a surrogate pair would be refused.
-    const text = draft.value.toWellFormed().replace(/^\n+|\s+$/g, "");
-    if (!text) return;
-    const excess = [...text].length - MAX_CHARS; // as the server counts, not UTF-16
-    if (excess > 0) return (error.textContent = `Too long by ${excess}: a message has at most ${MAX_CHARS} characters.`);
+    const typed = wellFormed(draft.value);
     recalled = 0;
     put("");
-    onSend(text);
+    const refused = await carryOut(typed);
+    if (!refused) return;
+    putBack(typed);
+    error.textContent = refused;
   });
 
-  draft.value = kept("sessionStorage", KEPT_AS, "");
-  on(store, "standing", changed); // its height, once it is shown
-
-  return (text) => {
+  const putBack = (text) => {
     put([text, draft.value].filter(Boolean).join("\n"));
     draft.focus();
   };
+
+  draft.value = kept("sessionStorage", KEPT_AS, "");
+  on(store, "standing", changed); // its height, once it is shown
+  return putBack;
 }

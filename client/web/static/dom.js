@@ -1,7 +1,5 @@
 // What every view needs of the document. A string becomes text by textContent, never HTML.
 
-const TONES = 8; // as many as tokens.css has
-
 export const byId = (id) => document.getElementById(id);
 export const on = (target, type, listener) => target.addEventListener(type, listener);
 
@@ -43,16 +41,14 @@ export function button(text, onClick) {
   return made;
 }
 
-// A colour goes with a name, so that whoever comes back has it again.
-export function inTone(made, name) {
-  let hash = 0x811c9dc5; // FNV-1a
-  for (const char of name.toLowerCase()) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
-  made.style.setProperty("--tone", `var(--tone-${(hash >>> 16) % TONES})`);
+// In the colour of a person.
+export function inTone(made, tone) {
+  made.style.setProperty("--tone", `var(--tone-${tone})`);
   return made;
 }
 
-export function avatar(name) {
+export function avatar(name, tone) {
   const made = element("span", "avatar", [...name][0]?.toUpperCase() ?? "?");
-  made.ariaHidden = "true";
-  return inTone(made, name);
+  made.setAttribute("aria-hidden", "true");
+  return inTone(made, tone);
 }

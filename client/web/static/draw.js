@@ -4,27 +4,36 @@ import { avatar, button, element, inTone } from "./dom.js";
 import { isAction, isOnlyEmoji, partsOf, withoutMe } from "./format.js";
 import { summaryOf } from "./rows.js";
 
-const format = (options) => new Intl.DateTimeFormat([], options).format;
-const timeOfDay = format({ hour: "2-digit", minute: "2-digit" });
-const dayInFull = format({ dateStyle: "full" });
-const inFull = format({ dateStyle: "full", timeStyle: "medium" });
+const formatter = (options) => new Intl.DateTimeFormat([], options);
+const timeOfDay = formatter({ hour: "2-digit", minute: "2-digit" });
+const dayInFull = formatter({ dateStyle: "full" });
+const inFull = formatter({ dateStyle: "full", timeStyle: "medium" });
 
 // asks: {again(id, text), edit(id)}
 export function drawRow({ kind, look, follows, date, message, notices }, store, asks) {
-  if (kind === "day") return element("div", "day", look === date.toDateString() ? "Today" : dayInFull(date));
+  if (kind === "day") return element("div", "day", look || dayInFull.format(date));
   if (kind === "unread") return element("div", "unread", "New");
   if (kind === "notice") return drawNotice(message);
-  if (kind === "folded") return element("details", "folded", [element("summary", "", summaryOf(notices)), ...notices.map(drawNotice)]);
+  if (kind === "folded") return drawFolded(notices);
   return drawMessage(message, follows, store, asks);
+}
+
+// What is left when a row cannot be drawn: its texts.
+export function drawPlainly({ message, notices = [message] }) {
+  const lines = notices.map((each) => `${each?.sender_name ?? ""}: ${each?.text ?? ""}`);
+  return element("div", "message other", [element("div", "text", lines.join("\n"))]);
 }
 
 // With a state it is not sent yet.
 function drawMessage(message, follows, store, asks) {
-  const { client_msg_id: id, sender_name: name, sent_at, text, state = "", reason, tried } = message;
+  const { client_msg_id: id, sender_id, sender_name: name, sent_at, text, state = "", reason, tried } = message;
   const isMine = store.isMine(message);
   const mentioned = !isMine && store.mentionsMe(text) ? "mentioned" : "";
-  const head = inTone(element("div", "head", [element("bdi", "who", isMine ? "You" : name), drawTime(sent_at)]), name);
-  const node = element("div", `message ${isMine ? "own" : "other"} ${follows ? "follows" : ""} ${state} ${mentioned}`, [avatar(name), head, drawText(name, text, store.mention)]);
+  const tone = store.toneOf(sender_id ?? "", name);
+  const who = element("bdi", "who", isMine ? "You" : name);
+  const head = inTone(element("div", "head", [who, drawTime(sent_at, follows)]), tone);
+  const parts = [avatar(name, tone), head, drawText(name, text, store.mention)];
+  const node = element("div", `message ${isMine ? "own" : "other"} ${follows ? "follows" : ""} ${state} ${mentioned}`, parts);
   if (reason) {
     const trouble = element("div", "trouble", [reason]);
     if (state === "failed") trouble.append(button("Try again", () => asks.again(id, text)));
@@ -38,13 +47,19 @@ function drawText(name, text, mention) {
   const action = isAction(text) ? "action" : "";
   const parts = partsOf(withoutMe(text), mention).map(([kind, part]) => (kind === "text" ? part : drawPart[kind](part)));
   if (action) parts.unshift(element("bdi", "", name), " ");
-  return element("div", `text ${action} ${isOnlyEmoji(text) ? "large" : ""}`, parts);
+  return inItsDirection(element("div", `text ${action} ${isOnlyEmoji(text) ? "large" : ""}`, parts));
+}
+
+// Hebrew from the right, English from the left, as its first letters are.
+function inItsDirection(node) {
+  node.dir = "auto";
+  return node;
 }
 
 const drawPart = {
-  mention: (text) => element("span", "mention", text),
+  mention: (text) => element("bdi", "mention", text),
   code: (text) => element("code", "", text),
-  block: (text) => element("pre", "", text),
+  block: (text) => inItsDirection(element("pre", "", text)),
   link(url) {
     const link = element("a", "", url);
     link.href = url; // partsOf lets only http and https be one
@@ -54,11 +69,26 @@ const drawPart = {
   },
 };
 
-function drawNotice({ text, sent_at }) {
-  return element("div", "notice", [element("div", "text", text), drawTime(sent_at)]);
+function drawFolded(notices) {
+  return element("details", "folded", [element("summary", "", summaryOf(notices)), ...notices.map(drawNotice)]);
 }
 
-function drawTime(sentAt) {
+// The server's sentence is English, whatever the name in it is.
+function drawNotice({ text, sender_name: name, sent_at }) {
+  const parts = name && text.startsWith(name) ? [element("bdi", "", name), text.slice(name.length)] : [text];
+  return element("div", "notice", [element("div", "text", parts), drawTime(sent_at)]);
+}
+
+// In a row that follows another one there is room for hour and minute only; the row above says whether it is AM or PM.
+function drawTime(sentAt, isShort = false) {
   const date = new Date(Date.parse(sentAt) || 0);
-  return Object.assign(element("time", "", timeOfDay(date)), { dateTime: sentAt, title: inFull(date) });
+  const shown = isShort ? hourAndMinute(date) : timeOfDay.format(date);
+  return Object.assign(element("time", "", shown), { dateTime: sentAt, title: inFull.format(date) });
+}
+
+function hourAndMinute(date) {
+  const parts = timeOfDay.formatToParts(date);
+  const at = ["hour", "minute"].map((wanted) => parts.findIndex(({ type }) => type === wanted));
+  const between = parts.slice(Math.min(...at), Math.max(...at) + 1);
+  return between.map(({ value }) => value.trim()).join("");
 }

@@ -1,6 +1,7 @@
 // Coming in, by itself when this tab's seat is gone (after sleep, say).
 
 import { byId, keep, kept, on, say } from "./dom.js";
+import { wellFormed } from "./format.js";
 import { JOIN_KEY_WRONG, NO_ANSWER, RATE_LIMITED, TAKEN, UNREACHABLE } from "./rpc.js";
 
 const KEPT_AS = "ringback-name";
@@ -18,7 +19,7 @@ export function showJoin(store, call) {
 
   const fail = (field, words) => {
     error.textContent = words;
-    for (const input of [name, key]) input.ariaInvalid = String(input === field);
+    for (const input of [name, key]) input.setAttribute("aria-invalid", String(input === field));
     field?.focus();
   };
 
@@ -34,7 +35,7 @@ export function showJoin(store, call) {
     event.preventDefault();
     if (isEntering) return;
     fail(null, "");
-    const wanted = name.value.trim();
+    const wanted = wellFormed(name.value).trim();
     if (!wanted) return fail(name, "Enter a name first.");
     isEntering = enter.disabled = true;
     settle(await register(wanted));

@@ -1,7 +1,9 @@
 // Puts the parts together.
 
+import { Commands } from "./commands.js";
 import { showComposer } from "./composer.js";
 import { byId, on } from "./dom.js";
+import { refuseFiles } from "./files.js";
 import { showJoin } from "./join.js";
 import { completeMentions } from "./mentions.js";
 import { showMessages } from "./messages.js";
@@ -15,15 +17,25 @@ import { showStanding } from "./standing.js";
 import { Store } from "./store.js";
 import { startSync } from "./sync.js";
 import { showTyping } from "./typing.js";
+import { explainer } from "./why.js";
+
+// Both beside the page, wherever a proxy has put it.
+const status = new URL("status", location.href);
+status.searchParams.set("origin", location.origin);
+const socket = new URL("ws", location.href);
+socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+socket.search = socket.hash = "";
 
 const store = new Store();
-const call = connect(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, {
+const call = connect(socket.href, {
   onDown: (reason) => store.setDown(reason),
+  onDoubt: (isInDoubt) => store.setDoubted(isInDoubt),
   onNotice(method, params) {
     if (method === "Session") takeSession(params);
     else if (method === "ReceiveMessage") store.push(params.message);
     else if (method === "ReceiveTyping") hearTyping(params);
   },
+  why: explainer(status.href),
 });
 
 function takeSession(session) {
@@ -40,11 +52,14 @@ showMessages(store, place, reading, sync.earlier, {
   edit: (id) => putBack(store.takeBack(id)),
 });
 completeMentions(store, byId("draft")); // before the composer: its keys come first
-const putBack = showComposer(store, (text) => send(text));
+const leave = () => call("Unregister").catch(tell);
+const commands = new Commands(call, store, { say: (text) => send(text), leave });
+const putBack = showComposer(store, (typed) => commands.carryOut(typed));
 const hearTyping = showTyping(store, call);
 const send = startOutbox(call, store);
 showUnread(store, reading);
 notifyOfMentions(store);
 showPeople(store);
 showJoin(store, call);
-on(byId("leave"), "click", () => call("Unregister").catch(tell));
+refuseFiles();
+on(byId("leave"), "click", leave);

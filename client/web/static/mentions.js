@@ -1,38 +1,44 @@
 // Completes @name in the draft, the last speakers first.
 
 import { avatar, byId, element, isComposing, on } from "./dom.js";
+import { begunMention } from "./format.js";
 
-const BEGUN = /(?<![\p{L}\p{N}])@([^@\n]{0,32})$/u;
 const MOST = 6;
 
 export function completeMentions(store, draft) {
   const list = byId("mentions");
-  let names = []; // that fit
+  let people = []; // that fit: {id, name}
   let chosen = 0;
-  let hasMoved = false;
+  let isComplete = false; // what is typed is a whole name: Enter sends, unless one has chosen another
 
-  const typed = () => BEGUN.exec(draft.value.slice(0, draft.selectionEnd))?.[1];
+  const typed = () => begunMention(draft.value.slice(0, draft.selectionEnd));
 
-  const show = (fitting, at) => {
-    [names, chosen, hasMoved] = [fitting, at ?? 0, at !== undefined];
-    list.hidden = !names.length;
-    list.replaceChildren(...names.map(drawOption));
-    draft.setAttribute("aria-activedescendant", names.length ? `mention-${chosen}` : "");
+  const show = (fitting, at = 0) => {
+    [people, chosen] = [fitting, at];
+    list.hidden = !people.length;
+    list.replaceChildren(...people.map(drawOption));
+    draft.setAttribute("aria-activedescendant", people.length ? `mention-${chosen}` : "");
   };
 
-  const drawOption = (name, at) => {
-    const option = element("li", "person", [avatar(name), element("bdi", "who", name)]);
+  const drawOption = ({ id, name }, at) => {
+    const option = element("li", "person", [avatar(name, store.toneOf(id, name)), element("bdi", "who", name)]);
+    option.id = `mention-${at}`;
+    option.setAttribute("role", "option");
+    option.setAttribute("aria-selected", String(at === chosen));
     on(option, "mousedown", (event) => {
       event.preventDefault(); // the draft keeps the focus
       take(name);
     });
-    return Object.assign(option, { id: `mention-${at}`, role: "option", ariaSelected: String(at === chosen) });
+    return option;
   };
 
   const look = () => {
     const begin = typed()?.toLowerCase();
-    const fits = (name) => name.toLowerCase().startsWith(begin) && name.toLowerCase() !== begin;
-    show(begin === undefined ? [] : lastSpeakersFirst(store).filter(fits).slice(0, MOST));
+    if (begin === undefined) return show([]);
+    const fitting = lastSpeakersFirst(store).filter(({ name }) => name.toLowerCase().startsWith(begin));
+    const longer = fitting.filter(({ name }) => name.toLowerCase() !== begin);
+    isComplete = longer.length < fitting.length;
+    show(longer.slice(0, MOST));
   };
 
   const take = (name) => {
@@ -41,15 +47,20 @@ export function completeMentions(store, draft) {
     show([]);
   };
 
+  const move = (step) => {
+    isComplete = false;
+    show(people, (chosen + step + people.length) % people.length);
+  };
+
   on(draft, "input", look);
-  on(document, "selectionchange", () => names.length && typed() === undefined && show([]));
+  on(document, "selectionchange", () => people.length && typed() === undefined && show([]));
   on(draft, "blur", () => show([]));
   on(draft, "keydown", (event) => {
-    if (!names.length || isComposing(event) || event.shiftKey) return;
-    if (event.key === "Tab" || (event.key === "Enter" && hasMoved)) take(names[chosen]);
+    if (!people.length || isComposing(event) || event.shiftKey) return;
+    if (event.key === "Tab" || (event.key === "Enter" && !isComplete)) take(people[chosen].name);
     else if (event.key === "Escape") show([]);
-    else if (event.key === "ArrowDown") show(names, (chosen + 1) % names.length);
-    else if (event.key === "ArrowUp") show(names, (chosen + names.length - 1) % names.length);
+    else if (event.key === "ArrowDown") move(1);
+    else if (event.key === "ArrowUp") move(-1);
     else return;
     event.preventDefault();
   });
@@ -59,5 +70,5 @@ function lastSpeakersFirst({ members, messages, session }) {
   const spoke = new Map(messages.map(({ sender_id, is_system, seq }) => [sender_id, is_system ? 0 : seq]));
   const last = ({ id }) => spoke.get(id) ?? 0;
   const others = [...members.values()].filter(({ id }) => id !== session.id);
-  return others.sort((one, other) => last(other) - last(one) || one.name.localeCompare(other.name)).map(({ name }) => name);
+  return others.sort((one, other) => last(other) - last(one) || one.name.localeCompare(other.name));
 }

@@ -1,8 +1,10 @@
 // The view of what was said, and of what is not sent yet.
 
 import { byId, on } from "./dom.js";
-import { drawRow } from "./draw.js";
-import { rowsOf } from "./rows.js";
+import { drawPlainly, drawRow } from "./draw.js";
+import { nameOfDay, rowsOf } from "./rows.js";
+
+const LOOK_AT_CLOCK = 20_000; // ms
 
 export function showMessages(store, place, reading, onEarlier, asks) {
   const [list, earlier, toEnd, draft] = ["messages", "earlier", "to-end", "draft"].map(byId);
@@ -14,7 +16,9 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     line = reading.lineAfter;
     const rows = rowsOf([...store.messages, ...store.unsentMessages], line, store);
     const now = new Map(rows.map((row) => [row.key, drawnAs(row)]));
-    for (const [key, { node }] of drawn) if (now.get(key)?.node !== node) node.remove();
+    for (const [key, { node }] of drawn) {
+      if (now.get(key)?.node !== node) node.remove();
+    }
     let next = list.firstChild;
     for (const { node } of now.values()) {
       if (node === next) next = node.nextSibling;
@@ -27,7 +31,17 @@ export function showMessages(store, place, reading, onEarlier, asks) {
   const drawnAs = (row) => {
     const old = drawn.get(row.key);
     if (old && old.row.look === row.look && (old.row.message === row.message || row.message.state)) return old;
-    return { row, node: Object.assign(drawRow(row, store, asks), { open: old?.node.open }) };
+    return { row, node: Object.assign(drawSafely(row), { open: old?.node.open }) };
+  };
+
+  // One row that cannot be drawn stops none of the others.
+  const drawSafely = (row) => {
+    try {
+      return drawRow(row, store, asks);
+    } catch (error) {
+      console.error(error);
+      return drawPlainly(row);
+    }
   };
 
   const drawInPlace = () => {
@@ -45,6 +59,14 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     byId("remark").textContent = store.remark;
     place.isAtEnd = true;
   });
+
+  // After midnight "Today" is yesterday.
+  const drawIfDayIsOver = () => {
+    const days = [...drawn.values()].filter(({ row }) => row.kind === "day");
+    if (days.some(({ row }) => row.look !== nameOfDay(row.date))) place.keep(draw);
+  };
+  setInterval(drawIfDayIsOver, LOOK_AT_CLOCK);
+  on(document, "visibilitychange", drawIfDayIsOver);
 
   const load = async () => {
     isLoading = true;

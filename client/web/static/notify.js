@@ -6,7 +6,7 @@ export function showUnread(store, reading) {
   const draw = () => {
     const { count } = reading;
     document.title = `${count ? `(${count}) ` : ""}${store.session.id ? "Lobby – " : ""}Ringback`;
-    byId("icon").href = `/static/icon${count > 9 ? "-many" : count ? `-${count}` : ""}.svg`;
+    byId("icon").href = `static/icon${count > 9 ? "-many" : count ? `-${count}` : ""}.svg`;
   };
   on(reading, "change", draw);
   on(store, "standing", draw);

@@ -1,12 +1,16 @@
 // Sends in the order of writing, one message at a time, until it is stored.
 
+import { now, setNow } from "./clock.js";
 import { keep, kept, on } from "./dom.js";
 import { AWAY, NO_ANSWER, NOT_STORED, RATE_LIMITED, UNAUTHORIZED, UNREACHABLE, longer } from "./rpc.js";
 
-// What passes by itself (UNAUTHORIZED, AWAY: the container is about to take its seat again).
-const PASSING = [NO_ANSWER, UNREACHABLE, UNAUTHORIZED, AWAY, RATE_LIMITED, NOT_STORED];
+// What passes by itself, first what says that the server is away (UNAUTHORIZED, AWAY: the container is about to register
+// again).
+const STALLED = [NO_ANSWER, UNREACHABLE, UNAUTHORIZED, AWAY];
+const PASSING = [...STALLED, RATE_LIMITED, NOT_STORED];
 const WORDS = { [RATE_LIMITED]: "Waiting: that was much at once", [NOT_STORED]: "Waiting: the server cannot store it now" };
 const FIRST_DELAY = 500; // ms
+const SLOW = 5000; // ms: the server usually takes a hundredth of it
 const KEPT_AS = "ringback-unsent";
 
 // Gives send(text, client_msg_id), the id if it is one that was refused.
@@ -20,7 +24,7 @@ export function startOutbox(call, store) {
     isSending = true;
     try {
       let next;
-      while (!retry && store.canSend && (next = [...store.unsent.values()].find(({ refusal }) => !refusal))) await attempt(next);
+      while (!retry && store.canSend && (next = nextOf(store.unsent))) await attempt(next);
     } finally {
       isSending = false;
     }
@@ -30,23 +34,29 @@ export function startOutbox(call, store) {
   const attempt = async (message) => {
     const { client_msg_id, text, tried } = message;
     message.tried = true; // and so it may be stored, until an answer says that it is not
+    const slow = setTimeout(() => store.setStalled(true), SLOW);
     try {
-      const { seq } = await call("SendMessage", { text, client_msg_id });
+      const { seq, sent_at = new Date(now()).toISOString() } = await call("SendMessage", { text, client_msg_id });
+      setNow(sent_at);
       const { id: sender_id, name: sender_name } = store.session;
       if (seq < store.messages[0]?.seq) store.takeBack(client_msg_id); // stored long ago, and shown further up
-      else store.add([{ seq, sender_id, sender_name, text, sent_at: new Date().toISOString(), client_msg_id }]);
+      else store.add([{ seq, sender_id, sender_name, text, sent_at, client_msg_id }]);
     } catch (error) {
       if (error.code === undefined) throw error;
       if (![NO_ANSWER, UNREACHABLE].includes(error.code)) message.tried = tried;
       if (PASSING.includes(error.code)) return wait(error);
       // Else it has come in by the history.
       if (store.unsent.has(client_msg_id)) store.setUnsent(client_msg_id, text, error.message);
+    } finally {
+      clearTimeout(slow);
     }
+    store.setStalled(false);
     store.setHeldUp("");
     delay = FIRST_DELAY;
   };
 
   const wait = ({ code, data }) => {
+    store.setStalled(STALLED.includes(code));
     store.setHeldUp(WORDS[code] ?? "Waiting for the server");
     retry = setTimeout(runAnew, data.retry_after_ms ?? delay);
     delay = longer(delay);
@@ -70,6 +80,10 @@ export function startOutbox(call, store) {
     store.dispatchEvent(new Event("sent"));
     run();
   };
+}
+
+function nextOf(unsent) {
+  return [...unsent.values()].find(({ refusal }) => !refusal);
 }
 
 // Not crypto.randomUUID: without TLS only localhost has it.

@@ -1,11 +1,15 @@
 // JSON-RPC 2.0 over one WebSocket that is opened again whenever it breaks.
 
+import { hasJumped, suggestNow } from "./clock.js";
 import { on } from "./dom.js";
 
 const FIRST_DELAY = 500; // ms
 const CONNECT_TIMEOUT = 8000;
 const CALL_TIMEOUT = 25_000; // above what the container waits for its server
 const CHECK_TIMEOUT = 4000;
+const DOUBT_AFTER = 1000; // without an answer to a check
+const QUIET = 3000; // after a call: then the connection is checked
+const LONG_QUIET = 10_000; // without a call
 const BEAT = 5000; // when it was much longer, the computer slept
 
 export const UNREACHABLE = -32000; // the container cannot reach the chat server
@@ -17,30 +21,40 @@ export const JOIN_KEY_WRONG = -32008;
 export const NOT_STORED = -32010;
 export const NO_ANSWER = 0; // this page's own; the call may have been carried out
 
+export const NO_CONNECTION = "This page has no connection to the chat.";
+
 export const longer = (delay) => Math.min(2 * delay, 10_000);
 const failure = (code, message, data = {}) => Object.assign(new Error(message), { code, data });
 
 // Gives call(method, params), a promise of the result; it fails with code and data.
-export function connect(url, { onDown, onNotice }) {
+// onDoubt: whether the connection seems dead; why(): a promise of words, asked when it did not open.
+export function connect(url, { onDown, onNotice, onDoubt, why }) {
   const waiting = new Map(); // id -> {resolve, reject, timer}
   let socket = null; // null: waiting for the next try
   let nextId = 1;
   let delay = FIRST_DELAY;
+  let heardAt = 0;
   let retry;
 
   const open = () => {
     clearTimeout(retry);
     const made = (socket = new WebSocket(url));
-    const tooLate = setTimeout(() => lost(made), CONNECT_TIMEOUT);
-    on(made, "open", () => clearTimeout(tooLate));
+    let hasOpened = false;
+    const tooLate = setTimeout(() => lost(made, "", hasOpened), CONNECT_TIMEOUT);
+    on(made, "open", () => {
+      clearTimeout(tooLate);
+      hasOpened = true;
+      check(false); // its answer tells the time
+    });
     on(made, "message", ({ data }) => made === socket && take(JSON.parse(data)));
     on(made, "close", ({ reason }) => {
       clearTimeout(tooLate);
-      lost(made, reason);
+      lost(made, reason, hasOpened);
     });
   };
 
   const take = ({ id, method, params, result, error }) => {
+    heardAt = performance.now();
     delay = FIRST_DELAY; // not at "open": who is turned away waits longer
     if (method) return onNotice(method, params);
     const call = waiting.get(id);
@@ -52,7 +66,7 @@ export function connect(url, { onDown, onNotice }) {
   };
 
   // Closed, or given up: the other side may be gone.
-  const lost = (which, reason) => {
+  const lost = (which, reason = "", hasOpened = true) => {
     if (which !== socket) return;
     socket = null;
     which.close();
@@ -64,11 +78,17 @@ export function connect(url, { onDown, onNotice }) {
     retry = setTimeout(open, delay * (0.8 + 0.4 * Math.random()));
     delay = longer(delay);
     onDown(reason);
+    if (!hasOpened) explain();
+  };
+
+  const explain = async () => {
+    const words = await why();
+    if (words && socket?.readyState !== WebSocket.OPEN) onDown(words);
   };
 
   const call = (method, params = {}, timeout = CALL_TIMEOUT) =>
     new Promise((resolve, reject) => {
-      if (socket?.readyState !== WebSocket.OPEN) return reject(failure(NO_ANSWER, "This page cannot reach its container."));
+      if (socket?.readyState !== WebSocket.OPEN) return reject(failure(NO_ANSWER, NO_CONNECTION));
       const id = nextId++;
       const timer = setTimeout(() => {
         waiting.delete(id);
@@ -76,22 +96,35 @@ export function connect(url, { onDown, onNotice }) {
       }, timeout);
       waiting.set(id, { resolve, reject, timer });
       socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+      const sentAt = performance.now();
+      if (timeout > QUIET + CHECK_TIMEOUT) setTimeout(() => waiting.has(id) && heardAt < sentAt && check(), QUIET);
     });
 
-  // After sleep a connection may be dead and not know it.
-  const check = () => {
+  // A connection may be dead and not know it, after sleep for instance. The container answers this one by itself.
+  const check = (isInDoubt = false) => {
     const checked = socket;
     if (!checked) return open();
     if (checked.readyState !== WebSocket.OPEN) return;
-    call("ListMembers", { limit: 1 }, CHECK_TIMEOUT).catch(({ code }) => code === NO_ANSWER && lost(checked));
+    const doubt = setTimeout(onDoubt, DOUBT_AFTER, true);
+    if (isInDoubt) onDoubt(true);
+    call("Ping", {}, CHECK_TIMEOUT)
+      .then(({ now }) => suggestNow(now))
+      .catch(({ code }) => code === NO_ANSWER && lost(checked))
+      .finally(() => {
+        clearTimeout(doubt);
+        onDoubt(false);
+      });
   };
 
-  on(window, "online", check);
+  on(window, "online", () => check());
+  on(window, "offline", () => check(true)); // a container on this computer still answers
   on(document, "visibilitychange", () => document.hidden || check());
   let last = Date.now();
   setInterval(() => {
-    if (Date.now() - last > 3 * BEAT) check();
+    const hasSlept = Date.now() - last > 3 * BEAT;
     last = Date.now();
+    const isQuiet = !document.hidden && performance.now() - heardAt > LONG_QUIET;
+    if (hasSlept || hasJumped() || (socket && isQuiet)) check();
   }, BEAT);
   open();
   return call;

@@ -7,40 +7,47 @@ const OFFLINE_AFTER = 5000; // ms
 
 // Gives tell(error).
 export function showStanding(store) {
-  let downSince = null;
+  let connection = "Online"; // or Reconnecting…, or Offline
   let timer = null;
   let trouble = "";
 
   const draw = () => {
+    byId("starting")?.remove(); // which is shown until here
     const isIn = Boolean(store.session.id) || store.isReturning;
     const wasIn = !byId("room").hidden;
     byId("join").hidden = isIn;
     byId("room").hidden = !isIn;
     if (isIn !== wasIn || document.activeElement === document.body) byId(isIn ? "draft" : "join-name").focus();
-    const isDown = downSince !== null;
-    const isOffline = isDown && Date.now() - downSince >= OFFLINE_AFTER;
-    const state = isOffline ? "Offline" : isDown ? "Reconnecting…" : "Online";
-    byId("status").dataset.state = state;
-    say(byId("status"), state);
-    say(byId("banner"), trouble || (isDown && !isOffline ? "" : store.downWords || store.session.detail || ""));
+    byId("status").dataset.state = connection;
+    say(byId("status"), connection);
+    say(byId("banner"), trouble || (connection === "Reconnecting…" ? "" : wordsOf(store)));
   };
 
-  const drawLater = (wait) => {
+  const later = (wait, then) => {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      trouble = "";
-      if (store.isOnline) store.session.detail = "";
+      then();
       draw();
     }, wait);
   };
 
+  const forgetNews = () => {
+    trouble = "";
+    store.session.detail = "";
+  };
+
+  const goOffline = () => {
+    trouble = "";
+    connection = "Offline";
+  };
+
   on(store, "standing", () => {
-    if (store.isOnline) {
-      downSince = null;
-      drawLater(NEWS);
-    } else if (downSince === null) {
-      downSince = Date.now();
-      drawLater(OFFLINE_AFTER);
+    if (store.isLive) {
+      connection = "Online";
+      later(NEWS, forgetNews);
+    } else if (connection === "Online") {
+      connection = "Reconnecting…";
+      later(OFFLINE_AFTER, goOffline);
     }
     draw();
   });
@@ -49,6 +56,11 @@ export function showStanding(store) {
     if (error.code === undefined) throw error;
     trouble = error.message;
     draw();
-    if (downSince === null) drawLater(NEWS);
+    if (connection === "Online") later(NEWS, forgetNews);
   };
+}
+
+function wordsOf(store) {
+  const stalled = store.isStalled ? "The chat server does not answer. Trying again until it works…" : "";
+  return store.downWords || store.session.detail || stalled;
 }

@@ -1,6 +1,9 @@
 // What this page knows. Views listen to it.
 
-import { mentionOf } from "./format.js";
+import { now } from "./clock.js";
+import { mentionOf, mentions } from "./format.js";
+import { NO_CONNECTION } from "./rpc.js";
+import { Tones } from "./tones.js";
 
 const KEPT = 300; // messages, at the end
 const KEPT_AWAY = 5000; // for one who stays far up
@@ -18,7 +21,8 @@ export class Store extends EventTarget {
   dropped = 0;
   members = new Map(); // id -> {id, name, state, behind}
   memberCount = 0;
-  mention = null; // a pattern of @name of anybody here
+  mention = null; // a pattern of @name of anybody who is known
+  isStalled = false; // the container answers, the chat server does not
   epoch = null;
   myName = "";
   #oldestKept = 0; // seq
@@ -28,10 +32,18 @@ export class Store extends EventTarget {
   #newestPushed = 0;
   #membersSeq = 0;
   #ownIds = new Set();
-  #mentionOfMe = /(?!)/;
+  #names = new Set();
+  #isDoubted = false; // the container has not answered for a while
+  #mentionOfMe = null;
+  #tones = new Tones();
 
   get isOnline() {
     return this.connected && this.session.state === "online";
+  }
+
+  // For people: what is said now arrives now.
+  get isLive() {
+    return this.isOnline && !this.isStalled && !this.#isDoubted;
   }
 
   // The history first: it may have what was stored while the answer got lost.
@@ -41,7 +53,7 @@ export class Store extends EventTarget {
 
   // With a state: pending, waiting or failed.
   get unsentMessages() {
-    const waits = this.isOnline ? this.#heldUp : "Waiting for the server";
+    const waits = this.isLive ? this.#heldUp : "Waiting for the server";
     return [...this.unsent.values()].map((message) => ({
       ...message,
       sender_id: this.session.id,
@@ -64,7 +76,7 @@ export class Store extends EventTarget {
 
   setDown(reason) {
     this.connected = this.#caughtUp = false;
-    this.downWords = `${reason || "This page cannot reach its container."} Trying again until it works…`;
+    this.downWords = `${reason || NO_CONNECTION} Trying again until it works…`;
     this.#stand();
   }
 
@@ -72,11 +84,13 @@ export class Store extends EventTarget {
     this.session = session;
     this.connected = true;
     this.downWords = "";
+    this.isStalled = false;
     this.#caughtUp = false; // what lies between is history
     if (session.id) {
       this.#ownIds.add(session.id);
       this.myName = session.name;
       this.#mentionOfMe = mentionOf([session.name]);
+      this.#nameAll();
     }
     if (session.state === "left") {
       this.dropped = this.unsent.size;
@@ -91,7 +105,11 @@ export class Store extends EventTarget {
   }
 
   mentionsMe(text) {
-    return text.search(this.#mentionOfMe) >= 0;
+    return this.#mentionOfMe !== null && mentions(text, this.#mentionOfMe, this.mention);
+  }
+
+  toneOf(id, name) {
+    return this.#tones.of(id, name, this.members.keys());
   }
 
   // One's own, of another tab, proves nothing about those before it.
@@ -117,6 +135,7 @@ export class Store extends EventTarget {
     this.messages = [...this.messages, ...added].sort((one, other) => one.seq - other.seq);
     if (added.filter(({ client_msg_id }) => this.unsent.delete(client_msg_id)).length) this.#emit("unsent");
     if (added.filter((message) => this.#applyNotice(message)).length) this.#count();
+    else if (added.some(({ sender_name: name }) => !this.#names.has(name))) this.#nameAll();
     this.#emit("messages", added);
   }
 
@@ -147,8 +166,21 @@ export class Store extends EventTarget {
     this.#stand();
   }
 
+  setStalled(isStalled) {
+    if (this.isStalled === isStalled) return;
+    this.isStalled = isStalled;
+    this.#stand();
+  }
+
+  setDoubted(isDoubted) {
+    if (this.#isDoubted === isDoubted) return;
+    this.#isDoubted = isDoubted;
+    this.#stand();
+  }
+
   setUnsent(client_msg_id, text, refusal, tried) {
-    this.unsent.set(client_msg_id, { client_msg_id, text, refusal, tried, sent_at: new Date().toISOString() });
+    const sent_at = new Date(now()).toISOString();
+    this.unsent.set(client_msg_id, { client_msg_id, text, refusal, tried, sent_at });
     this.#emit("unsent");
   }
 
@@ -182,8 +214,16 @@ export class Store extends EventTarget {
   }
 
   #count() {
-    this.mention = mentionOf([...this.members.values()].map(({ name }) => name));
+    this.#nameAll();
     this.#emit("members");
+  }
+
+  // Those who have left, too: @Ann-Marie does not mention Ann.
+  #nameAll() {
+    const named = [...this.members.values()].map(({ name }) => name);
+    const spoke = this.messages.map(({ sender_name }) => sender_name);
+    this.#names = new Set([this.myName, ...named, ...spoke].filter(Boolean));
+    this.mention = mentionOf(this.#names);
   }
 
   #stand() {

@@ -1,11 +1,13 @@
 // Brings the store up to date whenever the seat is online (again).
 
 import { byId, on } from "./dom.js";
+import { NO_ANSWER, UNREACHABLE } from "./rpc.js";
 
 const PAGE = 100; // messages read at first, and for "earlier"
 const CATCH_UP = 300; // the most that one GetHistory gives
 const RETRY = 2000; // ms
 const LOOK_AGAIN = 15_000; // ms: it is not pushed
+const LOOK_STALLED = 3000; // ms: whether the server answers again
 const RESTORED = "The server was restored from a backup. What was said after that backup is gone.";
 const BEGUN_ANEW = "The server has begun a new log. What was said before is gone.";
 
@@ -17,15 +19,17 @@ export function startSync(call, store) {
 
   // Whether it worked. A screen reader keeps quiet meanwhile.
   const tried = async (steps) => {
-    byId("log").ariaBusy = "true";
+    byId("log").setAttribute("aria-busy", "true");
     try {
       await steps();
+      store.setStalled(false);
       return true;
     } catch (error) {
       if (error.code === undefined) throw error;
+      if ([NO_ANSWER, UNREACHABLE].includes(error.code)) store.setStalled(true);
       return false;
     } finally {
-      byId("log").ariaBusy = "false";
+      byId("log").setAttribute("aria-busy", "false");
     }
   };
 
@@ -68,11 +72,13 @@ export function startSync(call, store) {
     tried(async () => {
       const before = store.messages[0].seq;
       const page = await call("GetHistory", { before, limit: PAGE });
-      if (store.messages[0]?.seq === before && store.epoch === page.epoch) store.take(page); // else they have changed meanwhile
+      const isStillFirst = store.messages[0]?.seq === before && store.epoch === page.epoch;
+      if (isStillFirst) store.take(page);
     });
 
   const look = () => store.canSend && !document.hidden && tried(members);
   setInterval(look, LOOK_AGAIN);
+  setInterval(() => store.isStalled && look(), LOOK_STALLED);
   on(document, "visibilitychange", look);
   return { run, earlier };
 }

@@ -1,19 +1,27 @@
 // Light or dark. No module: it runs before the first paint.
 
 const KEPT_AS = "ringback-theme"; // in localStorage: for all tabs
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+let chosen = "";
 
 function applyTheme() {
-  const theme = localStorage.getItem(KEPT_AS) ?? "";
-  document.documentElement.dataset.theme = theme;
+  try {
+    chosen = localStorage.getItem(KEPT_AS) || "";
+  } catch {} // forbidden: it is kept as long as the page
+  document.documentElement.dataset.theme = chosen || (systemIsDark.matches ? "dark" : "light");
   const choice = document.getElementById("theme");
-  if (choice) choice.value = theme;
+  if (choice) choice.value = chosen;
 }
 
 applyTheme();
 addEventListener("storage", applyTheme);
 addEventListener("DOMContentLoaded", applyTheme);
+systemIsDark.addEventListener("change", applyTheme);
 addEventListener("change", ({ target: { id, value } }) => {
   if (id !== "theme") return;
-  localStorage.setItem(KEPT_AS, value);
+  chosen = value;
+  try {
+    localStorage.setItem(KEPT_AS, value);
+  } catch {} // full, or forbidden
   applyTheme();
 });

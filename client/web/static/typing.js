@@ -1,6 +1,6 @@
 // Who is typing: told while one types, and heard of others.
 
-import { byId, on } from "./dom.js";
+import { byId, element, on } from "./dom.js";
 
 const TELL_EVERY = 3000; // ms
 const GONE_AFTER = 5000; // ms without a further word
@@ -8,12 +8,13 @@ const GONE_AFTER = 5000; // ms without a further word
 // Gives hear(params) for ReceiveTyping.
 export function showTyping(store, call) {
   const typing = new Map(); // id -> {name, timer}
-  let told = 0;
+  let told = -TELL_EVERY;
 
   const draw = () => {
-    const names = [...typing.values()].map(({ name }) => name);
-    const who = new Intl.ListFormat("en").format(names.slice(0, 3));
-    byId("typing").textContent = who && `${who} ${names.length === 1 ? "is" : "are"} typing…`;
+    const names = [...typing.values()].map(({ name }) => name).slice(0, 3);
+    const parts = new Intl.ListFormat("en").formatToParts(names);
+    const who = parts.map(({ type, value }) => (type === "element" ? element("bdi", "", value) : value));
+    byId("typing").replaceChildren(...who, names.length ? ` ${names.length === 1 ? "is" : "are"} typing…` : "");
   };
 
   const forget = (id) => {
@@ -22,8 +23,8 @@ export function showTyping(store, call) {
   };
 
   on(byId("draft"), "input", ({ target }) => {
-    if (!target.value.trim() || !store.canSend || Date.now() - told < TELL_EVERY) return;
-    told = Date.now();
+    if (!target.value.trim() || !store.canSend || performance.now() - told < TELL_EVERY) return;
+    told = performance.now();
     call("SetTyping").catch(() => {});
   });
   on(store, "messages", ({ detail: added }) => added.forEach(({ sender_id }) => forget(sender_id)));

@@ -1,0 +1,24 @@
+// The server's time of day. The computer's own clock may be years off, and may be set while the page is open.
+
+const JUMP = 5000; // ms
+
+let known = null; // {server, date, elapsed}: the server's time, and the computer's clocks at that moment
+
+const sinceKnown = () => Date.now() - known.date;
+
+// Date alone goes on during sleep in every browser, performance alone cannot be set: apart, only the server can tell.
+export const hasJumped = () => known !== null && Math.abs(sinceKnown() - (performance.now() - known.elapsed)) > JUMP;
+
+export function now() {
+  return known === null ? Date.now() : known.server + sinceKnown();
+}
+
+export function setNow(time) {
+  const server = Date.parse(time);
+  if (server) known = { server, date: Date.now(), elapsed: performance.now() };
+}
+
+// What is a guess, such as the container's clock: only where nothing better is known.
+export function suggestNow(time) {
+  if (known === null || hasJumped()) setNow(time);
+}

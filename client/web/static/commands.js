@@ -1,0 +1,81 @@
+// Carries out what was typed. What a command tells stands above the draft, for this tab only.
+
+import { byId, element, on } from "./dom.js";
+import { conditionOf } from "./people.js";
+import { HELP, readTyped } from "./typed.js";
+
+const MOST_LISTED = 200;
+
+export class Commands {
+  #call;
+  #store;
+  #asks;
+
+  // asks: {say(text), leave()}
+  constructor(call, store, asks) {
+    this.#call = call;
+    this.#store = store;
+    this.#asks = asks;
+    on(byId("answer-close"), "click", () => {
+      this.#tell(null);
+      byId("draft").focus();
+    });
+    on(byId("draft"), "keydown", ({ key, defaultPrevented }) => {
+      if (key === "Escape" && !defaultPrevented) this.#tell(null);
+    });
+  }
+
+  // Gives a promise: empty, or the words why nothing was done, which are to stand by the text.
+  async carryOut(typed) {
+    const { kind, text } = readTyped(typed);
+    if (kind === "mistake") return text;
+    this.#tell(null);
+    try {
+      await this[kind](text);
+      return "";
+    } catch (error) {
+      if (error.code === undefined) throw error;
+      return error.message;
+    }
+  }
+
+  nothing() {}
+
+  say(text) {
+    this.#asks.say(text);
+  }
+
+  help() {
+    const rows = HELP.map(([usage, meaning]) => element("li", "", [element("code", "", usage), ` ${meaning}`]));
+    this.#tell([element("ul", "", rows)]);
+  }
+
+  async who() {
+    const { members, member_count: count } = await this.#call("ListMembers", { limit: MOST_LISTED });
+    const listed = [...members].sort((one, other) => one.name.localeCompare(other.name));
+    const parts = listed.flatMap((member, at) => [at ? ", " : "", ...this.#about(member)]);
+    const more = count > listed.length ? ` and ${count - listed.length} more` : "";
+    this.#tell([`${count} ${count === 1 ? "is" : "are"} here: `, ...parts, more]);
+  }
+
+  async nick(wanted) {
+    const { name } = await this.#call("Rename", { name: wanted });
+    this.#tell(["You are ", element("bdi", "", name), " now."]);
+  }
+
+  async quit(word) {
+    if (word) await this.#call("SendMessage", { text: word });
+    await this.#asks.leave();
+  }
+
+  #about(member) {
+    const words = [member.id === this.#store.session.id ? "you" : "", conditionOf(member)].filter(Boolean).join(", ");
+    return [element("bdi", "", member.name), words ? ` (${words})` : ""];
+  }
+
+  // null: take it away.
+  #tell(parts) {
+    byId("answer-text").replaceChildren(...(parts ?? []));
+    byId("answer").hidden = !parts;
+  }
+}

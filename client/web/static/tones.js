@@ -1,0 +1,40 @@
+// A colour for each person: by id, since a name may become somebody else's. Apart from those of others who are here.
+
+import { keep, kept } from "./dom.js";
+
+export const TONES = 12; // as many as tokens.css has
+
+const KEPT_AS = "ringback-tones";
+const MOST_KEPT = 300;
+
+export class Tones {
+  #known = new Map(kept("localStorage", KEPT_AS, [])); // id -> [tone, name]
+
+  // The same for the same id for as long as this browser remembers it. here: ids.
+  of(id, name, here) {
+    const known = this.#known.get(id);
+    if (known) return known[0];
+    const tone = this.#choose(id, name, new Set(here));
+    this.#known.set(id, [tone, name]);
+    keep("localStorage", KEPT_AS, [...this.#known].slice(-MOST_KEPT));
+    return tone;
+  }
+
+  // That of a hash of the id, or the next one that is nobody's here and was not of another with this name.
+  #choose(id, name, here) {
+    const cost = Array(TONES).fill(0);
+    for (const [other, [tone, otherName]] of this.#known) {
+      if (here.has(other)) cost[tone] += 1;
+      if (otherName === name) cost[tone] += here.size + 1;
+    }
+    const first = hashOf(id) % TONES;
+    const inOrder = cost.map((_, step) => (first + step * 5) % TONES); // 5: neighbours are alike
+    return inOrder.reduce((best, tone) => (cost[tone] < cost[best] ? tone : best));
+  }
+}
+
+function hashOf(id) {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const char of id) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+  return hash >>> 16;
+}

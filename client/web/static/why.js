@@ -1,0 +1,44 @@
+// Why the WebSocket does not open: the browser does not say, so the container is asked over HTTP.
+
+const TIMEOUT = 5000; // ms
+const SURE_AFTER = 2; // failures, while HTTP works: one alone may be a restart
+
+const NO_UPGRADE =
+  "Ringback answers, but the WebSocket of this page does not get through to it. A proxy in between has to pass it on " +
+  "(nginx: proxy_http_version 1.1 and the headers Upgrade and Connection).";
+const OTHER = "Something else answers in Ringback's place, a login perhaps: load this page again.";
+
+// Gives why(), a promise of words; empty when nothing can be said yet.
+export function explainer(url) {
+  let clear = 0; // failures in a row while all seemed well
+
+  return async () => {
+    const problem = await ask(url);
+    clear = problem === null ? clear + 1 : 0;
+    return problem ?? (clear >= SURE_AFTER ? NO_UPGRADE : "");
+  };
+}
+
+// Gives the problem in words, or null when there is none.
+async function ask(url) {
+  const ended = new AbortController();
+  const timer = setTimeout(() => ended.abort(), TIMEOUT);
+  try {
+    const response = await fetch(url, { cache: "no-store", signal: ended.signal });
+    if (response.status >= 500) return `The proxy before Ringback answers ${response.status}: it cannot reach it.`;
+    if (!response.ok) return `${OTHER} (It answers ${response.status}.)`;
+    return readProblem(await response.text());
+  } catch {
+    return ""; // nobody answers, which the page says anyway
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function readProblem(text) {
+  try {
+    return JSON.parse(text).problem;
+  } catch {
+    return OTHER;
+  }
+}
