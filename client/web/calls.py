@@ -1,7 +1,7 @@
 """What the page may ask of its container, over the WebSocket: the server's methods less what the container settles.
 
 Results are the server's own; `Register` is told neither token nor secret, and who speaks is settled by the cookie. The
-container itself answers `Ping`.
+container itself answers `GetTime`.
 """
 
 import logging
@@ -34,7 +34,9 @@ from protocol.messages import (
     Text,
     UnregisterResult,
 )
-from protocol.methods import GET_HISTORY, LIST_MEMBERS, PING, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
+from protocol.methods import GET_HISTORY, LIST_MEMBERS, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
+
+GET_TIME: Final = "GetTime"  # of this page alone
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class SayParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     client_msg_id: Id | None = None
 
 
-class PingResult(Struct, frozen=True, kw_only=True):
+class TimeResult(Struct, frozen=True, kw_only=True):
     """`now` is the time of day here, for a browser whose clock is wrong."""
 
     success: bool
@@ -142,9 +144,9 @@ async def _set_typing(session: Session, _tab: Tab, _params: NoParams) -> SetTypi
     return SetTypingResult(success=True)
 
 
-async def _ping(_session: Session, _tab: Tab, _params: NoParams) -> PingResult:
+async def _get_time(_session: Session, _tab: Tab, _params: NoParams) -> TimeResult:
     """Answer without the server: whether the connection lives, however the server is."""
-    return PingResult(success=True, now=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    return TimeResult(success=True, now=datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 # Any: each method takes the parameters of its own row, which `_call` reads by that row's shape.
@@ -156,5 +158,5 @@ METHODS: Final[dict[str, tuple[type[Struct], Callable[[Session, Tab, Any], Await
     LIST_MEMBERS: (ListMembersParams, _list_members),
     RENAME: (RenameParams, _rename),
     SET_TYPING: (NoParams, _set_typing),
-    PING: (NoParams, _ping),
+    GET_TIME: (NoParams, _get_time),
 }

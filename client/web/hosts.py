@@ -37,7 +37,7 @@ class PageHosts:
             return False
         scheme, page = found.groups()
         page, host = (each.lower().removesuffix(_DEFAULT_PORTS[scheme]) for each in (page, host))
-        if page == host or page in self._hosts:
+        if page == host or page in self._hosts - LOOPBACK:
             return True
         if page in (each.strip().lower() for each in forwarded_hosts):
             return self.include(page)

@@ -32,7 +32,7 @@ async def test_a_short_break_is_told_in_a_word_and_offline_after_five_seconds(ne
     await expect(alice.banner).to_be_hidden()
     await alice.tab.clock.fast_forward(5_000)
     await expect(alice.status).to_have_text("Offline")
-    await expect(alice.banner).to_contain_text("cannot reach its container")
+    await expect(alice.banner).to_contain_text("no connection to the chat")
     assert await alice.tab.evaluate(WITHIN, ["#banner", ".talk"])
     wire.is_open.set()
     await alice.tab.clock.fast_forward(10_000)

@@ -108,7 +108,7 @@ async def test_what_was_written_while_the_container_was_away_is_sent_when_it_is_
     alice = await (await new_person()).join("Alice")
     await script.join("Curl")
     await stack.kill_client()
-    await expect(alice.banner).to_contain_text("cannot reach its container")
+    await expect(alice.banner).to_contain_text("no connection to the chat")
     await alice.say("one")
     await alice.say("two")
     await script.say("from outside")

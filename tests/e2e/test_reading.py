@@ -165,11 +165,11 @@ async def test_who_looks_elsewhere_finds_the_count_and_a_line_where_the_unread_b
     for number in range(3):
         await script.say(f"unseen {number}")
     await expect(alice.tab).to_have_title("(3) Lobby – Ringback")
-    assert await alice.tab.evaluate(ICON) == "/static/icon-3.svg"
+    assert await alice.tab.evaluate(ICON) == "static/icon-3.svg"
     await expect(alice.log.locator(".unread + .message .text")).to_have_text("unseen 0")
     await look_back(alice)
     await expect(alice.tab).to_have_title("Lobby – Ringback")
-    assert await alice.tab.evaluate(ICON) == "/static/icon.svg"
+    assert await alice.tab.evaluate(ICON) == "static/icon.svg"
     await expect(alice.unread_line).to_have_count(1)
     await script.say("before one's eyes")
     await alice.sees("before one's eyes")

@@ -107,7 +107,7 @@ export function connect(url, { onDown, onNotice, onDoubt, why }) {
     if (checked.readyState !== WebSocket.OPEN) return;
     const doubt = setTimeout(onDoubt, DOUBT_AFTER, true);
     if (isInDoubt) onDoubt(true);
-    call("Ping", {}, CHECK_TIMEOUT)
+    call("GetTime", {}, CHECK_TIMEOUT)
       .then(({ now }) => suggestNow(now))
       .catch(({ code }) => code === NO_ANSWER && lost(checked))
       .finally(() => {

@@ -1,14 +1,14 @@
 // What this page knows. Views listen to it.
 
 import { now } from "./clock.js";
-import { mentionOf, mentions } from "./format.js";
+import { Members } from "./members.js";
+import { Names } from "./names.js";
 import { NO_CONNECTION } from "./rpc.js";
 import { Tones } from "./tones.js";
 
 const KEPT = 300; // messages, at the end
 const KEPT_AWAY = 5000; // for one who stays far up
 const OVERLAP = 50; // messages read again after a break: one's own come out of turn
-const STEPS = { join: 1, leave: -1, rename: 0 };
 
 export class Store extends EventTarget {
   connected = false;
@@ -19,9 +19,6 @@ export class Store extends EventTarget {
   remark = ""; // before them
   unsent = new Map(); // client_msg_id -> {client_msg_id, text, refusal, tried, sent_at}
   dropped = 0;
-  members = new Map(); // id -> {id, name, state, behind}
-  memberCount = 0;
-  mention = null; // a pattern of @name of anybody who is known
   isStalled = false; // the container answers, the chat server does not
   epoch = null;
   myName = "";
@@ -30,11 +27,10 @@ export class Store extends EventTarget {
   #known = null; // up to this seq all of others has been taken
   #caughtUp = false;
   #newestPushed = 0;
-  #membersSeq = 0;
   #ownIds = new Set();
-  #names = new Set();
+  #members = new Members();
+  #names = new Names();
   #isDoubted = false; // the container has not answered for a while
-  #mentionOfMe = null;
   #tones = new Tones();
 
   get isOnline() {
@@ -89,8 +85,7 @@ export class Store extends EventTarget {
     if (session.id) {
       this.#ownIds.add(session.id);
       this.myName = session.name;
-      this.#mentionOfMe = mentionOf([session.name]);
-      this.#nameAll();
+      this.#names.setMine(session.name);
     }
     if (session.state === "left") {
       this.dropped = this.unsent.size;
@@ -100,12 +95,26 @@ export class Store extends EventTarget {
     this.#stand();
   }
 
+  // id -> {id, name, state, behind}
+  get members() {
+    return this.#members.byId;
+  }
+
+  get memberCount() {
+    return this.#members.count;
+  }
+
+  // A pattern of @name of anybody who is known.
+  get mention() {
+    return this.#names.mention;
+  }
+
   isMine({ state, sender_id }) {
     return Boolean(state) || this.#ownIds.has(sender_id);
   }
 
   mentionsMe(text) {
-    return this.#mentionOfMe !== null && mentions(text, this.#mentionOfMe, this.mention);
+    return this.#names.mentionMe(text);
   }
 
   toneOf(id, name) {
@@ -134,8 +143,8 @@ export class Store extends EventTarget {
     const added = messages.filter(({ seq }) => !here.has(seq) && here.add(seq));
     this.messages = [...this.messages, ...added].sort((one, other) => one.seq - other.seq);
     if (added.filter(({ client_msg_id }) => this.unsent.delete(client_msg_id)).length) this.#emit("unsent");
-    if (added.filter((message) => this.#applyNotice(message)).length) this.#count();
-    else if (added.some(({ sender_name: name }) => !this.#names.has(name))) this.#nameAll();
+    if (added.filter((message) => this.#members.apply(message)).length) this.#count();
+    this.#names.learn(added.map(({ sender_name }) => sender_name));
     this.#emit("messages", added);
   }
 
@@ -197,33 +206,15 @@ export class Store extends EventTarget {
     return text;
   }
 
-  setMembers({ members, member_count, seq }) {
-    this.members = new Map(members.map((member) => [member.id, member]));
-    this.memberCount = member_count;
-    this.#membersSeq = seq;
-    for (const message of this.messages) this.#applyNotice(message);
+  setMembers(listed) {
+    this.#members.set(listed);
+    for (const message of this.messages) this.#members.apply(message);
     this.#count();
   }
 
-  #applyNotice({ seq, event, sender_id: id, sender_name: name }) {
-    if (seq <= this.#membersSeq || !Object.hasOwn(STEPS, event)) return false;
-    if (event === "leave") this.members.delete(id);
-    else this.members.set(id, { id, name, state: "online" });
-    this.memberCount += STEPS[event];
-    return true;
-  }
-
   #count() {
-    this.#nameAll();
+    this.#names.learn([...this.members.values()].map(({ name }) => name));
     this.#emit("members");
-  }
-
-  // Those who have left, too: @Ann-Marie does not mention Ann.
-  #nameAll() {
-    const named = [...this.members.values()].map(({ name }) => name);
-    const spoke = this.messages.map(({ sender_name }) => sender_name);
-    this.#names = new Set([this.myName, ...named, ...spoke].filter(Boolean));
-    this.mention = mentionOf(this.#names);
   }
 
   #stand() {

@@ -1,6 +1,7 @@
 """The HTTP edge of the page: hosts, origins, headers, files, the cookie."""
 
 import asyncio
+import gzip
 import re
 import socket
 from xml.etree.ElementTree import fromstring
@@ -10,7 +11,7 @@ from aiohttp import WSMsgType, web
 from yarl import URL
 
 from client.web.icons import with_counts
-from client.web.page import SECURITY_HEADERS, STATIC
+from client.web.page import MAX_WARNINGS, SECURITY_HEADERS, STATIC
 from tests.client.web.conftest import COOKIE, Browser, NewBrowser
 from tests.client.web.fake_participant import Participants, a_message
 
@@ -114,22 +115,71 @@ FOREIGN_ORIGINS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/none.js", "/ws"])
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
-async def test_a_request_of_a_foreign_page_is_refused(browser: Browser, origin: str, path: str) -> None:
+async def test_the_websocket_refuses_a_foreign_page(browser: Browser, origin: str) -> None:
     own = browser.origin.removeprefix("http://")
     told = origin.replace("HOST", own).replace("PORT", own.partition(":")[2])
-    answer = await browser.http.get(path, headers={"Origin": told})
+    answer = await browser.http.get("/ws", headers={"Origin": told})
     assert answer.status == 403
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js"])
-async def test_a_request_of_the_page_itself_may_name_its_origin(browser: Browser, path: str) -> None:
-    answer = await browser.http.get(path, headers={"Origin": browser.origin})
+@pytest.mark.parametrize("origin", ["https://chat.example", "http://evil.example"])
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/status"])
+async def test_a_file_is_served_whatever_the_origin_and_read_by_its_own_page_only(
+    browser: Browser, path: str, origin: str
+) -> None:
+    """Browsers name the origin with modules, too, and behind a proxy it may not be the Host."""
+    answer = await browser.http.get(path, headers={"Origin": origin})
     assert answer.status == 200
     assert "Access-Control-Allow-Origin" not in answer.headers
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+async def test_a_refused_host_is_logged_once_with_the_setting(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        await browser.http.get("/", headers={"Host": "chat.other\u202e"})
+    (line,) = caplog.messages
+    assert "chat.other" in line
+    assert "CHAT_PAGE_HOSTS" in line
+    assert line.isprintable()
+
+
+async def test_a_refused_origin_is_logged_once_with_both_values_and_the_setting(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        await browser.http.get("/ws", headers={"Origin": "https://chat.other:8443"})
+    (line,) = caplog.messages
+    assert "https://chat.other:8443" in line
+    assert browser.origin.removeprefix("http://") in line
+    assert "add chat.other:8443 to CHAT_PAGE_HOSTS" in line
+
+
+async def test_strangers_do_not_fill_the_log(browser: Browser, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(MAX_WARNINGS + 5):
+        await browser.http.get("/", headers={"Host": f"host-{number}.example"})
+    assert len(caplog.messages) == MAX_WARNINGS
+
+
+async def test_the_status_says_why_the_websocket_is_refused(browser: Browser) -> None:
+    async def problem(origin: str, **headers: str) -> str | None:
+        answer = await browser.http.get("/status", params={"origin": origin}, headers=headers)
+        told: str | None = (await answer.json())["problem"]
+        return told
+
+    assert await problem(browser.origin) is None
+    assert "chat.other" in (await problem("https://chat.other") or "")
+    assert "evil.example" in (await problem("http://evil.example", Host="evil.example") or "")
+
+
+async def test_a_proxy_that_does_not_take_the_path_away_is_told_so(browser: Browser) -> None:
+    answer = await browser.http.get("/team/")
+    assert answer.status == 404
+    assert "take that path away" in await answer.text()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
@@ -149,15 +199,34 @@ async def test_the_websocket_takes_https_before_a_proxy(browser: Browser) -> Non
 
 
 async def test_a_plain_request_to_the_websocket_is_told_so(browser: Browser) -> None:
-    assert (await browser.http.get("/ws", headers={"Origin": browser.origin})).status == 400
+    answer = await browser.http.get("/ws", headers={"Origin": browser.origin})
+    assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+
+
+async def test_a_websocket_whose_upgrade_a_proxy_dropped_is_logged(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    await browser.http.get("/ws", headers={"Origin": browser.origin, "Sec-WebSocket-Version": "13"})
+    (line,) = caplog.messages
+    assert "Upgrade did not arrive" in line
 
 
 async def test_the_websocket_gives_a_cookie_that_scripts_and_other_sites_cannot_use(browser: Browser) -> None:
     tab = await browser.tab()
     given = tab.socket._response.cookies[COOKIE]
-    assert (given["httponly"], given["samesite"], given["path"]) == (True, "Strict", "/")
+    assert (given["httponly"], given["samesite"], given["secure"]) == (True, "Strict", "")
+    assert given["path"] == ""  # the folder of /ws, as the browser sees it
     assert len(given.value) == 43  # 256 bits in base64url
     assert tab.socket._response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "header", [("X-Forwarded-Proto", "https"), ("X-Forwarded-Proto", "https, http"), ("Origin", "")]
+)
+async def test_the_cookie_is_secure_behind_https(browser: Browser, header: tuple[str, str]) -> None:
+    name, value = header
+    tab = await browser.tab(**{name: value or browser.origin.replace("http:", "https:")})
+    assert tab.socket._response.cookies[COOKIE]["secure"] is True
 
 
 async def test_a_browser_that_has_the_cookie_keeps_it(browser: Browser) -> None:
@@ -224,8 +293,8 @@ async def _raw_websocket(browser: Browser, cookie: str) -> tuple[asyncio.StreamR
 
 def test_the_page_is_small_and_its_modules_too() -> None:
     files = [file for file in STATIC.iterdir() if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 64_000
-    assert all(len(file.read_text().splitlines()) < 200 for file in files if file.suffix == ".js")
+    assert sum(len(gzip.compress(file.read_bytes(), 6)) for file in files) < 40_000
+    assert all(len(file.read_text().splitlines()) < 250 for file in files if file.suffix == ".js")
 
 
 # Whatever makes a script or markup of text: the sinks of Trusted Types, and what they have no name for.
@@ -242,7 +311,7 @@ NAMING = re.compile(r"createElement|setAttribute")
 
 # What may stand there all the same: the page's own icon, and a link that somebody wrote, of http or https only.
 HARMLESS = {
-    "notify.js": 'byId("icon").href = `/static/icon${count > 9 ? "-many" : count ? `-${count}` : ""}.svg`;',
+    "notify.js": 'byId("icon").href = `static/icon${count > 9 ? "-many" : count ? `-${count}` : ""}.svg`;',
     "draw.js": "link.href = url; // partsOf lets only http and https be one",
 }
 
@@ -256,6 +325,16 @@ def test_text_gets_into_the_page_as_text_only() -> None:
         assert not WAYS_FOR_MARKUP.findall(source), file
         for named in NAMING.finditer(source):
             assert PLAIN_FIRST_ARGUMENT.match(source, named.end()), file
+
+
+# What makes an address one of this host's root, or of another host.
+ROOTED = re.compile(r"(?:src|href|action)=\"/|url\(|(?:from|import) ?\"(?!\./)|[\"'`]/(?:static|ws|status)\b")
+
+
+def test_every_address_of_the_page_is_relative() -> None:
+    for file in STATIC.iterdir():
+        if file.suffix in (".html", ".js", ".css"):
+            assert not ROOTED.findall(file.read_text()), file
 
 
 def test_the_page_has_no_script_or_style_within_and_loads_nothing_from_elsewhere() -> None:

@@ -1,0 +1,28 @@
+// The names that can be mentioned: of all who are here, and of all who spoke, since @Ann-Marie does not mention Ann.
+
+import { mentionOf, mentions } from "./format.js";
+
+const MOST = 1000; // the pattern of all is tried at each @
+
+export class Names {
+  mention = null; // a pattern of @name of anybody who is known
+  #all = new Set();
+  #mentionOfMe = null;
+
+  setMine(name) {
+    this.#mentionOfMe = mentionOf([name]);
+    this.learn([name]);
+  }
+
+  learn(names) {
+    const before = this.#all.size;
+    for (const name of names) {
+      if (name && this.#all.size < MOST) this.#all.add(name);
+    }
+    if (this.#all.size > before) this.mention = mentionOf(this.#all);
+  }
+
+  mentionMe(text) {
+    return this.#mentionOfMe !== null && mentions(text, this.#mentionOfMe, this.mention);
+  }
+}
