@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -152,13 +153,20 @@ async def running(stack: Stack) -> AsyncIterator[Stack]:
 async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson]:
     """Make a person with a browser of its own, or in a further tab of `beside`'s. No script may fail in any tab.
 
-    With `clock` the tab's time can be wound on.
+    With `clock` the tab's time can be wound on; `time` is what its clock says at first. `address`: where the page is, if not at the stack's. `lacks`: a script
+    that takes from the browser what others lack.
     """
     contexts: list[BrowserContext] = []
     flaws: list[str] = []
 
     async def make(
-        beside: Person | None = None, wire: Wire | None = None, clock: bool = False, **options: Any
+        beside: Person | None = None,
+        wire: Wire | None = None,
+        clock: bool = False,
+        address: str = "",
+        lacks: str = "",
+        time: datetime | None = None,
+        **options: Any,
     ) -> Person:
         if beside is None:
             contexts.append(await chromium.new_context(**options))
@@ -167,11 +175,13 @@ async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson
         tab.on("pageerror", lambda error: flaws.append(str(error)))
         tab.on("dialog", lambda dialog: flaws.append(f"a script ran: {dialog.message}"))
         tab.on("console", lambda line: flaws.append(line.text) if "Content Security Policy" in line.text else None)
-        if clock:
-            await tab.clock.install()  # before the page is there, so that none of its timers escapes
+        if clock or time:
+            await tab.clock.install(time=time)  # before the page is there, so that none of its timers escapes
         if wire:
             await wire.attach(tab)
-        await tab.goto(stack.page_address)
+        if lacks:
+            await tab.add_init_script(lacks)
+        await tab.goto(address or stack.page_address)
         return Person(tab)
 
     expect.set_options(timeout=60_000)

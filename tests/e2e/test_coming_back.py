@@ -40,6 +40,33 @@ async def test_a_short_break_is_told_in_a_word_and_offline_after_five_seconds(ne
     await expect(alice.banner).to_be_hidden()
 
 
+@pytest.mark.parametrize("code", [-32000, -32002])
+async def test_the_status_says_what_the_rows_say_when_the_server_is_away(new_person: NewPerson, code: int) -> None:
+    wire = Wire()
+    wire.refuse["SendMessage"] = {"code": code, "message": "The chat server is away.", "data": {}}
+    alice = await (await new_person(wire=wire)).join("Alice")
+    await alice.say("waits")
+    await expect(alice.waiting).to_have_text(["waits"])
+    await expect(alice.status).not_to_have_text("Online")
+    wire.refuse.clear()
+    await expect(alice.own).to_have_text(["waits"])
+    await expect(alice.status).to_have_text("Online")
+
+
+async def test_a_dead_connection_is_found_soon_after_a_message_is_sent(new_person: NewPerson) -> None:
+    wire = Wire()
+    alice = await (await new_person(wire=wire, clock=True)).join("Alice")
+    wire.swallow_up = wire.swallow_down = "jsonrpc"
+    await alice.say("into the void")
+    await alice.tab.clock.run_for(4_000)  # 3 s of silence, and 1 s without an answer to the check
+    await expect(alice.status).to_have_text("Reconnecting…")
+    await expect(alice.waiting).to_have_text(["into the void"])
+    wire.swallow_up = wire.swallow_down = ""
+    await alice.tab.clock.run_for(5_000)
+    await expect(alice.own).to_have_text(["into the void"])
+    await expect(alice.status).to_have_text("Online")
+
+
 async def test_when_its_container_was_made_anew_the_page_comes_back_by_itself(
     stack: Stack, new_person: NewPerson, script: Script
 ) -> None:
@@ -120,10 +147,10 @@ async def test_a_computer_that_slept_is_noticed_by_its_clock(new_person: NewPers
     wire = Wire()
     alice = await new_person(wire=wire, clock=True)
     await alice.join("Alice")
-    asked = wire.calls("ListMembers")
+    asked = wire.calls("GetTime")
     await alice.tab.clock.fast_forward(3_600_000)  # a timer that is due meanwhile fires once, as after sleep
     await expect(alice.status).to_have_text("Online")
-    await wire.has_called("ListMembers", asked + 1)
+    await wire.has_called("GetTime", asked + 1)
 
 
 async def test_a_mention_notifies_who_looks_elsewhere_and_nobody_else(new_person: NewPerson, script: Script) -> None:

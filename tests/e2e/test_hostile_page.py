@@ -81,7 +81,7 @@ STRANGERS = """() => [...document.querySelectorAll("*")].filter((node) =>
   (node.nodeName === "A" && !(/^https?:/.test(node.getAttribute("href")) &&
     node.getAttribute("href") === node.innerHTML && node.target === "_blank" && node.relList.contains("noopener"))) ||
   (node.nodeName === "DETAILS" && (node.className !== "folded" || node.open)) ||
-  (node.nodeName === "SCRIPT" && !["static/main.js", "static/start.js", "static/theme.js"].includes(node.getAttribute("src"))) ||
+  (node.nodeName === "SCRIPT" && !/^static\\/(main|start|theme)\\.js$/.test(node.getAttribute("src"))) ||
   (node.nodeName === "LINK" && !node.getAttribute("href").startsWith("static/")) ||
   node.namespaceURI !== "http://www.w3.org/1999/xhtml" ||
   [...node.attributes].some(({ name }) => name.startsWith("on"))).map((node) => node.outerHTML)"""

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.e2e.conftest import NewPerson, Stack, running
+from tests.e2e.conftest import NewPerson, Person, Stack, running
 from tests.e2e.script import Script
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -115,6 +115,25 @@ async def parts(module: Page, text: str, *names: str) -> list[list[str]]:
         ("'https://example.org', he said", "https://example.org"),
         ("<https://example.org/>", "https://example.org/"),
         ("https://example.org/ä/日本", "https://example.org/ä/日本"),
+        ("看https://example.org/a，谢谢", "https://example.org/a"),
+        ("https://example.org/a。", "https://example.org/a"),
+        ("「https://example.org/a」", "https://example.org/a"),
+        ("（https://example.org/a）", "https://example.org/a"),
+        ("“https://example.org/a”.", "https://example.org/a"),
+        ("«https://example.org/a»", "https://example.org/a"),
+        ("https://example.org/a… and", "https://example.org/a"),
+        ("https://example.org/a،", "https://example.org/a"),
+        ("https://example.org/a؟", "https://example.org/a"),
+        ("https://example.org/a।", "https://example.org/a"),
+        ("**https://example.org/a**", "https://example.org/a"),
+        ("_https://example.org/a_", "https://example.org/a"),
+        ("[text](https://example.org/a) and", "https://example.org/a"),
+        ("(https://example.org/a)b", "https://example.org/a"),
+        ("https://example.org/a\u200f", "https://example.org/a"),
+        ("HTTPS://Example.org/A", "HTTPS://Example.org/A"),
+        ("https://en.example.org/Michelson–Morley", "https://en.example.org/Michelson–Morley"),
+        ("https://ja.example.org/ジョン・レノン", "https://ja.example.org/ジョン・レノン"),
+        ("http://[::1]:8080/a", "http://[::1]:8080/a"),
     ],
 )
 async def test_an_address_is_a_link_without_what_the_sentence_adds(module: Page, text: str, link: str) -> None:
@@ -152,10 +171,59 @@ async def test_nothing_else_is_a_link(module: Page, text: str) -> None:
         ("hi @bob!", [["text", "hi "], ["mention", "@bob"], ["text", "!"]]),
         ("@Bob B.", [["mention", "@Bob B"], ["text", "."]]),
         ("@Bobby, a@bob, @client-1", [["text", "@Bobby, a@bob, "], ["mention", "@client-1"]]),
+        ("@Bob's", [["mention", "@Bob"], ["text", "'s"]]),
+        ("@Bob_x @Bob\u0301", [["text", "@Bob_x @Bob\u0301"]]),
+        ("你好@小明你好", [["text", "你好"], ["mention", "@小明"], ["text", "你好"]]),
     ],
 )
 async def test_code_and_mentions_are_told_from_text(module: Page, text: str, made_of: list[list[str]]) -> None:
-    assert await parts(module, text, "Bob", "Bob B", "client-1", "(.*") == made_of
+    assert await parts(module, text, "Bob", "Bob B", "client-1", "(.*", "小明") == made_of
+
+
+async def test_a_longer_name_that_is_known_is_not_the_shorter_one(module: Page) -> None:
+    script = """async (texts) => {
+        const { Store } = await import("/static/store.js");
+        const store = new Store();
+        store.setSession({ state: "online", id: "a", name: "Ann" });
+        store.setMembers({ members: [{ id: "s", name: "Ann Smith" }], member_count: 2, seq: 1 });
+        store.add([{ seq: 2, sender_id: "m", sender_name: "Ann-Marie", text: "", event: "leave" }]);
+        return texts.filter((text) => store.mentionsMe(text));
+    }"""
+    meant = ["@Ann, hi", "@ANN", "(@ann)", "@Ann Smith and @Ann"]
+    others = ["@Ann-Marie", "@Ann Smith", "@Anna", "x@Ann", "`@Ann`", "Ann"]
+    assert await module.evaluate(script, meant + others) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "text"),
+    [
+        ("hello", "say", "hello"),
+        ("  \n", "nothing", ""),
+        ("/msg Bob secret", "mistake", "There is no command /msg."),
+        (" /msg Bob secret", "mistake", "There is no command /msg."),
+        ("/etc/hosts\nis full", "mistake", "There is no command /etc/hosts."),
+        ("/constructor", "mistake", "There is no command /constructor."),
+        ("/", "mistake", "There is no command /."),
+        ("//usr is full", "say", "/usr is full"),
+        ("//me waves", "say", " /me waves"),
+        ("/me waves", "say", "/me waves"),
+        ("/ME  waves", "say", "/me waves"),
+        ("/me", "mistake", "/me takes words"),
+        ("/nick Anna Maria", "nick", "Anna Maria"),
+        ("/nick", "mistake", "/nick takes a name"),
+        ("/who", "who", ""),
+        ("/who is it", "mistake", "/who takes nothing"),
+        ("/help", "help", ""),
+        ("/quit bye", "quit", "bye"),
+        ("first\n/who", "say", "first\n/who"),
+        ("ü" * 4100, "mistake", "Too long by 4"),
+    ],
+)
+async def test_what_is_typed_is_a_text_a_command_or_a_mistake(module: Page, typed: str, kind: str, text: str) -> None:
+    script = "async (typed) => (await import('/static/typed.js')).readTyped(typed)"
+    read = await module.evaluate(script, typed)
+    assert read["kind"] == kind
+    assert read["text"].startswith(text) if kind == "mistake" else read["text"] == text
 
 
 @pytest.mark.parametrize(
@@ -182,14 +250,15 @@ async def test_links_open_elsewhere_and_tell_nothing_of_this_page(new_person: Ne
 
 async def test_emoji_alone_are_large(new_person: NewPerson) -> None:
     alice = await (await new_person()).join("Alice")
-    for text in ("🎉", "👩‍👩‍👧 🇩🇪 👍🏽", "1", "🎉 hooray"):
+    for text in ("🎉", "👩‍👩‍👧 🇩🇪 👍🏽", "1", "🎉 hooray", "1️⃣ ❤️‍🔥"):
         await alice.say(text)
-    await expect(alice.own).to_have_count(4)
+    await expect(alice.own).to_have_count(5)
     assert await alice.own.evaluate_all("nodes => nodes.map((node) => node.classList.contains('large'))") == [
         True,
         True,
         False,
         False,
+        True,
     ]
 
 
@@ -200,25 +269,82 @@ async def test_an_action_is_told_of_its_author(new_person: NewPerson) -> None:
     await bob.sees("Alice waves")
 
 
-async def test_a_name_keeps_its_colour_and_initial_and_another_has_another(
+async def colours(person: Person, where: str) -> list[str]:
+    found: list[str] = await person.tab.locator(f"{where} .avatar").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('style'))"
+    )
+    return found
+
+
+async def test_people_who_are_here_have_colours_of_their_own_and_keep_them(
     new_person: NewPerson, script: Script
 ) -> None:
-    tones = []
-    for _ in range(2):  # each time somebody new to the server, under the same name
-        await (await script.join("Carla")).say("hello")
-        alice = await (await new_person()).join("Alice")
-        await alice.say("hello")
-        await expect(alice.own).to_have_text(["hello"])
-        avatar = alice.log.locator(".other .avatar").last
-        await expect(avatar).to_have_text("C")
-        tones.append(
-            [await alice.log.locator(f".{who} .avatar").last.get_attribute("style") for who in ("other", "own")]
-        )
+    for name in ("Bob", "Carla", "Dmitri", "Eve", "Farid", "Grace", "Henri"):
+        await (await script.join(name)).say("hello")
+    alice = await (await new_person()).join("Alice")
+    await expect(alice.tab.locator("#people-list .avatar")).to_have_count(8)
+    before = await colours(alice, "#people-list")
+    assert len(set(before)) == 8
+    await alice.tab.reload()
+    await expect(alice.tab.locator("#people-list .avatar")).to_have_count(8)
+    assert await colours(alice, "#people-list") == before
+
+
+async def test_whoever_takes_a_name_after_another_has_another_colour(new_person: NewPerson, script: Script) -> None:
+    alice = await (await new_person()).join("Alice")
+    for text in ("from the first", "from the second"):
+        await (await script.join("Carla")).say(text)
+        await alice.sees(text)
         await script.leave()
-        await alice.tab.get_by_role("button", name="Leave").click()
-        await expect(alice.name).to_be_visible()
-    assert tones[0] == tones[1]
-    assert tones[0][0] != tones[0][1]
+    first, second = await colours(alice, ".message.other")
+    assert first != second
+
+
+OVERLAP = """row => {
+  const [time, text] = ["time", ".text"].map((part) => row.querySelector(part).getBoundingClientRect());
+  return time.right > text.left;
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR", "fr-CA", "el-GR"])
+async def test_the_time_beside_a_message_does_not_run_into_it(new_person: NewPerson, locale: str) -> None:
+    alice = await (await new_person(locale=locale)).join("Alice")
+    for text in ("one", "two"):
+        await alice.say(text)
+    await expect(alice.own).to_have_text(["one", "two"])
+    assert not await alice.log.locator(".follows").evaluate(OVERLAP)
+
+
+async def test_after_midnight_today_is_yesterday(new_person: NewPerson, script: Script) -> None:
+    alice = await new_person(clock=True)
+    await alice.join("Alice")
+    days = alice.log.locator("#messages .day")
+    await expect(days).to_have_text(["Today"])
+    await alice.tab.clock.fast_forward(24 * 3_600_000)
+    await alice.tab.clock.run_for(20_000)
+    await expect(days).to_have_text(["Yesterday"])
+
+
+@pytest.mark.parametrize("days", [-700, -2, 2, 700])
+async def test_a_wrong_clock_of_the_browser_changes_no_day(new_person: NewPerson, script: Script, days: int) -> None:
+    alice = await new_person(time=datetime.now(UTC) + timedelta(days=days))
+    await alice.join("Alice")
+    await (await script.join("Curl")).say("theirs")
+    await alice.sees("theirs")
+    await alice.say("mine")
+    await expect(alice.own).to_have_text(["mine"])
+    await expect(alice.log.locator("#messages .day")).to_have_text(["Today"])
+    await expect(alice.status).to_have_text("Online")
+
+
+async def test_what_is_written_from_the_right_stands_at_the_right(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.draft.fill("שלום, מה שלומך?")
+    await expect(alice.draft).to_have_css("direction", "rtl")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_css("direction", "rtl")
+    await alice.say("hello")
+    await expect(alice.own.last).to_have_css("direction", "ltr")
 
 
 async def test_the_time_of_a_message_further_down_is_shown_when_it_is_pointed_at(new_person: NewPerson) -> None:

@@ -167,19 +167,100 @@ async def test_nothing_moves_when_somebody_types(new_person: NewPerson) -> None:
     assert await alice.draft.bounding_box() == before
 
 
-async def test_who_chooses_with_the_arrows_may_take_with_enter(new_person: NewPerson) -> None:
+async def test_enter_takes_the_marked_name_and_sends_what_is_complete(new_person: NewPerson) -> None:
     alice = await (await new_person()).join("Alice")
     for name in ("Bea", "Bob"):
         await (await new_person()).join(name)
     await alice.sees_people("Alice", "Bea", "Bob")
     await alice.draft.press_sequentially("@b")
+    await alice.draft.press("Enter")
+    await expect(alice.draft).to_have_value("@Bea ")
+    await alice.draft.press_sequentially("and @b")
     await alice.draft.press("ArrowDown")
     await alice.draft.press("Enter")
-    await expect(alice.draft).to_have_value("@Bob ")
-    await alice.draft.fill("")
-    await alice.draft.press_sequentially("@b")
+    await expect(alice.draft).to_have_value("@Bea and @Bob ")
     await alice.draft.press("Enter")
-    await expect(alice.own).to_have_text(["@b"])
+    await expect(alice.own).to_have_text(["@Bea and @Bob"])
+    await alice.draft.press_sequentially("@x")
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["@Bea and @Bob", "@x"])
+
+
+async def test_enter_sends_a_complete_name_though_there_is_a_longer_one(new_person: NewPerson, script: Script) -> None:
+    alice = await (await new_person()).join("Alice")
+    for name in ("Bob", "Bobby"):
+        await script.join(name)
+    await alice.sees_people("Alice", "Bob", "Bobby")
+    await alice.draft.press_sequentially("hi @bob")
+    await expect(alice.tab.get_by_role("option")).to_have_text(["BBobby"])
+    await alice.draft.press("Enter")
+    await expect(alice.own).to_have_text(["hi @bob"])
+
+
+async def test_what_is_no_command_is_told_and_stays_in_the_draft(new_person: NewPerson, script: Script) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.say("/msg Bob a secret")
+    await expect(alice.tab.locator("#draft-error")).to_contain_text("There is no command /msg.")
+    await expect(alice.draft).to_have_value("/msg Bob a secret")
+    await alice.say("//usr is full")
+    await expect(alice.own).to_have_text(["/usr is full"])
+    assert not [text for text in await (await script.join("Curl")).texts() if "secret" in text]
+
+
+async def test_commands_of_the_terminal_work(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    bob = await (await new_person()).join("Bob")
+    answer = alice.tab.locator("#answer")
+    await alice.say("/help")
+    await expect(answer).to_contain_text("/nick NAME")
+    await alice.say("/who")
+    await expect(answer).to_contain_text("2 are here: Alice (you), Bob")
+    await alice.say("/nick Bob")
+    await expect(alice.tab.locator("#draft-error")).to_have_text("That name is in use. Choose another.")
+    await expect(alice.draft).to_have_value("/nick Bob")
+    await alice.say("/nick Alicia")
+    await expect(answer).to_contain_text("You are Alicia now.")
+    await bob.sees("Alice is now Alicia")
+    await alice.draft.press("Escape")
+    await expect(answer).to_be_hidden()
+    await alice.say("/me waves")
+    await bob.sees("Alicia waves")
+    await alice.say("/quit bye")
+    await bob.sees("bye")
+    await expect(alice.name).to_be_visible()
+
+
+TRANSFER = """([selector, kind, files, types]) => {
+  const transfer = new DataTransfer();
+  for (const name of files) transfer.items.add(new File(["x"], name, { type: "image/png" }));
+  for (const type of types) transfer.setData(type, "text");
+  const options = { bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer };
+  const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
+  document.querySelector(selector).dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("selector", "kind", "files", "types", "is_stopped", "is_told"),
+    [
+        ("#log", "drop", ["a.png"], [], True, True),
+        ("#draft", "drop", ["a.png"], [], True, True),
+        ("#draft", "dragover", ["a.png"], [], True, False),
+        ("#log", "drop", [], ["text/uri-list"], True, False),
+        ("#draft", "drop", [], ["text/plain"], False, False),
+        ("#draft", "paste", ["a.png"], [], True, True),
+        ("#draft", "paste", ["a.png"], ["text/plain", "text/html"], False, False),
+        ("#draft", "paste", [], ["text/plain"], False, False),
+    ],
+)
+async def test_files_are_refused_in_words_and_text_is_not(
+    new_person: NewPerson, selector: str, kind: str, files: list[str], types: list[str], is_stopped: bool, is_told: bool
+) -> None:
+    alice = await (await new_person()).join("Alice")
+    assert await alice.tab.evaluate(TRANSFER, [selector, kind, files, types]) is is_stopped
+    words = "Files cannot be sent here, only text." if is_told else ""
+    await expect(alice.tab.locator("#draft-error")).to_have_text(words)
 
 
 async def test_who_moves_away_from_a_mention_is_offered_nobody(new_person: NewPerson) -> None:

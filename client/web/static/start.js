@@ -6,7 +6,7 @@
   function tell() {
     var place = document.getElementById("starting");
     if (!trouble || !place) return; // started: main.js takes it away
-    place.className += " failed";
+    place.className += " broken";
     document.getElementById("starting-trouble").textContent = trouble;
   }
 
