@@ -153,8 +153,8 @@ async def running(stack: Stack) -> AsyncIterator[Stack]:
 async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson]:
     """Make a person with a browser of its own, or in a further tab of `beside`'s. No script may fail in any tab.
 
-    With `clock` the tab's time can be wound on; `time` is what its clock says at first. `address`: where the page is, if not at the stack's. `lacks`: a script
-    that takes from the browser what others lack.
+    With `clock` the tab's time can be wound on; `time` is what its clock says at first.
+    `address`: where the page is, if not at the stack's. `lacks`: a script that takes from the browser what others lack.
     """
     contexts: list[BrowserContext] = []
     flaws: list[str] = []

@@ -32,7 +32,9 @@ class Proxy:
         app = web.Application()
         app.router.add_get(self.path + "/{rest:.*}", self._pass)
         runner = web.AppRunner(app, shutdown_timeout=0.1)  # WebSockets that are open end with it
-        async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as self.session:
+        connector = aiohttp.TCPConnector(force_close=True)  # no request meets a connection that is just being closed
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=jar, connector=connector) as self.session:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             yield f"http://localhost:{runner.addresses[0][1]}{self.path}/"
