@@ -277,8 +277,8 @@ class Settings:
             "CHAT_PAGE_HOSTS",
             _page_hosts,
             "HOST,…",
-            "Host names under which the page may be opened, at any port or as NAME:PORT at that one; behind a proxy, the"
-            " name that people type.",
+            "Host names under which the page may be opened, at any port or as NAME:PORT at that one; behind a proxy,"
+            " the name that people type.",
             "localhost,127.0.0.1,[::1]",
         ),
     )
