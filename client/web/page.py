@@ -136,15 +136,14 @@ class Page:
             return None
         self._warn(
             "A page at %s (Origin) was refused, since the request came with Host %s; if it is this page behind a proxy,"
-            " add %s to CHAT_PAGE_HOSTS, or have the proxy pass Host on as it is",
+            " add %s to CHAT_PAGE_HOSTS",
             origin,
             host,
             host_of(origin),
         )
         return (
             f"This page is at {_shown(origin)}, but its requests reach Ringback with Host: {_shown(host)}, as from a"
-            f" page of somebody else. Whoever runs it: add {_shown(host_of(origin))} to CHAT_PAGE_HOSTS, or have the"
-            " proxy pass Host on as it is."
+            f" page of others. Whoever runs Ringback: add {_shown(host_of(origin))} to CHAT_PAGE_HOSTS."
         )
 
     def _warn(self, words: str, *values: str) -> None:
@@ -174,25 +173,10 @@ class Page:
         return web.Response(body=self._files[name], content_type=content_type, charset="utf-8")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if hdrs.ORIGIN not in request.headers:  # no browser's
-            return _refusal(403, "This WebSocket answers only to the page of its own address.")
-        problem = self._origin_problem(request, request.headers[hdrs.ORIGIN])
-        if problem is not None:
-            return _refusal(403, problem)
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_READ_BYTES, compress=False)
-        if not _asks_to_upgrade(request):
-            self._warn(
-                "The page at %s asked for its WebSocket, but the Upgrade did not arrive: have the proxy pass it on"
-                " (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection)",
-                request.headers[hdrs.ORIGIN],
-            )
-            refusal = _refusal(426, "This address is a WebSocket: open the page at / instead.")
-            refusal.headers[hdrs.UPGRADE] = "websocket"  # RFC 9110, section 15.5.22
-            return refusal
-        if not _can_begin(socket, request):
-            return _refusal(400, "This is not the handshake of a WebSocket (RFC 6455, section 4.1).")
-        if self._stopping:
-            return _refusal(503, "This page is just being restarted.")
+        refused = self._handshake_refusal(request, socket)
+        if refused is not None:
+            return refused
         cookie = self._cookie(request, socket)
         socket.headers.update(SECURITY_HEADERS)
         await socket.prepare(request)
@@ -207,6 +191,26 @@ class Page:
         finally:
             self.sessions.close(cookie, tab)
         return socket
+
+    def _handshake_refusal(self, request: web.Request, socket: web.WebSocketResponse) -> web.Response | None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:  # no browser's
+            return _refusal(403, "This WebSocket answers only to the page of its own address.")
+        problem = self._origin_problem(request, origin)
+        if problem is not None:
+            return _refusal(403, problem)
+        if not _asks_to_upgrade(request):
+            self._warn(
+                "The page at %s asked for its WebSocket, but the Upgrade did not arrive: have the proxy pass it on"
+                " (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection)",
+                origin,
+            )
+            refusal = _refusal(426, "This address is a WebSocket: open the page at / instead.")
+            refusal.headers[hdrs.UPGRADE] = "websocket"  # RFC 9110, section 15.5.22
+            return refusal
+        if not _can_begin(socket, request):
+            return _refusal(400, "This is not the handshake of a WebSocket (RFC 6455, section 4.1).")
+        return _refusal(503, "This page is just being restarted.") if self._stopping else None
 
     def _cookie(self, request: web.Request, socket: web.WebSocketResponse) -> str:
         """Give the browser's cookie, or a new one.
