@@ -192,7 +192,7 @@ async def test_enter_sends_a_complete_name_though_there_is_a_longer_one(new_pers
         await script.join(name)
     await alice.sees_people("Alice", "Bob", "Bobby")
     await alice.draft.press_sequentially("hi @bob")
-    await expect(alice.tab.get_by_role("option")).to_have_text(["BBobby"])
+    await expect(alice.tab.locator("#mentions").get_by_role("option")).to_have_text(["BBobby"])
     await alice.draft.press("Enter")
     await expect(alice.own).to_have_text(["hi @bob"])
 
