@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -20,15 +19,17 @@ from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
 from client.headless import Headless, serve_page
-from client.http_protocol import Runner
+from client.http_protocol import MAX_HEADER_BYTES, Runner
 from client.lines_out import lost
 from client.listener import Listener
 from client.participant import NewParticipant, Participant
 from client.piped import PipedTerminal
 from client.rpc import ServerRpc
 from client.seat_file import SeatFiles
-from client.settings import NO_STATE, Face, Settings
+from client.settings import Face, Settings
+from client.state import State
 from client.terminal.face import Terminal
+from client.web.cookies import PREFIX
 from client.web.page import Page
 from runtime.background_output import BackgroundOutput
 from runtime.listening import ALL_ADDRESSES, ListenError, ListeningSockets
@@ -43,10 +44,11 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasat
 
 def run(settings: Settings) -> int:
     """Run until the face ends or a signal comes, and give the exit code."""
-    has_page = settings.face in (Face.HEADLESS, Face.PAGE)
-    _set_up_output(has_page)
+    _set_up_output(settings.has_page)
+    if settings.has_page:
+        _raise_file_limit()
     try:
-        listening = listen(settings, PAGE_PORT if has_page else 0)
+        listening = listen(settings, PAGE_PORT if settings.has_page else 0)
     except ListenError as error:
         sys.stderr.write(f"[CLIENT] [ERROR] {_cannot_listen(error)}\n")
         return 1
@@ -93,25 +95,33 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(family=family, limit=0)) as session:
         rpc = ServerRpc(session, settings.server)
         endpoint = CallbackEndpoint()
-        seat_files = None if settings.state_dir == NO_STATE else SeatFiles(settings.state_dir, settings.server)
-        if seat_files is not None:
-            seat_files.sweep(time.time())
+        state = State(settings)
 
-        def new_participant(listener: Listener, join_key: str | None) -> Participant:
-            callback = settings.callback or f":{port}"
-            key = join_key or settings.newcomers_key
-            return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
+        def participants(seat_files: SeatFiles | None, join_key: str | None) -> NewParticipant:
+            def new_participant(listener: Listener, typed_key: str | None) -> Participant:
+                callback = settings.callback or f":{port}"
+                key = typed_key or join_key
+                return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
+
+            return new_participant
 
         app = web.Application()
         app.on_response_prepare.append(_say_who_answers)
         endpoint.add_to(app)
-        if settings.face in (Face.HEADLESS, Face.PAGE):
-            page = Page(new_participant, hosts=settings.page_hosts, server=settings.server, cookie_name=_cookie(port))
-            page.add_to(app)
-        async with _listening(app, listening):
-            return await until_stopped(
-                _face(settings, new_participant, page_address(host, port, _service(settings, host)))
+        if settings.has_page:
+            page = Page(
+                participants(state.seats_of_people, settings.pages_key),
+                hosts=settings.page_hosts,
+                server=settings.server,
+                cookie_name=state.cookie_name(port),
+                former_cookie_name=_former_cookie_name(port),
+                asks_key=settings.newcomers_key is not None and settings.pages_key is None,
             )
+            page.add_to(app)
+        own = participants(state.own_seats if settings.has_page else state.seats_of_people, settings.newcomers_key)
+        address = page_address(host, port, _service(settings, host))
+        async with _listening(app, listening), state.swept_daily():
+            return await until_stopped(_face(settings, own, address))
 
 
 def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Coroutine[Any, Any, int]:
@@ -161,23 +171,27 @@ def new_runner(app: web.Application) -> web.AppRunner:
         shutdown_timeout=SHUTDOWN_SECONDS,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         logger=_http_log(),
+        max_field_size=MAX_HEADER_BYTES,
         # What is signed is what travels; and nothing small can unfold to something big.
         auto_decompress=False,
     )
 
 
 async def until_stopped(face: Coroutine[Any, Any, int]) -> int:
-    """Run `face`; at SIGTERM, SIGINT or SIGHUP cancel it, and give 0 or the code with which it ends then."""
+    """Run `face`; at SIGTERM, SIGINT or SIGHUP cancel it, with the signal's name as the message.
+
+    Gives 0, or the code with which it ends then.
+    """
     running = asyncio.create_task(face)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         stopped.set()
-        running.cancel()
+        running.cancel(number.name)
 
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     try:
         return await running
     except asyncio.CancelledError:
@@ -220,9 +234,9 @@ def _service(settings: Settings, host: str) -> str:
     return "page" if settings.face is Face.PAGE else "--index N client"
 
 
-def _cookie(port: int) -> str:
-    """Name the page's cookie: cookies ignore ports, and two clients may share one host."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", f"ringback-{socket.gethostname()}-{port}")
+def _former_cookie_name(port: int) -> str:
+    """Return the name that the page's cookie had in earlier versions."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", f"{PREFIX}{socket.gethostname()}-{port}")
 
 
 def _cannot_listen(error: ListenError) -> str:
@@ -238,6 +252,15 @@ def _set_up_output(has_page: bool) -> None:
     level = logging.WARNING if has_page else logging.CRITICAL
     logging.basicConfig(level=level, format="[CLIENT] [%(levelname)s] %(message)s")
     logging.addLevelName(logging.WARNING, "WARN")
+
+
+def _raise_file_limit() -> None:
+    """Let the page have three open files for each browser, as far as the system lets it."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -115,7 +115,11 @@ def _taken(data: Mapping[str, Any]) -> str:
     if data.get("field") == "id":
         return "That id belongs to somebody else. Choose another, or none."
     if wait := _wait(data):
-        return f"That name is kept for somebody who is away, for {wait} more. Choose another."
+        name = f"The name {data['name']}" if data.get("name") else "That name"
+        return (
+            f"{name} is kept for somebody who is away, for another {wait}."
+            " Choose another name, or ask whoever runs this chat to release it."
+        )
     return "That name is in use. Choose another."
 
 

@@ -3,16 +3,31 @@
 server/connections.py does the same for the server's port: neither side imports the other.
 """
 
+from typing import Final
+
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
 
-UNEXPECTED = "nothing but 100-continue can be expected\n"
+UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
+MAX_HEADER_BYTES: Final = 64 * 1024  # a browser sends the cookies of all programs of this host, whatever their port
+HEAD_TOO_LARGE: Final = (
+    f"A header of this request is larger than {MAX_HEADER_BYTES // 1024} KiB. From a browser these are the cookies that"
+    " programs on this host have left in it: delete the cookies of this host, or open the page by another of its names,"
+    " such as http://127.0.0.1 instead of http://localhost.\n"
+)
 
 
 class HttpProtocol(web.RequestHandler):
     """Keeps a half-closed connection until the last response is written; aiohttp closes it at once."""
 
     __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer a request that cannot be read; say what to do about a head that is too large."""
+        return super().handle_error(request, status, exc, HEAD_TOO_LARGE if isinstance(exc, LineTooLong) else message)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
         """Return True if responses are still to be written; the connection closes behind the last of them.

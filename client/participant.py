@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -42,6 +42,8 @@ T = TypeVar("T")
 PING_SECONDS: Final = 10.0
 GOODBYE_SECONDS: Final = 3.0
 
+KEY_WANTED: Final = "The server does not know you any more, and asks newcomers for a join key."
+
 # What the server answers to one whose seat it does not hold now; registering again mends it.
 SEAT_LOST: Final = frozenset({ErrorCode.AWAY, ErrorCode.UNAUTHORIZED})
 
@@ -71,6 +73,8 @@ class Participant:
         self.state = ConnectionState.NEW
         self.registration: RegisterResult | None = None
         self.reason: ClientError | None = None  # why it is reconnecting
+        self.keeps_name = False  # while it is away; nobody else may have the name then
+        self.ends_without_key = False  # in REPLACED, when the server wants a join key that this client does not know
         self.wait = 0.0  # seconds from the last try to the next one
         self.next_try = 0.0  # by the clock of the event loop
         self._rpc = rpc
@@ -107,8 +111,15 @@ class Participant:
         is_away = self.state is ConnectionState.RECONNECTING
         return is_away and isinstance(self.reason, CallRefused) and self.reason.is_about_name
 
-    def recall(self, key: str) -> str | None:
+    @property
+    def _keeps_name(self) -> bool:
+        """Whether the name is to be kept: not if nobody will have the token to come back to it."""
+        return self.keeps_name and self._file is not None and self._file.is_usable
+
+    def recall(self, key: str, *, name: str = "", others: Iterable[str] = ()) -> str | None:
         """Look for the seat that is remembered as `key`, and remember there, from now on, the one that is taken.
+
+        If there is none, the seat called `name` that is remembered as one of `others`, and not in use, becomes that.
 
         Gives the name that the seat had; `enter` and `resume` come back to it, and what was missed arrives. None: there
         is no such seat. What stands in the way of remembering is told with the next state. See `client.seat_file`.
@@ -118,6 +129,7 @@ class Participant:
         self.let_go()
         if self._seat_files is None:
             return None
+        self._seat_files.move(name, key, others)
         self._file = self._seat_files.open(key)
         self._known = known = self._file.remembered
         if known is None:
@@ -125,7 +137,7 @@ class Participant:
         self.id, self.name, self._token = known.id, known.name, known.token
         self._seat = self._new_seat(known)
         self._endpoint.open(self._seat.id, self._seat.key, self._seat)
-        return known.name
+        return None if known.left else known.name
 
     def ask_for_recap(self, lines: int, show: Callable[[Recap], None]) -> None:
         """Have `show` given the end of the log at every entry, after ONLINE; only what comes behind that is pushed.
@@ -184,19 +196,22 @@ class Participant:
         """Let the others know that something is being written."""
         await self._call(methods.SET_TYPING, NoParams(), SetTypingResult)
 
-    async def leave(self, *, forget: bool = False) -> None:
-        """Give the seat back, within 3 seconds; if the server is away it will notice by itself.
+    async def leave(self, *, forget: bool = False, away: bool = False) -> None:
+        """Leave the room, within 3 seconds; if the server is away it will notice by itself.
 
-        The seat stays remembered, unless it is to be forgotten: then nobody will come back to it.
+        The seat stays remembered, unless it is to be forgotten: then nobody will come back to it. Who is only `away`
+        keeps the name.
         """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         is_on_its_way_in = self.state is ConnectionState.NEW and self.registration is not None
         if self.state in SEATED or is_on_its_way_in:  # not when it was replaced: that would put the other process out
-            await self._unregister()
+            is_told = await self._unregister(away)
             self._keep_taken()
-        if forget and self._file is not None:
+            if forget:
+                self._forget_file(is_told)
+        elif forget and self._file is not None:
             self._file.forget()
         self.let_go()
         if self.state is not ConnectionState.NEW:
@@ -209,12 +224,25 @@ class Participant:
             self._file.close()
         self._file = self._known = self._keeper = self._token = self._after = self.registration = None
 
-    async def _unregister(self) -> None:
+    async def _unregister(self, away: bool) -> bool:
+        """Tell the server, and return whether it knows now."""
+        params = UnregisterParams(id=self.id, keep_name=(away and self._keeps_name) or None)
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._call(methods.UNREGISTER, UnregisterParams(id=self.id), UnregisterResult)
+                await self._call(methods.UNREGISTER, params, UnregisterResult)
         except (ClientError, TimeoutError) as error:
             _log.info("could not unregister %s: %s", self.id, error)
+            return isinstance(error, CallRefused)
+        return True
+
+    def _forget_file(self, is_told: bool) -> None:
+        """Remove the file; but keep the token of a name that the server still keeps, for who enters again."""
+        if self._file is None:
+            return
+        if is_told or self._known is None or not self._keeps_name:
+            self._file.forget()
+        else:
+            self._file.write(msgspec.structs.replace(self._known, left=True))
 
     async def _call(self, method: str, params: msgspec.Struct, result: type[T]) -> T:
         if self._token is None:
@@ -271,6 +299,7 @@ class Participant:
             join_key=None if self._token else self._join_key,
             accepts=[methods.RECEIVE_TYPING],
             after=self._after,
+            keep_name=self._keeps_name or None,
         )
         old = seat  # to be closed
         try:
@@ -279,6 +308,7 @@ class Participant:
             return result
         except CallRefused as error:
             error.clocks_apart = self._endpoint.clocks_apart(seat.id)
+            error.data.setdefault("name", name)
             raise
         finally:
             if old is not self._seat:
@@ -430,9 +460,10 @@ class Participant:
     async def _come_back(self, reason: ClientError) -> None:
         self._hold()
         for delay in backoff(self._draw):
-            if isinstance(reason, CallRefused) and reason.kicked:
+            if isinstance(reason, CallRefused) and self._is_hopeless(reason):
+                self.reason = reason
                 self._forget()
-                self._lose(str(reason))
+                self._lose(str(reason) if reason.kicked else KEY_WANTED)
                 break
             asked = reason.retry_after if isinstance(reason, CallRefused | ServerUnreachable) else None
             self.reason, self.wait = reason, max(delay, min(asked or 0.0, LONGEST_DELAY))
@@ -448,8 +479,12 @@ class Participant:
                 break
         self._seat_in_doubt.clear()
 
+    def _is_hopeless(self, refused: CallRefused) -> bool:
+        """Return whether no further try will succeed without a person."""
+        return refused.kicked or (self.ends_without_key and refused.code == ErrorCode.JOIN_KEY_WRONG)
+
     def _told_while_away(self, reason: ClientError) -> str:
-        if isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN:
+        if isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN and reason.retry_after is None:
             return f"Somebody else is called {self.name} now. Waiting until the name is free again."
         return f"{reason} Trying again until it works."
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +24,22 @@ except ImportError:  # a platform without it
 FORMAT: Final = 1
 MODE: Final = 0o600
 MAX_BYTES: Final = 64 * 1024
+CLOCK_NOT_SET: Final = 1_704_067_200  # 2024, in Unix seconds
 KEPT_SECONDS: Final = 30 * 86_400  # as long as the server, unless told otherwise, keeps those who are away
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """Who sits there, by which token, and the last `seq` that was taken of the log `epoch`."""
+    """Who sits there, by which token, and the last `seq` that was taken of the log `epoch`.
+
+    `left`: the person has left, and the server could not be told; only who enters anew comes back to it.
+    """
 
     id: str
     name: str
     token: str
     epoch: str
     taken: int
+    left: bool = False
 
 
 class _Content(msgspec.Struct, kw_only=True):
@@ -69,12 +75,17 @@ class SeatFile:
         self._fd: int | None = None
         self._is_closed = False
         try:
-            self._fd = _hold(path, os.O_RDWR)
+            self._fd = hold(path, os.O_RDWR)
             self._read(self._fd)
         except FileNotFoundError:
             return
         except OSError as error:
             self._give_up(error)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether what is written here will be read again."""
+        return not (self._is_closed or self._is_failing)
 
     def trouble(self) -> str:
         """Give a sentence for a person on what went wrong, once; empty when there is nothing new."""
@@ -89,7 +100,7 @@ class SeatFile:
         try:
             if self._fd is None:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._fd = _hold(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                self._fd = hold(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             fresh = _write_held(self._path.with_suffix(".new"), self._path, body)
         except FileExistsError as error:  # somebody was quicker
             self._give_up(error)
@@ -148,9 +159,29 @@ class SeatFiles:
 
     def open(self, key: str) -> SeatFile:
         """Give the file of the seat `key` (see `by_name`, `by_cookie`); it is made with the first `write`."""
+        return SeatFile(self._path(key), self._server)
+
+    def move(self, name: str, key: str, others: Iterable[str]) -> None:
+        """Move the seat called `name` to `key`, if there is none at `key`, from the first of `others` that has it.
+
+        A seat that is in use stays where it is.
+        """
+        if self._path(key).exists():
+            return
+        for path in map(self._path, others):
+            if _name_in(path) != by_name(name):  # read without a lock, so that nobody finds it in use for nothing
+                continue
+            file = SeatFile(path, self._server)
+            if file.remembered is not None:
+                with contextlib.suppress(OSError):
+                    path.rename(self._path(key))
+            file.close()
+            return
+
+    def _path(self, key: str) -> Path:
         readable = re.sub(r"[^a-z0-9]+", "-", key)[:24].strip("-")
         digest = hashlib.sha256(f"{self._server}\n{key}".encode(errors="surrogatepass")).hexdigest()[:24]
-        return SeatFile(self._directory / f"{readable}-{digest}.json", self._server)
+        return self._directory / f"{readable}-{digest}.json"
 
     def sweep(self, now: float) -> None:
         """Remove what nobody holds and nobody has written for 30 days (`now` in Unix seconds)."""
@@ -159,16 +190,39 @@ class SeatFiles:
                 _remove_old(path, now - KEPT_SECONDS)
 
 
+def _name_in(path: Path) -> str:
+    """Return whose seat the file remembers, as `by_name` has it; empty when it cannot be read."""
+    try:
+        return by_name(msgspec.json.decode(path.read_bytes(), type=_Content).seat.name)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def is_unused_since(path: Path, then: float) -> bool:
+    """Return whether nobody has written the file since `then`. Raises `OSError`.
+
+    A time before this program existed is that of a machine whose clock was not set: such a file counts as new.
+    """
+    written = path.stat().st_mtime
+    if written < CLOCK_NOT_SET < then:
+        os.utime(path)
+        return False
+    return written < then
+
+
 def _remove_old(path: Path, then: float) -> None:
     with contextlib.suppress(OSError):  # not ours to remove, or gone already
-        if path.stat().st_mtime < then:
-            fd = _hold(path, os.O_RDWR)
+        if is_unused_since(path, then):
+            fd = hold(path, os.O_RDWR)
             path.unlink()
             os.close(fd)
 
 
-def _hold(path: Path, flags: int) -> int:
-    """Open a file that nobody else holds. Raises `BlockingIOError` when somebody does, and any other `OSError`."""
+def hold(path: Path, flags: int) -> int:
+    """Open a file that nobody else holds, and hold it until it is closed.
+
+    Raises `BlockingIOError` when somebody holds it, and any other `OSError`.
+    """
     fd = os.open(path, flags, MODE)
     try:
         _lock(fd)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -23,6 +23,7 @@ Each setting is a flag and an environment variable. The flag wins; an empty vari
 
 
 NO_STATE: Final = Path("none")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Face(StrEnum):
@@ -32,6 +33,13 @@ class Face(StrEnum):
     TERMINAL = "terminal"
     HEADLESS = "headless"
     PAGE = "page"
+
+
+class PageKey(StrEnum):
+    """Who must know the join key at the page: the person there, or the client that serves it."""
+
+    ASK = "ask"
+    CONTAINER = "container"
 
 
 # Each check gives the value, or raises ValueError with a sentence that says what would be right.
@@ -103,11 +111,14 @@ def _page_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
-def _face(text: str) -> Face:
-    try:
-        return Face(text.lower())
-    except ValueError:
-        raise ValueError(f"expected one of {', '.join(Face)}") from None
+def _one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    def check(text: str) -> Choice:
+        try:
+            return choices(text.strip().lower())
+        except ValueError:
+            raise ValueError(f"expected one of {', '.join(choices)}") from None
+
+    return check
 
 
 def _state_dir(text: str) -> Path:
@@ -204,7 +215,7 @@ class Settings:
         default=Face.AUTO,
         metadata=_row(
             "CHAT_FACE",
-            _face,
+            _one_of(Face),
             "|".join(Face),
             "How to show the chat: a terminal; headless, which takes a seat, prints what it hears and serves the web"
             " page; or the page alone.",
@@ -282,6 +293,17 @@ class Settings:
             "localhost,127.0.0.1,[::1]",
         ),
     )
+    page_key: PageKey = field(
+        default=PageKey.ASK,
+        metadata=_row(
+            "CHAT_PAGE_KEY",
+            _one_of(PageKey),
+            "|".join(PageKey),
+            "Who must know the join key at the page: ask, the person, who is asked for it; or container, this client,"
+            " whose key lets everybody in who can open the page.",
+            PageKey.ASK,
+        ),
+    )
     state_dir: Path = field(
         default_factory=user_state_dir,
         metadata=_row(
@@ -310,9 +332,19 @@ class Settings:
     )
 
     @property
+    def has_page(self) -> bool:
+        """Whether this client serves the web page."""
+        return self.face in (Face.HEADLESS, Face.PAGE)
+
+    @property
     def newcomers_key(self) -> str | None:
         """The key that the server wants of newcomers, however it was given."""
         return self.join_key or self.join_key_file
+
+    @property
+    def pages_key(self) -> str | None:
+        """The key with which a newcomer at the page comes in without giving one."""
+        return self.newcomers_key if self.page_key is PageKey.CONTAINER else None
 
 
 class _Checked(click.ParamType[Any]):

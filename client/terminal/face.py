@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Iterable
 from typing import Any, Final
@@ -62,6 +63,7 @@ class Terminal:
         bell: bool = False,
     ) -> None:
         self._participant = new_participant(self, None)
+        self._participant.keeps_name = True
         self._participant.ask_for_recap(RECAP_LINES, self._on_recap)
         self._server = server
         self._name = name
@@ -76,6 +78,7 @@ class Terminal:
         self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_ASKED)
         self._replaced = asyncio.Event()
         self._begun = ""
+        self._is_away = False  # at the end: stopped, and not left
         self._welcomed = False
 
     async def run(self) -> int:
@@ -89,7 +92,8 @@ class Terminal:
         except ClientError as error:
             sys.stderr.write(f"{printable(str(error))}\n")
             return 1
-        except asyncio.CancelledError:  # by a signal
+        except asyncio.CancelledError as stop:  # by a signal; of these only Ctrl-C means that the person leaves
+            self._is_away = stop.args != (signal.SIGINT.name,)
             if self._tell_unsent():
                 return 1
             raise
@@ -98,7 +102,8 @@ class Terminal:
             self._tell_unsent()
             return 1
         finally:
-            await self._participant.leave()
+            # A window that is closed may end the input before its signal comes; then it is no terminal any more.
+            await self._participant.leave(away=self._is_away or not sys.stdin.isatty())
 
     async def _enter(self) -> None:
         while True:

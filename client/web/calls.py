@@ -118,7 +118,7 @@ async def _register(session: Session, _tab: Tab, params: EnterParams) -> EnterRe
 
 async def _unregister(session: Session, _tab: Tab, _params: NoParams) -> UnregisterResult:
     session.seated()
-    await session.leave(forget=True)
+    await session.leave(for_good=True)
     return UnregisterResult(success=True, message="Successfully unregistered")
 
 

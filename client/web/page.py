@@ -7,7 +7,6 @@ which only the page itself may open, as `Origin` tells (a browser always sends i
 
 import asyncio
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -19,6 +18,7 @@ from client.participant import NewParticipant
 from client.printable import printable
 from client.seat_file import by_cookie
 from client.web.calls import answer
+from client.web.cookies import MAX_AGE_SECONDS, MAX_OTHERS, VALUE_BYTES, others, superfluous, value_of
 from client.web.errors import PageError, TooMany
 from client.web.frames import MAX_FRAME_BYTES, NULL, error_frame
 from client.web.hosts import PageHosts, host_of
@@ -42,8 +42,6 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-COOKIE_BYTES: Final = 32
-COOKIE_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # COOKIE_BYTES, as secrets.token_urlsafe writes them
 
 HEARTBEAT_SECONDS: Final = 20.0
 MAX_READ_BYTES: Final = 16 * MAX_FRAME_BYTES  # beyond, the connection is closed (1009); up to there, an answer says why
@@ -68,20 +66,26 @@ class Page:
         hosts: Collection[str],
         server: str,
         cookie_name: str,
+        former_cookie_name: str = "",
+        asks_key: bool = False,
         max_sessions: int = MAX_SESSIONS,
         grace: float = GRACE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Answer to `hosts`: `name` at any port, `name:port` at that port. `server` is shown to people."""
+        """Answer to `hosts`: `name` at any port, `name:port` at that port. `server` is shown to people.
+
+        `asks_key`: a newcomer has to give the join key.
+        """
         self._hosts = PageHosts(hosts)
         self._cookie_name = cookie_name
+        self._former_cookie_name = former_cookie_name
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.suffix in CONTENT_TYPES}
         self._files |= with_counts(self._files["icon.svg"])
         self._warned: set[str] = set()
         self._stopping = False
 
         def new_session(cookie: str) -> Session:
-            return Session(new_participant, server, by_cookie(cookie))
+            return Session(new_participant, server, by_cookie(cookie), asks_key=asks_key)
 
         self.sessions = Sessions(new_session, limit=max_sessions, grace=grace, sleep=sleep)
 
@@ -178,6 +182,7 @@ class Page:
         if refused is not None:
             return refused
         cookie = self._cookie(request, socket)
+        await self.sessions.parted(cookie)
         socket.headers.update(SECURITY_HEADERS)
         await socket.prepare(request)
         tab = Tab(socket, request.transport.abort if request.transport else lambda: None)
@@ -186,6 +191,7 @@ class Page:
         except TooMany as error:
             await tab.close(TRY_AGAIN_LATER, str(error))
             return socket
+        session.other_keys = tuple(by_cookie(request.cookies[name]) for name in self._others(request))
         try:
             await _serve(session, tab, socket)
         finally:
@@ -213,21 +219,31 @@ class Page:
         return _refusal(503, "This page is just being restarted.") if self._stopping else None
 
     def _cookie(self, request: web.Request, socket: web.WebSocketResponse) -> str:
-        """Give the browser's cookie, or a new one.
+        """Give the browser's cookie, or a new one; let those expire of which there are too many.
 
         It is set here, not with `/`: a browser that comes to `/` from a link elsewhere sends no SameSite=Strict cookie
         with that request, and would lose its seat to a new one.
         """
-        cookie = request.cookies.get(self._cookie_name, "")
-        if COOKIE_PATTERN.fullmatch(cookie):
-            return cookie
-        cookie = secrets.token_urlsafe(COOKIE_BYTES)
+        names = (self._cookie_name, self._former_cookie_name)
+        cookie = value_of(request.cookies, names) or secrets.token_urlsafe(VALUE_BYTES)
         # Without a path the browser takes the folder of the address that it asked for (RFC 6265, section 5.1.4): behind
         # a proxy only the browser knows it.
         socket.set_cookie(
-            self._cookie_name, cookie, httponly=True, samesite="Strict", path="", secure=_is_https(request)
+            self._cookie_name,
+            cookie,
+            max_age=MAX_AGE_SECONDS,
+            httponly=True,
+            samesite="Strict",
+            path="",
+            secure=_is_https(request),
         )
+        for name in superfluous(others(request.cookies, self._cookie_name), self._former_cookie_name):
+            socket.del_cookie(name, path="")
         return cookie
+
+    def _others(self, request: web.Request) -> list[str]:
+        """Give the names of the cookies of this browser's seats at other pages of this host."""
+        return others(request.cookies, self._cookie_name)[-MAX_OTHERS:]
 
 
 NOT_BELOW: Final = (

@@ -42,18 +42,29 @@ class SessionParams(Struct, frozen=True, kw_only=True):
 class Session:
     """A browser's seat and tabs; the listener of its participant."""
 
-    def __init__(self, new_participant: NewParticipant, server: str, key: str) -> None:
-        """Go back to the seat that is remembered as `key`, or start without one; `server` is what the page shows."""
+    def __init__(
+        self,
+        new_participant: NewParticipant,
+        server: str,
+        key: str,
+        *,
+        asks_key: bool = False,
+    ) -> None:
+        """Go back to the seat that is remembered as `key`, or start without one; `server` is what the page shows.
+
+        `asks_key`: a newcomer has to give the join key.
+        """
         self._new_participant = new_participant
         self._server = server
         self._key = key
         self._seat: Participant | None = None
         self._detail = ""
-        self._join_key_needed = False
+        self._asks_key = self._join_key_needed = asks_key
         self._entering = asyncio.Lock()
         self._sending = asyncio.Lock()
         self.tabs: set[Tab] = set()
-        candidate = new_participant(self, None)
+        self.other_keys: tuple[str, ...] = ()  # of this browser's seats at other pages
+        candidate = self._new_seat(None)
         if candidate.recall(key) is not None:
             self._seat = candidate
             candidate.resume()
@@ -88,29 +99,37 @@ class Session:
         """Forget a tab that closed."""
         self.tabs.discard(tab)
 
+    def _new_seat(self, join_key: str | None) -> Participant:
+        made = self._new_participant(self, join_key)
+        made.keeps_name = made.ends_without_key = True
+        return made
+
     async def enter(self, name: str, join_key: str | None) -> RegisterResult:
-        """Take a seat. Raises `PageError` when there is one, `CallRefused` or `ServerUnreachable`."""
+        """Take a seat: the one that this browser has under that name, at another page too, or a new one.
+
+        Raises `PageError` when there is one, `CallRefused` or `ServerUnreachable`.
+        """
         async with self._entering:
             if self.is_seated:
                 here = f"This browser is in the room already, as {self.seated().name}."
                 raise PageError(ErrorCode.INVALID_REQUEST, here)
-            self._seat = candidate = self._new_participant(self, join_key or None)
-            candidate.recall(self._key)
+            self._seat = candidate = self._new_seat(join_key or None)
+            candidate.recall(self._key, name=name, others=self.other_keys)
             try:
                 entered = await candidate.enter(name)
             except ClientError as error:
                 self._seat = None
                 candidate.let_go()
-                self._join_key_needed = isinstance(error, CallRefused) and error.code == ErrorCode.JOIN_KEY_WRONG
+                self._join_key_needed = self._asks_key or _is_about_key(error)
                 raise
-            self._join_key_needed = False
+            self._join_key_needed = self._asks_key
             return entered
 
-    async def leave(self, *, forget: bool) -> None:
-        """Give the seat back, after whatever `Register` is under way; `forget` it unless the browser may come back."""
+    async def leave(self, *, for_good: bool) -> None:
+        """Leave, after whatever `Register` is under way; if not for good, seat and name wait for the browser."""
         async with self._entering:
             if self._seat is not None and self.is_seated:
-                await self._seat.leave(forget=forget)
+                await self._seat.leave(forget=for_good, away=not for_good)
 
     async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> SendMessageResult:
         """Send a message; the other tabs are told of it, `tab` has drawn it already."""
@@ -150,6 +169,8 @@ class Session:
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Tell where the seat stands now."""
         self._detail = detail
+        if state is ConnectionState.REPLACED and self._seat is not None and _is_about_key(self._seat.reason):
+            self._join_key_needed = True
         self._tell(SESSION, self._standing())
 
     def _standing(self) -> SessionParams:
@@ -168,3 +189,7 @@ class Session:
         for tab in self.tabs:
             if tab is not but:
                 tab.post(frame)
+
+
+def _is_about_key(error: ClientError | None) -> bool:
+    return isinstance(error, CallRefused) and error.code == ErrorCode.JOIN_KEY_WRONG

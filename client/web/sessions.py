@@ -1,4 +1,7 @@
-"""The browser sessions of this process, by their cookie. One whose last tab closed keeps its seat for a while."""
+"""The browser sessions of this process, by their cookie. One whose last tab closed is away after a while.
+
+Its seat and its name are kept: the browser has them again when it comes back, here or at a page made anew.
+"""
 
 import asyncio
 import logging
@@ -9,7 +12,7 @@ from client.web.errors import TooMany
 from client.web.session import Session
 from client.web.tab import Tab
 
-MAX_SESSIONS: Final = 200
+MAX_SESSIONS: Final = 2000  # some 60 KiB and three open files each
 MAX_TABS: Final = 32  # of one session
 GRACE_SECONDS: Final = 60.0
 LEAVE_SECONDS: Final = 5.0  # for all sessions together, when the process stops
@@ -35,10 +38,15 @@ class Sessions:
         self._sleep = sleep
         self._by_cookie: dict[str, Session] = {}
         self._waiting: dict[str, asyncio.Task[None]] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_cookie)
+
+    async def parted(self, cookie: str) -> None:
+        """Wait until the cookie's session is away, if it is about to be: until then it holds the seat's file."""
+        if cookie in self._leaving:
+            await asyncio.wait([self._leaving[cookie]])
 
     def open(self, cookie: str, tab: Tab) -> Session:
         """Show the cookie's session in one more tab; raises `TooMany`."""
@@ -67,13 +75,13 @@ class Sessions:
             del self._by_cookie[cookie]
 
     async def end_all(self) -> None:
-        """Close every tab and leave every seat, within `LEAVE_SECONDS`; they stay remembered for the next start."""
+        """Close every tab and be away with every seat, within `LEAVE_SECONDS`: they are kept for the next start."""
         for task in self._waiting.values():
             task.cancel()
         self._waiting.clear()
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                await asyncio.gather(*map(self._part, self._by_cookie.values()), *self._leaving)
+                await asyncio.gather(*map(self._part, self._by_cookie.values()), *self._leaving.values())
         except TimeoutError:
             logger.warning("[WARN] not every browser session could leave the room within %g s", LEAVE_SECONDS)
 
@@ -82,17 +90,17 @@ class Sessions:
         # From here on the cookie stands for nobody, so that no new tab shows a session that is leaving.
         del self._by_cookie[cookie]
         task = self._waiting.pop(cookie)
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-        await self._leave(session, forget=True)
+        self._leaving[cookie] = task
+        task.add_done_callback(lambda _: self._leaving.pop(cookie))
+        await self._leave(session)
 
     async def _part(self, session: Session) -> None:
         closing = [tab.close(1001, "The program behind this page has stopped.") for tab in session.tabs]
         # First the tabs: they are to go on where they are, and must not hear that one has left.
-        await asyncio.gather(*closing, self._leave(session, forget=False))
+        await asyncio.gather(*closing, self._leave(session))
 
-    async def _leave(self, session: Session, *, forget: bool) -> None:
+    async def _leave(self, session: Session) -> None:
         try:
-            await session.leave(forget=forget)
+            await session.leave(for_good=False)
         except Exception:  # one that fails must not keep the others from leaving, and must be seen in the log
             logger.exception("[ERROR] a browser session could not leave the room")

@@ -70,9 +70,7 @@ def test_refusal_for_the_clock_says_how_far_it_is_off_and_no_word_of_firewalls(a
     assert "NAT" not in str(refused)
 
 
-def test_refusal_of_a_name_that_is_kept_says_for_how_long() -> None:
-    told = str(CallRefused(-32003, "Taken", {"field": "name", "retry_after_ms": 580_000}))
-    assert told == "That name is kept for somebody who is away, for 10 minutes more. Choose another."
+def test_taken_name_or_id_tells_to_choose_another() -> None:
     assert str(CallRefused(-32003, "Taken", {"field": "name"})) == "That name is in use. Choose another."
     assert str(CallRefused(-32003, "Taken", {"field": "id"})).startswith("That id belongs to somebody else.")
 
@@ -112,6 +110,16 @@ def test_who_may_not_be_called_is_told_whom_to_ask() -> None:
 
 def test_an_error_of_a_later_server_is_told_with_its_own_words() -> None:
     assert str(CallRefused(-32050, "Too late")) == "The server refused: Too late (-32050)."
+
+
+@pytest.mark.parametrize(
+    ("hours", "wait"), [(0.2, "another 12 minutes"), (5, "another 5 hours"), (24 * 29, "another 29 days")]
+)
+def test_taken_for_somebody_away_tells_for_how_long_and_what_to_do(hours: float, wait: str) -> None:
+    data = {"field": "name", "name": "Bob", "retry_after_ms": int(hours * 3_600_000)}
+    told = str(CallRefused(ErrorCode.TAKEN, "Taken", data))
+    assert told.startswith(f"The name Bob is kept for somebody who is away, for {wait}. Choose another name")
+    assert "release it" in told
 
 
 def test_a_rate_limit_says_how_long_to_wait() -> None:

@@ -415,3 +415,82 @@ async def test_a_newcomer_in_a_new_log_hears_all_of_it(room: Rig, lost: bool) ->
     assert (await room.server.early_posts[0])[0] == 410
     await room.server.post(room.server.only_member, [ring_message(seq, str(seq)) for seq in range(1, 6)])
     assert (room.listener.texts, me.taken) == (["fifty", *"12345"], 5)
+
+
+def asked(room: Rig, method: str) -> list[object]:
+    """What each call of the method said of the name."""
+    return [params.get("keep_name") for called, params in room.server.calls if called == method]
+
+
+async def keeping(room: Rig) -> Participant:
+    """Alice, whose name is kept while she is away."""
+    me = room.participant()
+    me.keeps_name = True
+    me.recall(ALICE)
+    await me.enter("Alice")
+    return me
+
+
+async def test_leave_for_a_while_keeps_name_and_seat(room: Rig) -> None:
+    await (await keeping(room)).leave(away=True)
+    assert (asked(room, "Register"), asked(room, "Unregister")) == ([True], [True])
+    await back(room)
+
+
+async def test_leave_for_good_gives_the_name_up(room: Rig, tmp_path: Path) -> None:
+    await (await keeping(room)).leave(forget=True)
+    assert asked(room, "Unregister") == [None]
+    assert not any_file(tmp_path)
+
+
+async def test_leave_of_one_that_keeps_no_name_never_asks_for_it(room: Rig) -> None:
+    await (await seated(room)).leave(away=True)
+    assert asked(room, "Register") + asked(room, "Unregister") == [None, None]
+
+
+async def test_leave_for_good_that_the_server_missed_is_a_way_back_for_who_enters_again(
+    room: Rig, tmp_path: Path
+) -> None:
+    """The server keeps the name: without the token its owner, too, would be refused."""
+    me = await keeping(room)
+    room.server.down = 503
+    await me.leave(forget=True)
+    room.server.down = None
+    again = room.participant()
+    assert again.recall(ALICE) is None  # not by itself
+    result = await again.enter("Alice")
+    assert (result.resumed, on_disk(tmp_path).left) == (True, False)
+
+
+async def test_recall_brings_the_seat_of_that_name_from_another_key(room: Rig) -> None:
+    await (await seated(room)).leave(away=True)
+    me = room.participant()
+    assert me.recall("browser x", name="Bob", others=[ALICE]) is None
+    assert me.recall("browser x", name="Alice", others=[ALICE]) == "Alice"
+    assert (await me.enter("Alice")).resumed
+
+
+async def test_seat_that_needs_a_key_again_ends_where_a_person_can_give_it(room: Rig, tmp_path: Path) -> None:
+    await (await seated(room)).leave(away=True)
+    room.server.members.clear()
+    room.server.refuse = {"Register": [ContractError(ErrorCode.UNAUTHORIZED), ContractError(ErrorCode.JOIN_KEY_WRONG)]}
+    me, listener = await back(room)
+    me.ends_without_key = True
+    me.resume()
+    while (told := await listener.told())[0] is not REPLACED:
+        pass
+    assert "asks newcomers for a join key" in told[1]
+    assert not any_file(tmp_path)
+
+
+async def test_name_kept_for_another_is_told_with_the_time(room: Rig) -> None:
+    me = room.participant()
+    room.server.refuse = {"Register": [ContractError(ErrorCode.TAKEN, {"field": "name", "retry_after_ms": 7_200_000})]}
+    with pytest.raises(CallRefused, match="The name Alice is kept for somebody who is away, for another 2 hours"):
+        await me.enter("Alice")
+
+
+async def test_name_is_not_kept_when_nobody_could_come_back_to_it(room: Rig) -> None:
+    room.seat_files = None
+    await (await keeping(room)).leave(away=True)
+    assert asked(room, "Register") + asked(room, "Unregister") == [None, None]

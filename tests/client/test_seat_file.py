@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from client.seat_file import KEPT_SECONDS, Remembered, SeatFiles, by_cookie, by_name
+from client.seat_file import CLOCK_NOT_SET, KEPT_SECONDS, Remembered, SeatFiles, by_cookie, by_name
 
 ALICE = by_name("Alice")
 SERVER = "http://chat.example:9999"
@@ -197,6 +197,40 @@ def test_what_is_older_than_the_server_keeps_is_swept_out_unless_it_is_held(seat
     seats.sweep(now=KEPT_SECONDS - 1)
     assert {file.name.split("-")[1] for file in (tmp_path / "ringback").iterdir()} == {"held", "young"}
     held.close()
+
+
+def test_sweep_keeps_what_was_written_before_the_clock_was_set(seats: SeatFiles, tmp_path: Path) -> None:
+    remember(seats)
+    os.utime(only_file(tmp_path), (100, 100))
+    seats.sweep(now=CLOCK_NOT_SET + 10 * KEPT_SECONDS)
+    assert remembered(seats) == seat()
+
+
+def test_move_brings_the_seat_of_that_name_from_another_key(seats: SeatFiles) -> None:
+    here, there, elsewhere = map(by_cookie, ("here", "there", "elsewhere"))
+    remember(seats, there)
+    seats.move("Bob", here, [elsewhere, there])
+    assert remembered(seats, here) is None
+    seats.move("ALICE", here, [elsewhere, there])
+    assert (remembered(seats, here), remembered(seats, there)) == (seat(), None)
+
+
+def test_move_leaves_a_seat_that_is_in_use(seats: SeatFiles) -> None:
+    here, there = by_cookie("here"), by_cookie("there")
+    remember(seats, there)
+    in_use = seats.open(there)
+    seats.move("Alice", here, [there])
+    assert remembered(seats, here) is None
+    in_use.close()
+    assert remembered(seats, there) == seat()
+
+
+def test_move_leaves_the_seat_that_is_there_already(seats: SeatFiles) -> None:
+    here, there = by_cookie("here"), by_cookie("there")
+    remember(seats, here, taken=1)
+    remember(seats, there, taken=2)
+    seats.move("Alice", here, [there])
+    assert (remembered(seats, here), remembered(seats, there)) == (seat(1), seat(2))
 
 
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:

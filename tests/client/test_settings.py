@@ -98,6 +98,7 @@ def test_an_empty_variable_counts_as_not_set(row: object) -> None:
         ("CHAT_CALLBACK", ":http"),
         ("CHAT_PAGE_HOSTS", "http://localhost"),
         ("CHAT_PAGE_HOSTS", " , "),
+        ("CHAT_PAGE_KEY", "person"),
         ("CHAT_STATE_DIR", "a\nb"),
         ("CHAT_BELL", "loud"),
     ],
@@ -118,6 +119,13 @@ def test_a_bad_join_key_is_not_repeated() -> None:
 def test_callback_and_page_hosts_take_their_forms() -> None:
     settings, _ = load("--callback", ":8085", "--page-hosts", "Chat.Example, [::1]:8081")
     assert settings == Settings(callback=":8085", page_hosts=("chat.example", "[::1]:8081"))
+
+
+@pytest.mark.parametrize(("who", "key"), [("ask", None), ("container", "hush")])
+def test_pages_key_is_the_clients_own_only_if_so_set(who: str, key: str | None) -> None:
+    settings, _ = load(CHAT_JOIN_KEY="hush", CHAT_PAGE_KEY=who)
+    assert settings is not None
+    assert (settings.pages_key, settings.newcomers_key) == (key, "hush")
 
 
 def test_seats_are_remembered_in_the_users_own_directory(monkeypatch: pytest.MonkeyPatch) -> None:

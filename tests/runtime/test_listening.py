@@ -1,5 +1,6 @@
 """The sockets of a host, on the real network stack of this machine."""
 
+import re
 import socket
 
 import pytest
@@ -83,10 +84,11 @@ def test_listen_without_ipv6_takes_the_ipv4_half(host: str, monkeypatch: pytest.
     ("host", "why"),
     [
         ("192.0.2.1", "Cannot assign requested address"),
-        ("no-such-host.invalid", r"(Name or service not known|Temporary failure in name resolution|.*)"),
+        ("no-such-host.invalid", r"[A-Z][A-Za-z -]+"),
+        ("a..b", "Name or service not known"),
+        (f"{'a' * 64}.b", "that is not a host name"),
     ],
 )
 def test_listen_address_of_another_machine_is_refused_in_words(host: str, why: str) -> None:
-    with pytest.raises(ListenError, match=rf"^cannot listen on {host}:0: {why}$") as refused:
+    with pytest.raises(ListenError, match=rf"^cannot listen on {re.escape(host)}:0: {why}$"):
         listen(host, 0)
-    assert "Errno" not in str(refused.value)

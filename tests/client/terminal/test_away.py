@@ -1,9 +1,11 @@
 """A server that is away: one quiet line, then how much was missed, then that."""
 
 import asyncio
+import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -207,3 +209,34 @@ async def test_commands_tell_that_it_is_away_and_one_can_leave(fake: FakeServer,
     window.enters("exit")
     assert await asyncio.to_thread(window.ends) == 1
     assert "[ERROR] The server is away. Not sent, 1 line: into the void" in window.text()
+
+
+def close_window(window: Window) -> None:
+    """Close it as a person does: the terminal hangs up, and its input ends."""
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), window.child.child_fd)  # what it stood for is closed
+    window.child.wait()
+
+
+@pytest.mark.parametrize(
+    ("leave", "keeps"),
+    [
+        (lambda window: window.enters("exit"), None),
+        (lambda window: window.enters("/quit"), None),
+        (lambda window: window.types("\x04"), None),
+        (lambda window: window.types("\x03"), None),
+        (lambda window: window.child.kill(signal.SIGINT), None),
+        (lambda window: window.child.kill(signal.SIGTERM), True),
+        (close_window, True),
+    ],
+    ids=["exit", "quit", "Ctrl-D", "Ctrl-C", "SIGINT", "SIGTERM", "window"],
+)
+async def test_name_is_kept_for_who_did_not_leave(
+    fake: FakeServer, windows: list[Window], tmp_path: Path, leave: Callable[[Window], None], keeps: bool | None
+) -> None:
+    window = await opened(fake, windows, "--state-dir", str(tmp_path))
+    await asyncio.to_thread(leave, window)
+    if window.child.isalive():
+        await asyncio.to_thread(window.ends)
+    asked = {method: params.get("keep_name") for method, params in fake.calls}
+    assert (asked["Register"], asked["Unregister"]) == (True, keeps)

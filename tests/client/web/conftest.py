@@ -12,7 +12,8 @@ from client.web.page import Page
 from tests.client.web.fake_participant import Participants
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]", "chat.example:8443")
-COOKIE = "ringback-box"
+COOKIE = "ringback-5f7d8ff1ae08"
+FORMER_COOKIE = "ringback-box-8080"
 
 
 class Clock:
@@ -104,6 +105,7 @@ def page(participants: Participants, clock: Clock) -> Page:
         hosts=HOSTS,
         server="http://chat.example:9999",
         cookie_name=COOKIE,
+        former_cookie_name=FORMER_COOKIE,
         max_sessions=3,
         grace=60,
         sleep=clock.sleep,

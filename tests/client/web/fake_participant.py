@@ -1,7 +1,7 @@
 """A participant without a server: what it is asked is written down, what it answers is set beforehand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from client.listener import ConnectionState, Listener
 from client.participant import Participant
@@ -37,6 +37,7 @@ class FakeParticipant(Participant):
         self.id = ""
         self.name = ""
         self.state = ConnectionState.NEW
+        self.reason = None
         self.listener = listener
         self.join_key = join_key
         self.refusal: Exception | None = None
@@ -44,13 +45,18 @@ class FakeParticipant(Participant):
         self.gate.set()
         self.sent: list[tuple[str, str | None]] = []
         self.left = asyncio.Event()
-        self.forgotten = False
+        self.is_leaving = asyncio.Event()
+        self.may_leave = asyncio.Event()
+        self.may_leave.set()
+        self.forgotten = self.is_away = False
+        self.other_keys: tuple[str, ...] = ()
         self.recalled = ""
         self.remembered: str | None = None
         self.on_use: Callable[[], None] = lambda: None
 
-    def recall(self, key: str) -> str | None:
+    def recall(self, key: str, *, name: str = "", others: Iterable[str] = ()) -> str | None:
         self.recalled = key
+        self.other_keys = tuple(others)
         return self.remembered
 
     def resume(self) -> None:
@@ -114,8 +120,10 @@ class FakeParticipant(Participant):
     async def set_typing(self) -> None:
         self.listener.on_typing(ReceiveTypingParams(sender_id=self.id, sender_name=self.name, room="lobby"))
 
-    async def leave(self, *, forget: bool = False) -> None:
-        self.forgotten = forget
+    async def leave(self, *, forget: bool = False, away: bool = False) -> None:
+        self.forgotten, self.is_away = forget, away
+        self.is_leaving.set()
+        await self.may_leave.wait()
         self.change(ConnectionState.LEFT)
         self.left.set()
 

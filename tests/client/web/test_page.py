@@ -10,9 +10,11 @@ import pytest
 from aiohttp import WSMsgType, web
 from yarl import URL
 
+from client.seat_file import by_cookie
+from client.web.cookies import MAX_OTHERS
 from client.web.icons import with_counts
 from client.web.page import MAX_WARNINGS, SECURITY_HEADERS, STATIC
-from tests.client.web.conftest import COOKIE, Browser, NewBrowser
+from tests.client.web.conftest import COOKIE, FORMER_COOKIE, Browser, NewBrowser
 from tests.client.web.fake_participant import Participants, a_message
 
 
@@ -229,9 +231,34 @@ async def test_the_cookie_is_secure_behind_https(browser: Browser, header: tuple
     assert tab.socket._response.cookies[COOKIE]["secure"] is True
 
 
-async def test_a_browser_that_has_the_cookie_keeps_it(browser: Browser) -> None:
-    await browser.tab()
-    assert COOKIE not in (await browser.tab()).socket._response.cookies
+async def test_cookie_of_a_browser_that_comes_back_is_renewed(browser: Browser) -> None:
+    """It outlives the browser's own end, as the seat does."""
+    first = (await browser.tab()).socket._response.cookies[COOKIE]
+    again = (await browser.tab()).socket._response.cookies[COOKIE]
+    assert again.value == first.value
+    assert int(again["max-age"]) >= 30 * 86_400
+
+
+async def test_cookie_under_its_former_name_is_kept_under_the_new_one(browser: Browser) -> None:
+    browser.http.cookie_jar.update_cookies({FORMER_COOKIE: "x" * 43}, URL(browser.origin))
+    set_now = (await browser.tab()).socket._response.cookies
+    assert set_now[COOKIE].value == "x" * 43
+    assert set_now[FORMER_COOKIE]["max-age"] == "0"
+
+
+async def test_cookies_of_other_pages_expire_when_there_are_too_many(browser: Browser) -> None:
+    names = [f"ringback-{number:012x}" for number in range(MAX_OTHERS + 3)]
+    browser.http.cookie_jar.update_cookies(dict.fromkeys([*names, "foreign"], "x" * 43), URL(browser.origin))
+    set_now = (await browser.tab()).socket._response.cookies
+    assert {name for name in set_now if set_now[name]["max-age"] == "0"} <= set(names)
+    assert len(set_now) == 1 + 3
+
+
+async def test_session_is_told_the_browsers_seats_at_other_pages(browser: Browser, participants: Participants) -> None:
+    other = {"ringback-0123456789ab": "x" * 43, "foreign": "y" * 43, "ringback-damaged": "z"}
+    browser.http.cookie_jar.update_cookies(other, URL(browser.origin))
+    await (await browser.tab()).joined("Alice")
+    assert participants.last.other_keys == (by_cookie("x" * 43),)
 
 
 async def test_a_cookie_that_is_no_cookie_of_ours_is_replaced(browser: Browser) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import pytest
 from aiohttp import WSMsgType, web
 
 from client.errors import CallRefused
@@ -200,10 +201,51 @@ async def test_a_seat_is_remembered_by_the_cookie_and_never_by_the_name(
 async def test_leaving_forgets_the_seat(browser: Browser, participants: Participants) -> None:
     tab = await (await browser.tab()).joined()
     await tab.ask("Unregister")
-    assert participants.last.forgotten
+    assert (participants.last.forgotten, participants.last.is_away) == (True, False)
 
 
-async def test_a_browser_that_stays_away_has_its_seat_forgotten(
+@pytest.mark.parametrize("asks", [True, False])
+async def test_join_key_is_asked_for_at_once_when_the_person_must_know_it(
+    participants: Participants, asks: bool
+) -> None:
+    session = Session(participants, "http://chat.example:9999", "key", asks_key=asks)
+    tab = Tab(web.WebSocketResponse(), lambda: None)
+    session.add(tab)
+    assert json.loads(tab._waiting[0])["params"]["join_key_needed"] is asks
+
+
+async def test_join_key_is_asked_for_when_the_seat_is_gone_and_newcomers_need_it(
+    browser: Browser, participants: Participants
+) -> None:
+    participants.remembered = "Alice"
+    tab = await browser.tab()
+    await tab.notice()
+    participants.last.reason = CallRefused(-32008, "Join key wrong")
+    participants.last.change(ConnectionState.REPLACED, "Gone.")
+    session = (await tab.notice())[1]
+    assert (session["id"], session["join_key_needed"]) == (None, True)
+
+
+async def test_a_tab_that_opens_while_its_session_parts_waits_for_the_seat(
+    browser: Browser, participants: Participants, clock: Clock
+) -> None:
+    """Until then the session that parts holds the seat's file."""
+    tab = await (await browser.tab()).joined()
+    parting = participants.last
+    parting.may_leave.clear()
+    await tab.socket.close()
+    await clock.fell_asleep()
+    clock.let_time_pass()
+    await asyncio.wait_for(parting.is_leaving.wait(), 5)
+    participants.remembered = "Alice"
+    opening = asyncio.create_task(browser.tab())
+    await browser.http.get("/")  # the page is served meanwhile
+    assert participants.last is parting
+    parting.may_leave.set()
+    assert (await (await opening).notice())[1]["name"] == "Alice"
+
+
+async def test_a_browser_that_stays_away_keeps_its_seat_and_its_name(
     browser: Browser, participants: Participants, clock: Clock
 ) -> None:
     tab = await (await browser.tab()).joined()
@@ -211,7 +253,8 @@ async def test_a_browser_that_stays_away_has_its_seat_forgotten(
     await clock.fell_asleep()
     clock.let_time_pass()
     await asyncio.wait_for(participants.last.left.wait(), 60)
-    assert participants.last.forgotten
+    assert (participants.last.forgotten, participants.last.is_away) == (False, True)
+    assert participants.last.keeps_name
 
 
 async def test_a_stop_forgets_no_seat_and_tells_no_tab_that_one_has_left(

@@ -1,0 +1,173 @@
+"""What a client remembers, within the state directory: seats of people, and a folder of its own.
+
+The folder is held by one process at a time. It is named after the host, so that clients that share a directory (the
+containers of one volume) find their own again. Seats of people stay beside the folders, since a person may come back by
+another client.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from client.seat_file import KEPT_SECONDS, SeatFiles, hold, is_unused_since
+from client.settings import NO_STATE, Settings
+from client.web.cookies import PREFIX
+
+ID_FILE: Final = "id"
+ID_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
+MAX_CLIENTS: Final = 1000  # of one host, with folders in one state directory
+LOOK_UP_SECONDS: Final = 2.0
+DAY_SECONDS: Final = 86_400.0
+SWEPT_FILE: Final = "swept"
+
+
+class State:
+    """Where this client keeps what it remembers: seats of people, its own seat, and the name of its page's cookie."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the folder, if this client has a page. Without a state directory nothing is remembered."""
+        self.seats_of_people: SeatFiles | None = None
+        self.own_seats: SeatFiles | None = None
+        self._directory = settings.state_dir
+        self._folder: StateFolder | None = None
+        if settings.state_dir == NO_STATE:
+            return
+        self.seats_of_people = SeatFiles(settings.state_dir, settings.server)
+        if settings.has_page:
+            self._folder = take_folder(settings.state_dir, host_name())
+        self.own_seats = SeatFiles(self._folder.path if self._folder else settings.state_dir, settings.server)
+
+    def cookie_name(self, port: int) -> str:
+        """Return the name of the page's cookie: it stays with the folder, and differs between the clients of a host."""
+        if self._folder is not None:
+            return f"{PREFIX}{self._folder.id}"
+        return f"{PREFIX}{hashlib.sha256(f'{socket.gethostname()} {port}'.encode()).hexdigest()[:12]}"
+
+    def sweep(self, now: float) -> None:
+        """Remove what nobody holds and nobody has used for 30 days (`now` in Unix seconds)."""
+        if self.seats_of_people is None:
+            return
+        if self._folder is not None:
+            self._folder.touch()
+        with contextlib.suppress(OSError):  # told when a seat is to be remembered
+            now = _believed(self._directory / SWEPT_FILE, now)
+            sweep_folders(self._directory, now)
+            for seats in (self.seats_of_people, self.own_seats):
+                if seats is not None:
+                    seats.sweep(now)
+
+    @contextlib.asynccontextmanager
+    async def swept_daily(self) -> AsyncIterator[None]:
+        """Sweep now and once a day."""
+
+        async def sweeping() -> None:
+            while True:
+                self.sweep(time.time())
+                await asyncio.sleep(DAY_SECONDS)
+
+        task = asyncio.create_task(sweeping())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+class StateFolder:
+    """A folder that this process holds as long as it lives. `id` is random, and stays with the folder."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd  # flock: until this process ends
+        told = os.read(fd, 64).decode(errors="replace").strip()
+        self.id = told if ID_PATTERN.fullmatch(told) else secrets.token_hex(6)
+        if self.id != told:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{self.id}\n".encode(), 0)
+        self.touch()
+
+    def touch(self) -> None:
+        """Note that the folder is in use: it is not swept for another 30 days."""
+        with contextlib.suppress(OSError):
+            os.utime(self._fd)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        os.close(self._fd)
+
+
+def take_folder(directory: Path, host: str) -> StateFolder | None:
+    """Return the first of `host`, `host-2`, `host-3` … that nobody holds; None when no folder can be had."""
+    name = re.sub(r"[^a-z0-9._-]", "-", host.lower()).strip(".")[:64] or "client"
+    with contextlib.suppress(OSError):  # told when a seat is to be remembered
+        for number in range(1, MAX_CLIENTS + 1):
+            path = directory / (name if number == 1 else f"{name}-{number}")
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(BlockingIOError):
+                return StateFolder(path, hold(path / ID_FILE, os.O_RDWR | os.O_CREAT))
+    return None
+
+
+def sweep_folders(directory: Path, now: float) -> None:
+    """Remove each folder that nobody holds and nobody has used for 30 days (`now` in Unix seconds)."""
+    with contextlib.suppress(OSError):
+        for path in directory.glob(f"*/{ID_FILE}"):
+            _remove_old(path, now - KEPT_SECONDS)
+
+
+def _remove_old(path: Path, then: float) -> None:
+    with contextlib.suppress(OSError):  # held, not ours to remove, or gone already
+        if is_unused_since(path, then):
+            fd = hold(path, os.O_RDWR)
+            shutil.rmtree(path.parent, ignore_errors=True)
+            os.close(fd)
+
+
+def _believed(stamp: Path, now: float) -> float:
+    """Return `now`, but at most a day after the last sweep: a clock that jumps ahead must not empty the directory.
+
+    The file `stamp` has the time of the last sweep. Raises `OSError` if there is no directory.
+    """
+    fd = os.open(stamp, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        status = os.fstat(fd)
+        is_first, last = not status.st_size, status.st_mtime
+        believed = now if is_first else max(last, min(now, last + DAY_SECONDS))
+        if is_first:
+            os.write(fd, b"The time of this file is that of the last sweep.\n")
+        os.utime(fd, (believed, believed))
+        return believed
+    finally:
+        os.close(fd)
+
+
+def host_name() -> str:
+    """Return a name of this host that a rebuilt container has again.
+
+    The host name of a container is its id, unless somebody chose one. Docker's name server knows the address by the
+    container's name, `project-service-1.network`. `getent -s dns` passes over `/etc/hosts`, which has the id only.
+    """
+    name = socket.gethostname()
+    if not Path("/.dockerenv").exists():
+        return name
+    try:
+        address = socket.gethostbyname(name)
+        told = subprocess.run(  # noqa: S603  # the address is the host's own
+            ["getent", "-s", "dns", "hosts", address],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=LOOK_UP_SECONDS,
+            check=True,
+        )
+        return told.stdout.split()[1].partition(".")[0] or name
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return name
