@@ -84,8 +84,8 @@ def test_listen_without_ipv6_takes_the_ipv4_half(host: str, monkeypatch: pytest.
     ("host", "why"),
     [
         ("192.0.2.1", "Cannot assign requested address"),
-        ("no-such-host.invalid", r"[A-Z][A-Za-z -]+"),
-        ("a..b", "Name or service not known"),
+        ("no-such-host.invalid", r"[A-Za-z -]+"),
+        ("a..b", r"[A-Za-z -]+"),
         (f"{'a' * 64}.b", "that is not a host name"),
     ],
 )

@@ -6,7 +6,7 @@ import { JOIN_KEY_WRONG, NO_ANSWER, RATE_LIMITED, TAKEN, UNREACHABLE } from "./r
 
 const KEPT_AS = "ringback-name";
 const RETRY = 2000; // ms
-const GHOST = 60_000; // ms: one's own lost seat may hold the name
+const GHOST = 60_000; // ms: one's own lost seat may hold the name, unless the server says for how long it is kept
 
 export function showJoin(store, call) {
   const [form, name, key, keyField, error, enter] =
@@ -37,6 +37,7 @@ export function showJoin(store, call) {
     fail(null, "");
     const wanted = wellFormed(name.value).trim();
     if (!wanted) return fail(name, "Enter a name first.");
+    if (store.session.join_key_needed && !key.value) return fail(key, "This chat asks for a join key.");
     isEntering = enter.disabled = true;
     settle(await register(wanted));
   });
@@ -45,7 +46,7 @@ export function showJoin(store, call) {
     isEntering = true;
     store.setReturning(true);
     const tooLong = Date.now() + GHOST;
-    const passes = ({ code }) => [NO_ANSWER, UNREACHABLE, RATE_LIMITED].includes(code) || (code === TAKEN && Date.now() < tooLong);
+    const passes = ({ code, data }) => [NO_ANSWER, UNREACHABLE, RATE_LIMITED].includes(code) || (code === TAKEN && !data?.retry_after_ms && Date.now() < tooLong);
     let refused = await register(wanted);
     while (refused && passes(refused) && !store.session.id) {
       store.session.detail = refused.code === TAKEN ? "Waiting until your name is free…" : refused.message;

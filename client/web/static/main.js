@@ -4,6 +4,7 @@ import { Commands } from "./commands.js";
 import { showComposer } from "./composer.js";
 import { byId, on } from "./dom.js";
 import { refuseFiles } from "./files.js";
+import { watchAddress } from "./gone.js";
 import { showJoin } from "./join.js";
 import { completeMentions } from "./mentions.js";
 import { showMessages } from "./messages.js";
@@ -27,8 +28,9 @@ socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.search = socket.hash = "";
 
 const store = new Store();
+const address = watchAddress();
 const call = connect(socket.href, {
-  onDown: (reason) => store.setDown(reason),
+  onDown: (reason) => store.setDown(reason || address.words()),
   onDoubt: (isInDoubt) => store.setDoubted(isInDoubt),
   onNotice(method, params) {
     if (method === "Session") takeSession(params);
@@ -39,6 +41,7 @@ const call = connect(socket.href, {
 });
 
 function takeSession(session) {
+  address.found();
   store.setSession(session);
   if (session.state === "online") sync.run();
 }
