@@ -1,21 +1,25 @@
 """The project's own containers, started from docker-compose.yml under a project name of their own."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pexpect
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CLIENTS: Final = (1, 2, 3)
+PAGE_PORTS: Final = range(28181, 28281)
 BUILD_SECONDS: Final = 600.0
 DEADLINE: Final = 60.0  # for a line that is awaited
 SETTINGS: Final = {
@@ -92,14 +96,14 @@ class Seat:
 
 
 class Stack:
-    """A server and three clients in containers. Call `down` whatever happens."""
+    """A server, the page for everybody and three clients in containers. Call `down` whatever happens."""
 
     def __init__(self, project: str) -> None:
         self.begun = datetime.now(UTC)
         self._project = project
         # Nothing of what the person at this machine has set, be it in the environment or in .env.
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "COMPOSE_"))}
-        self._environment = mine | SETTINGS
+        self._environment = mine | SETTINGS | {"CHAT_PUBLISH_PAGE": f"127.0.0.1:{_free_port()}"}
         self._compose = ["docker", "compose", "--env-file", os.devnull, "--project-name", project]
 
     @property
@@ -113,13 +117,17 @@ class Stack:
         with self.log("client", since=self.begun) as log:
             log.await_from_each(self.clients, r"\[CLIENT\] Joined as .*")
 
-    def start(self, *options: str) -> None:
-        """Start what does not run, and wait until the server is ready."""
-        self._run("up", *options, "--detach", "--scale", f"client={len(CLIENTS)}")
+    def start(self, *options: str, **settings: str) -> None:
+        """Start what does not run, or has other settings now, and wait until the server is ready."""
+        self._run("up", *options, "--detach", "--scale", f"client={len(CLIENTS)}", **settings)
 
-    def restart(self, service: str) -> None:
-        """Stop and start the containers of a service."""
-        self._run("restart", service)
+    def restart(self, *services: str) -> None:
+        """Stop and start the containers of these services."""
+        self._run("restart", *services)
+
+    def go_down(self) -> None:
+        """Remove the containers, and keep what they have stored."""
+        self._run("down")
 
     def kill_server(self) -> None:
         """End the server as a crash would."""
@@ -163,6 +171,33 @@ class Stack:
     def printed(self, container: str) -> list[str]:
         """Give the lines that a container has printed until now, from its first start on."""
         return self._docker("logs", f"{self._project}-{container}").splitlines()
+
+    def page_of_everybody(self) -> str:
+        """Give the address of the page that has a fixed port."""
+        return f"http://{self._environment['CHAT_PUBLISH_PAGE']}/"
+
+    def volumes(self) -> set[str]:
+        """Give the volumes of all containers of the project, also of those that were run once."""
+        containers = self._docker(
+            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self._project}"
+        )
+        form = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
+        named = self._docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={self._project}")
+        return {*self._docker("inspect", "--format", form, *containers.split()).split(), *named.split()}
+
+    def run_once(self, *arguments: str, text: str) -> None:
+        """Run one more client with this input, as in a pipe."""
+        done = subprocess.run(
+            [*self._compose, "run", "--rm", "--no-TTY", "client", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def page(self, index: int) -> str:
         """Give the address of a client's page."""
@@ -218,15 +253,29 @@ class Stack:
             dimensions=(40, 200),
         )
 
-    def _run(self, *arguments: str) -> str:
-        return self._output([*self._compose, *arguments])
+    def _run(self, *arguments: str, **settings: str) -> str:
+        return self._output([*self._compose, *arguments], settings)
 
     def _docker(self, *arguments: str) -> str:
         return self._output(["docker", *arguments])
 
-    def _output(self, command: list[str]) -> str:
+    def _output(self, command: list[str], settings: Mapping[str, str] = MappingProxyType({})) -> str:
         done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+            command,
+            cwd=ROOT,
+            env={**self._environment, **settings},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
         )
         assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stderr[-4000:]}"
         return done.stdout.strip()
+
+
+def _free_port() -> int:
+    """Give a port for a page that stays: none of those that the system gives to connections, which come and go."""
+    for port in PAGE_PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"no port of {PAGE_PORTS} is free")

@@ -25,11 +25,21 @@ def test_a_message_by_http_is_in_the_log_of_every_client(stack: Stack) -> None:
 
 
 def test_every_client_has_a_page_of_its_own(stack: Stack) -> None:
-    pages = {stack.page(index) for index in CLIENTS}
-    assert len(pages) == len(CLIENTS)
+    pages = {stack.page_of_everybody(), *(stack.page(index) for index in CLIENTS)}
+    assert len(pages) == 1 + len(CLIENTS)
     for page in pages:
         with urllib.request.urlopen(page, timeout=60) as response:
             assert response.status == 200
+
+
+def test_clients_that_are_run_once_leave_no_volume(stack: Stack) -> None:
+    before = stack.volumes()
+    with stack.log("client") as log:
+        for text in ("deploy begun", "deploy done"):
+            stack.run_once("--face", "terminal", "--name", "ci", text=f"{text}\n")
+            log.await_from_each(stack.clients, f"ci: {text}")
+    assert stack.volumes() == before
+    assert {name.rpartition("_")[2] for name in before} == {"data", "state"}
 
 
 def test_a_person_in_a_terminal_chats_and_leaves(stack: Stack) -> None:
@@ -111,4 +121,4 @@ def test_stop_ends_every_container_with_exit_code_0_after_the_clients_have_left(
     with own_stack.log("server") as log:
         own_stack.stop()
         log.await_each("server-1", [rf"\[LEAVE\] User {name} \(ID: .*\) left the chat" for name in names])
-    assert own_stack.exit_codes() == dict.fromkeys([*own_stack.clients, "server-1"], 0)
+    assert own_stack.exit_codes() == dict.fromkeys([*own_stack.clients, "page-1", "server-1"], 0)

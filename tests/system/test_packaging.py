@@ -9,7 +9,7 @@ import server.settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-OF_COMPOSE = {"CHAT_PUBLISH", "CHAT_PUBLISH_PAGES"}
+OF_COMPOSE = {"CHAT_PUBLISH", "CHAT_PUBLISH_PAGE", "CHAT_PUBLISH_PAGES"}
 
 
 def variables(name: str) -> set[str]:
