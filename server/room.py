@@ -44,13 +44,14 @@ class Standing:
     """What the room itself keeps of a member: how far it is, while nothing is delivered, and when it was last heard.
 
     `saved_cursor` is the cursor that the log has. `heard_at` is on the monotonic clock. `passed_over` counts the
-    messages that earlier deliveries passed over.
+    messages that earlier deliveries passed over. `has_token`: a call has shown that the member received its token.
     """
 
     cursor: int
     saved_cursor: int
     heard_at: float
     passed_over: int = 0
+    has_token: bool = False
 
 
 class Room:
@@ -94,7 +95,7 @@ class Room:
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
-            self._standings[member.id] = Standing(cursor, cursor, now)
+            self._standings[member.id] = Standing(cursor, cursor, now, has_token=True)
         if self.log.gaps and self.log.gaps[-1].up_to == self.log.newest:
             restored = "The log was restored from a backup, which ends with message %d; the next message is %d"
             journal.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
@@ -129,7 +130,8 @@ class Room:
 
     def heard(self, member: Member) -> None:
         """Note a call by a member."""
-        self._standings[member.id].heard_at = self.clock.monotonic()
+        standing = self._standings[member.id]
+        standing.heard_at, standing.has_token = self.clock.monotonic(), True
         if delivery := self.deliveries.get(member.id):
             delivery.outbox.heard(self.clock.monotonic())
 
@@ -153,7 +155,7 @@ class Room:
             # The log has it: from here on nothing may fail, or somebody would be present whom nobody rings.
             now = self.clock.monotonic()
             standing = self._standings.setdefault(member.id, Standing(begin, begin, now))
-            standing.heard_at = now
+            standing.heard_at, standing.has_token = now, known is not None
             self._cut_delivery(member.id)
             if after is not None:
                 standing.cursor = standing.saved_cursor = after
@@ -294,7 +296,9 @@ class Room:
         if member is None or not member.present:
             return
         now, is_kicked = self.retention.now(), leaving is Leaving.KICKED
-        held = held_until(member, leaving, now, self._keep_name_seconds)
+        # The response to Register may be lost: nobody could come back for the name of a member without a token.
+        keep_seconds = self._keep_name_seconds if self._standings[member_id].has_token else 0.0
+        held = held_until(member, leaving, now, keep_seconds)
         gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held, kicked=is_kicked)
         note = UNREACHABLE_NOTE if leaving is Leaving.EVICTED else ""
         await self._announce(_notice(gone, "leave", f"left the chat{note}", self.clock.unix()), gone)

@@ -62,7 +62,7 @@ async def test_unregister_with_keep_name_keeps_it_and_tells_the_others(
 
 async def test_410_keeps_the_name_that_was_to_be_kept(server: RunningServer, witness: Recipient) -> None:
     async with Recipient() as callback:
-        await server.register("Bob", callback, keep_name=True)
+        await (await server.register("Bob", callback, keep_name=True)).call("Ping")
         await server.register("Eve", callback)
         callback.behaviour = answer_status(410)
         await (await server.register("Alice")).say("anybody?")
@@ -71,8 +71,18 @@ async def test_410_keeps_the_name_that_was_to_be_kept(server: RunningServer, wit
     await server.register("Eve")
 
 
+async def test_keep_name_of_a_member_that_never_called_keeps_nothing(server: RunningServer, witness: Recipient) -> None:
+    """The response to its Register was lost: nobody has the token, and its callback answers 410."""
+    async with Recipient() as callback:
+        await server.register("Bob", callback, keep_name=True)
+        callback.behaviour = answer_status(410)
+        await (await server.register("Alice")).say("anybody?")
+        await witness.has("Bob left the chat")
+    await server.register("Bob")
+
+
 async def test_silence_keeps_the_name_that_was_to_be_kept(server: RunningServer, witness: Recipient) -> None:
-    await server.register("Bob", keep_name=True)
+    await (await server.register("Bob", keep_name=True)).call("Ping")
     await server.clock.someone_waits(4, 5)
     server.clock.advance(605)
     await witness.has("Bob left the chat")
@@ -84,8 +94,8 @@ async def test_eviction_keeps_the_name_for_ten_minutes_or_as_was_asked(
     server: RunningServer, witness: Recipient, keep_name: bool, wait: int
 ) -> None:
     async with Recipient() as callback:
-        await server.register("Bob", callback, keep_name=keep_name)
-        callback.behaviour = answer_status(500)
+        await (await server.register("Bob", callback, keep_name=keep_name)).call("Ping")
+        callback.behaviour = answer_status(503)
         await (await server.register("Alice", callback=None)).say("anybody?")
         await server.clock.someone_waits(0.2, 0.3)
         server.clock.advance(31)
