@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 # `\` begins an escape of `client.printable`, and no URL has one (RFC 3986, section 2).
 CANDIDATE: Final = re.compile(r"(?<![A-Za-z0-9_])https?://[^\s<>\"`\\]+", re.IGNORECASE)
-SENTENCE_ENDS: Final = frozenset(".,;:!?'\"*_~")
+SENTENCE_ENDS: Final = ".,;:!?'\"*_~"
 BRACKETS: Final = {")": "(", "]": "[", "}": "{"}
 ENDING_CATEGORIES: Final = frozenset({"Po", "Ps", "Pe", "Pi", "Pf"})
 WITHIN_WORDS: Final = frozenset("·・")  # Catalan and Japanese titles, as Wikipedia has them in addresses
@@ -19,7 +20,7 @@ SAFE_IN_TARGET: Final = "%:/?#[]@!$&'()*+,;=-._~|^{}"
 def find_links(text: str) -> Iterator[tuple[int, int]]:
     """Give begin and end of each link. Punctuation of the sentence and brackets around it are not part of it."""
     for found in CANDIDATE.finditer(text):
-        link = _without_tail(_up_to_punctuation(found[0]))
+        link = _up_to_end(found[0]).rstrip(SENTENCE_ENDS)
         if _has_host(link):
             yield found.start(), found.start() + len(link)
 
@@ -30,23 +31,19 @@ def target_of(link: str) -> str:
     return target if len(target) <= MAX_TARGET_CHARS else ""
 
 
-def _up_to_punctuation(link: str) -> str:
-    """Cut a link at the first mark of punctuation that is not ASCII: a full stop of Chinese, a typographic quote."""
+def _up_to_end(link: str) -> str:
+    """Cut a link at punctuation that is not ASCII, and at the first bracket that was not opened in it."""
+    opened: Counter[str] = Counter()
     for place, char in enumerate(link):
-        if not char.isascii() and char not in WITHIN_WORDS and unicodedata.category(char) in ENDING_CATEGORIES:
+        opened[char] += 1
+        if _ends_a_link(char) or (char in BRACKETS and opened[char] > opened[BRACKETS[char]]):
             return link[:place]
     return link
 
 
-def _without_tail(link: str) -> str:
-    while link and (link[-1] in SENTENCE_ENDS or _closes_what_it_did_not_open(link)):
-        link = link[:-1]
-    return link
-
-
-def _closes_what_it_did_not_open(link: str) -> bool:
-    opening = BRACKETS.get(link[-1])
-    return opening is not None and link.count(opening) < link.count(link[-1])
+def _ends_a_link(char: str) -> bool:
+    """Tell whether this is a full stop of Chinese, a typographic quotation mark or the like."""
+    return not char.isascii() and char not in WITHIN_WORDS and unicodedata.category(char) in ENDING_CATEGORIES
 
 
 def _has_host(link: str) -> bool:

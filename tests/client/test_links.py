@@ -17,6 +17,8 @@ ENDS_WHERE_A_PERSON_WOULD_END_IT = [
     f"'{A}'",
     f"`{A}`",
     f"**{A}**",
+    f"[{A}]({A})",
+    f"({A})b",
     f"«{A}»",
     f"“{A}”",
     f"‘{A}’",
