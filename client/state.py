@@ -19,6 +19,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from client.seat_file import KEPT_SECONDS, SeatFiles, hold, is_unused_since
 from client.settings import NO_STATE, Settings
 from client.web.cookies import PREFIX
@@ -60,7 +62,7 @@ class State:
         if self._folder is not None:
             self._folder.touch()
         with contextlib.suppress(OSError):  # told when a seat is to be remembered
-            now = _believed(self._directory / SWEPT_FILE, now)
+            now = _aged_until(self._directory, now)
             sweep_folders(self._directory, now)
             for seats in (self.seats_of_people, self.own_seats):
                 if seats is not None:
@@ -132,22 +134,40 @@ def _remove_old(path: Path, then: float) -> None:
             os.close(fd)
 
 
-def _believed(stamp: Path, now: float) -> float:
-    """Return `now`, but at most a day after the last sweep: a clock that jumps ahead must not empty the directory.
+class _Swept(msgspec.Struct):
+    """What the file `SWEPT_FILE` holds, in Unix seconds: until when seats have aged, and what the clock said then."""
 
-    The file `stamp` has the time of the last sweep. Raises `OSError` if there is no directory.
+    aged_until: float
+    clock: float
+
+
+def _aged_until(directory: Path, now: float) -> float:
+    """Return the time up to which seats have aged, and note it: what the clock has gone on by since the last sweep.
+
+    A day at most counts, and only beyond the latest time that the clock ever told: a clock that jumps does not empty
+    the directory, however often this client is started with it. At the first sweep the newest seat stands for the last
+    one. Raise `OSError` if there is no directory.
     """
+    stamp = directory / SWEPT_FILE
     fd = os.open(stamp, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        status = os.fstat(fd)
-        is_first, last = not status.st_size, status.st_mtime
-        believed = now if is_first else max(last, min(now, last + DAY_SECONDS))
-        if is_first:
-            os.write(fd, b"The time of this file is that of the last sweep.\n")
-        os.utime(fd, (believed, believed))
-        return believed
+        last = _read_swept(fd)
+        if last is None:
+            newest = max((path.stat().st_mtime for path in directory.glob("**/*.json")), default=now)
+            last = _Swept(min(newest, now), min(newest, now))
+        aged_until = last.aged_until + min(max(now - last.clock, 0.0), DAY_SECONDS)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, msgspec.json.encode(_Swept(aged_until, max(now, last.clock))), 0)
+        return aged_until
     finally:
         os.close(fd)
+
+
+def _read_swept(fd: int) -> _Swept | None:
+    try:
+        return msgspec.json.decode(os.pread(fd, 256, 0), type=_Swept)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def host_name() -> str:

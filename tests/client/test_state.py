@@ -110,13 +110,15 @@ def test_sweep_keeps_the_own_folder_in_use(tmp_path: Path) -> None:
     assert time.time() - (state._folder.path / "id").stat().st_mtime < DAY
 
 
-def test_sweep_after_a_jump_of_the_clock_removes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [0.0, 400 * DAY, -400 * DAY])
+@pytest.mark.parametrize("jumps", [[400 * DAY] * 60, [-400 * DAY] * 60, [400 * DAY, 0.0] * 60])
+def test_sweep_by_a_clock_that_jumps_removes_nothing(tmp_path: Path, first: float, jumps: list[float]) -> None:
+    """Neither at the first sweep of a directory, nor however often a client is started."""
     now = time.time()
     state = State(page(tmp_path))
     path = remember(tmp_path, "cookie", now)
-    state.sweep(now)
-    for jumped in (now + 400 * DAY, 0.0, now + 400 * DAY):
-        state.sweep(jumped)
+    for jump in [first, *jumps, 0.0]:
+        state.sweep(now + jump)
         assert path.exists()
 
 
