@@ -13,6 +13,11 @@ def bare(text: str) -> str:
     return text.strip().removeprefix(BYTE_ORDER_MARK).strip()
 
 
+def without_line_ends(text: str) -> str:
+    """Return `text` without a byte order mark and line breaks around it, which a program that reads a file may leave."""
+    return text.strip(f"{BYTE_ORDER_MARK}\r\n")
+
+
 def checked_key(text: str) -> str:
     """Return the key that a person gives; raises `ValueError` with the end of a sentence that begins with "the key"."""
     key = bare(text)

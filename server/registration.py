@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from protocol.errors import ContractError, ErrorCode, invalid_params
-from protocol.join_key import bare
+from protocol.join_key import without_line_ends
 from protocol.messages import MemberName, RegisterParams, RegisterResult
 from protocol.methods import MEMBERS_IN_REGISTER, RECEIVE_TYPING
 from protocol.signing import SecretError, Signer, decode_secret, encode_secret
@@ -102,7 +102,7 @@ class Registrar:
             self._limits.ring(len(deliveries))
 
     def _check_join_key(self, given: str | None) -> None:
-        if self._join_key and not hmac.compare_digest(bare(given or "").encode(), self._join_key.encode()):
+        if self._join_key and not hmac.compare_digest(without_line_ends(given or "").encode(), self._join_key.encode()):
             raise ContractError(ErrorCode.JOIN_KEY_WRONG)
 
     def _check_after(self, after: int | None) -> None:
