@@ -14,7 +14,7 @@ def bare(text: str) -> str:
 
 
 def without_line_ends(text: str) -> str:
-    """Return `text` without a byte order mark and line breaks around it, which a program that reads a file may leave."""
+    """Return `text` without a byte order mark and line breaks around it, which programs that read a file may leave."""
     return text.strip(f"{BYTE_ORDER_MARK}\r\n")
 
 
