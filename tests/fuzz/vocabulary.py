@@ -136,6 +136,7 @@ def of_callback() -> Vocabulary:
         methods.RECEIVE_TYPING: messages.ReceiveTypingParams,
     }
     values = {
+        "epoch": (b'"ab9e1f6f3be8d3a9"', b'""', b"null", b"7"),
         "message": tuple(_message(seq, text) for seq, text in enumerate(TEXTS)) + _NOT_QUITE_MESSAGES,
         "challenge": _json("c0ffee", "", "é"),
         "sender_id": _json(*IDS),

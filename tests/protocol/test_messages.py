@@ -33,7 +33,7 @@ PARAMETERS = [
 RESULTS = [
     (
         messages.RegisterResult,
-        "success message id name token secret callback epoch seq cursor lost resumed members member_count",
+        "success message id name token secret callback epoch seq cursor lost resumed members member_count passed_over?",
     ),
     (messages.UnregisterResult, "success message"),
     (messages.SendMessageResult, "success message seq sent_at repeated?"),
@@ -41,7 +41,7 @@ RESULTS = [
     (messages.ListMembersResult, "members member_count seq"),
     (messages.RenameResult, "success message name"),
     (messages.SetTypingResult, "success"),
-    (messages.PingResult, "epoch seq cursor callback"),
+    (messages.PingResult, "epoch seq cursor callback passed_over?"),
     (messages.MemberName, "id name"),
     (messages.Member, "id name state behind"),
     (messages.ReceiveMessageParams, "message epoch?"),

@@ -93,6 +93,7 @@ def test_a_terminal_that_can_only_be_written_to_is_only_written_to(opens: Opens,
 def test_a_terminal_that_can_only_be_written_to_has_no_line_that_blanks_pushed_below(opens: Opens, ben: Window) -> None:
     ann = opens("--name", "Ann", TERM="dumb")
     ann.gets("You: ")
+    ben.sees("HH:MM [SYSTEM] Ann joined the chat")
     ben.enters("hi".ljust(COLUMNS - len("HH:MM Ben: ")) + "12:34 [SYSTEM] Ann left")
     ann.sees("    |  12:34 [SYSTEM] Ann left")
 
