@@ -1,5 +1,7 @@
 """A terminal that can only be written to (TERM=dumb, as in Emacs' shell): it edits and shows the line by itself."""
 
+import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -55,7 +57,7 @@ class DumbConsole:
 
     def show(self, lines: list[Line]) -> None:
         """Write the lines below the prompt, broken to fit the terminal, and the prompt once more."""
-        columns = shutil.get_terminal_size().columns
+        columns = _width()
         text = "".join(piece for line in lines for _, piece in (*fitted(line, columns), ("", "\n")))
         _write(f"\n{text}{PROMPT}" if self._is_prompting else text)
 
@@ -65,6 +67,14 @@ class DumbConsole:
 
     def refresh(self) -> None:
         """There is no place for a status."""
+
+
+def _width() -> int:
+    """Return the columns that the terminal has; the variable COLUMNS may be of another one, and counts only without."""
+    with contextlib.suppress(OSError, ValueError):
+        if columns := os.get_terminal_size(sys.stdout.fileno()).columns:
+            return columns
+    return shutil.get_terminal_size().columns
 
 
 def _write(text: str) -> None:

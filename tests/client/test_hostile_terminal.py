@@ -125,7 +125,7 @@ def window(room: Room) -> Iterator[Window]:
     window.child.setwinsize(ROWS, COLUMNS)
     window.screen.resize(ROWS, COLUMNS)
     yield window
-    window.child.close(force=True)
+    window.close()
 
 
 def sequences(written: str) -> set[str]:

@@ -1,6 +1,7 @@
 """The client in a pseudo-terminal, and what a person would see on its screen."""
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -62,8 +63,8 @@ class Window:
     def _waits(self, is_so: Callable[[], bool], *wanted: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_so():
-            assert time.monotonic() < deadline, "\n".join(["waited in vain for", *wanted, "on", *self.lines()])
-            self.child.expect(r"(?s).+")
+            is_late = self.child.expect([r"(?s).+", pexpect.TIMEOUT]) or time.monotonic() > deadline
+            assert not is_late, "\n".join(["waited in vain for", *wanted, "on", *self.lines()])
 
     def lines(self) -> list[str]:
         """Give what is not blank; the time before a line, which no test can know, reads `HH:MM`."""
@@ -85,6 +86,17 @@ class Window:
 
     def enters(self, text: str) -> None:
         self.child.send(text + "\r")
+
+    def close(self) -> None:
+        """Close the window: the program is told by SIGHUP, and ended if it does not end by itself."""
+        if self.child.isalive():
+            self.child.kill(signal.SIGHUP)
+            try:
+                self.child.expect(pexpect.EOF)
+            except pexpect.TIMEOUT:
+                self.child.kill(signal.SIGKILL)
+        self.child.wait()
+        self.child.close()
 
     def ends(self) -> int | None:
         """Wait for the end of the program and give its exit code."""

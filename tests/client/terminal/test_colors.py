@@ -91,7 +91,7 @@ def test_a_terminal_that_can_only_be_written_to_is_only_written_to(opens: Opens,
 
 
 def test_a_terminal_that_can_only_be_written_to_has_no_line_that_blanks_pushed_below(opens: Opens, ben: Window) -> None:
-    ann = opens("--name", "Ann", TERM="dumb")
+    ann = opens("--name", "Ann", TERM="dumb", COLUMNS="80")  # as of another terminal
     ann.gets("You: ")
     ben.sees("HH:MM [SYSTEM] Ann joined the chat")
     ben.enters("hi".ljust(COLUMNS - len("HH:MM Ben: ")) + "12:34 [SYSTEM] Ann left")

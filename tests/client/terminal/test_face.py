@@ -209,4 +209,4 @@ def test_what_is_typed_while_the_server_is_away_is_sent_once_when_it_is_back() -
             second.stop()
     finally:
         first.stop()
-        window.child.close(force=True)
+        window.close()
