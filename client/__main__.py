@@ -7,6 +7,7 @@ from client.app import run
 from client.lines_out import lost
 from client.parser_check import parser_problem
 from client.settings import Face, Settings, command
+from runtime.job_control import ignore_stop_without_shell
 from runtime.standard_streams import prepare
 
 
@@ -28,6 +29,7 @@ def start(settings: Settings) -> int:
 def main() -> None:
     """Read the settings and run."""
     prepare(lost)
+    ignore_stop_without_shell()
     stdin_is_terminal = sys.stdin is not None and sys.stdin.isatty()
     command(lambda settings: start(choose_face(settings, stdin_is_terminal)))(prog_name="python -m client")
 

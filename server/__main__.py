@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from runtime.job_control import ignore_stop_without_shell
 from runtime.standard_streams import CANNOT_WRITE, STDIN, STDOUT, prepare, tell
 from server import journal
 from server.app import (
@@ -37,6 +38,7 @@ STANDARD_STREAM: Final = Path("-")
 def main() -> None:
     """Read the command line and run."""
     prepare(lambda lines, why: journal.LineFormatter().format(journal.lost(lines, why)))
+    ignore_stop_without_shell()
     command(run, back_up, restore, kick, release)(prog_name="python -m server")
 
 

@@ -81,7 +81,11 @@ class PromptConsole:
         bindings = KeyBindings()
         add_leaving(bindings, has_focus(DEFAULT_BUFFER))
         session: PromptSession[str] = PromptSession(
-            [(PROMPT_STYLE, question)], key_bindings=bindings, output=self._output, reserve_space_for_menu=0
+            [(PROMPT_STYLE, question)],
+            key_bindings=bindings,
+            output=self._output,
+            reserve_space_for_menu=0,
+            enable_suspend=True,
         )
         return await session.prompt_async(handle_sigint=False)
 

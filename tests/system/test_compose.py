@@ -50,6 +50,7 @@ def test_a_person_in_a_terminal_chats_and_leaves(stack: Stack) -> None:
         terminal.expect_exact("You: ")
         terminal.sendline("Hello from a terminal!")
         log.await_from_each(stack.clients, "Dora: Hello from a terminal!")
+        terminal.sendcontrol("z")  # nobody could let a process go on that it stopped: its parent is the init process
         carl.send("Hello terminal!")
         terminal.expect_exact("Carl: Hello terminal!")
         terminal.sendline("exit")
