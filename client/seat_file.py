@@ -166,7 +166,7 @@ class SeatFiles:
 
         A seat that is in use stays where it is.
         """
-        if self._path(key).exists():
+        if os.path.exists(self._path(key)):
             return
         for path in map(self._path, others):
             if _name_in(path) != by_name(name):  # read without a lock, so that nobody finds it in use for nothing

@@ -402,7 +402,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = "" if error.filename in (None, str(path)) else f"{error.filename}: "
-        raise StoreUnusable(f"cannot use {path}: {where}{error.strerror}") from None
+        who = f" for user {os.geteuid()}" if isinstance(error, PermissionError) else ""
+        raise StoreUnusable(f"cannot use {path}: {where}{error.strerror}{who}") from None
     except sqlite3.Error as error:
         is_damaged = error.sqlite_errorname in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
         raise StoreUnusable(_damaged(path, str(error)) if is_damaged else f"cannot use {path}: {error}") from None

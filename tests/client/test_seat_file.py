@@ -233,5 +233,9 @@ def test_move_leaves_the_seat_that_is_there_already(seats: SeatFiles) -> None:
     assert (remembered(seats, here), remembered(seats, there)) == (seat(1), seat(2))
 
 
+def test_move_in_a_directory_that_cannot_be_read_does_nothing(tmp_path: Path) -> None:
+    SeatFiles(tmp_path / ("d" * 300), SERVER).move("Alice", by_name("Alice"), [by_cookie("there")])
+
+
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
     SeatFiles(tmp_path / "none", SERVER).sweep(0)
