@@ -173,3 +173,21 @@ async def test_who_wants_no_motion_gets_none(new_person: NewPerson) -> None:
     alice = await (await new_person(reduced_motion="reduce", viewport={"width": 360, "height": 640})).join("Alice")
     await alice.tab.get_by_role("button", name="1 person").click()
     assert await alice.tab.evaluate("document.getAnimations().length") == 0
+
+
+async def test_contrast_theme_shows_the_marked_name_and_a_mention(new_person: NewPerson, script: Script) -> None:
+    """A contrast theme (forced colours) takes every background and shadow away."""
+    alice = await (await new_person(forced_colors="active")).join("Alice")
+    await (await script.join("Robert")).say("hello")
+    await script.say("@Alice hello")
+    await (await script.join("Roberta")).say("hello")
+    await alice.sees("@Alice hello")
+    frame = "node => getComputedStyle(node).outlineStyle"
+    said = alice.tab.locator(".message.other")
+    assert [await said.nth(at).evaluate(frame) for at in (0, 1)] == ["none", "solid"]
+    await alice.draft.press_sequentially("@r")
+    options = alice.tab.get_by_role("option")
+    grounds = await options.evaluate_all("nodes => nodes.map((node) => getComputedStyle(node).backgroundColor)")
+    assert len(set(grounds)) == 2
+    edge = "node => getComputedStyle(node).borderTopStyle"
+    assert await alice.tab.get_by_role("button", name="Send").evaluate(edge) == "solid"
