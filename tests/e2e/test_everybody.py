@@ -191,3 +191,17 @@ async def test_contrast_theme_shows_the_marked_name_and_a_mention(new_person: Ne
     assert len(set(grounds)) == 2
     edge = "node => getComputedStyle(node).borderTopStyle"
     assert await alice.tab.get_by_role("button", name="Send").evaluate(edge) == "solid"
+
+
+async def test_print_shows_every_message_in_dark_letters(new_person: NewPerson, script: Script) -> None:
+    await script.join("Curl")
+    for number in range(15):
+        await script.say(f"line {number}")
+    alice = await (await new_person(viewport={"width": 800, "height": 300}, color_scheme="dark")).join("Alice")
+    await alice.sees("line 14")
+    assert await alice.log.evaluate("log => log.scrollHeight > log.clientHeight")
+    await alice.tab.emulate_media(media="print")
+    assert await alice.log.evaluate("log => log.scrollHeight === log.clientHeight")
+    assert await alice.tab.evaluate("document.documentElement.scrollHeight > 300")
+    await expect(alice.draft).to_be_hidden()
+    assert await alice.log.evaluate("log => getComputedStyle(log).color") == "rgb(28, 32, 48)"
