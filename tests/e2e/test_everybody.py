@@ -205,3 +205,14 @@ async def test_print_shows_every_message_in_dark_letters(new_person: NewPerson, 
     assert await alice.tab.evaluate("document.documentElement.scrollHeight > 300")
     await expect(alice.draft).to_be_hidden()
     assert await alice.log.evaluate("log => getComputedStyle(log).color") == "rgb(28, 32, 48)"
+
+
+async def test_copied_messages_have_names_once_and_no_initials(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    for text in ("one", "two"):
+        await alice.say(text)
+        await alice.sees(text)
+    copied = await alice.log.evaluate("log => (getSelection().selectAllChildren(log), getSelection().toString())")
+    *_, who, _time, one, two = copied.strip().split("\n")
+    assert (who, one, two) == ("You", "one", "two")
+    assert "A" not in copied.split("\n")
