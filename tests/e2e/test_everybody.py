@@ -216,3 +216,13 @@ async def test_copied_messages_have_names_once_and_no_initials(new_person: NewPe
     *_, who, _time, one, two = copied.strip().split("\n")
     assert (who, one, two) == ("You", "one", "two")
     assert "A" not in copied.split("\n")
+
+
+async def test_phone_on_its_side_with_its_keyboard_shows_messages_and_settings(new_person: NewPerson) -> None:
+    alice = await (await new_person(viewport={"width": 640, "height": 170})).join("Alice")
+    box = await alice.log.bounding_box()
+    assert box
+    assert box["height"] > 70
+    await alice.tab.get_by_role("button", name="1 person").click()
+    await alice.tab.get_by_label("Colours").scroll_into_view_if_needed()
+    await expect(alice.tab.get_by_label("Colours")).to_be_in_viewport(ratio=1)
