@@ -1,5 +1,7 @@
 """Writing in the page: the draft, mentions, and what others see of it while it is written."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -283,3 +285,16 @@ async def test_enter_that_picks_a_word_of_an_input_method_sends_nothing(new_pers
     await expect(alice.draft).to_have_value("nihongo")
     await alice.draft.press("Enter")
     await expect(alice.own).to_have_text(["nihongo"])
+
+
+async def test_undo_takes_back_a_completed_name_and_what_was_typed_before_it(new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await (await new_person()).join("Robert")
+    await alice.sees_people("Alice", "Robert")
+    await alice.draft.press_sequentially("hello @Ro")
+    await alice.draft.press("Tab")
+    await expect(alice.draft).to_have_value("hello @Robert ")
+    await alice.draft.press("Control+z")
+    await expect(alice.draft).to_have_value("hello @Ro")
+    await alice.draft.press("Control+z")
+    await expect(alice.draft).to_have_value(re.compile("^(hello @?R?)?$"))

@@ -30,6 +30,13 @@ export function kept(where, key, otherwise) {
   }
 }
 
+// In the place of what is selected in a box that has the focus; as if it was typed, so that Ctrl-Z takes it back.
+export function insertText(box, text) {
+  if (document.execCommand("insertText", false, text)) return;
+  box.setRangeText(text, box.selectionStart, box.selectionEnd, "end");
+  box.dispatchEvent(new Event("input"));
+}
+
 export function say(place, text) {
   if (place.textContent !== text) place.textContent = text; // else a screen reader says it again
   place.hidden = !text;

@@ -1,6 +1,6 @@
 // Completes @name in the draft, the last speakers first.
 
-import { avatar, byId, element, isComposing, on } from "./dom.js";
+import { avatar, byId, element, insertText, isComposing, on } from "./dom.js";
 import { begunMention } from "./format.js";
 
 const MOST = 6;
@@ -42,8 +42,8 @@ export function completeMentions(store, draft) {
   };
 
   const take = (name) => {
-    draft.setRangeText(`${name} `, draft.selectionEnd - typed().length, draft.selectionEnd, "end");
-    draft.dispatchEvent(new Event("input"));
+    draft.setSelectionRange(draft.selectionEnd - typed().length, draft.selectionEnd);
+    insertText(draft, `${name} `);
     show([]);
   };
 
