@@ -226,3 +226,19 @@ async def test_phone_on_its_side_with_its_keyboard_shows_messages_and_settings(n
     await alice.tab.get_by_role("button", name="1 person").click()
     await alice.tab.get_by_label("Colours").scroll_into_view_if_needed()
     await expect(alice.tab.get_by_label("Colours")).to_be_in_viewport(ratio=1)
+
+
+async def test_screen_reader_hears_an_own_message_once(new_person: NewPerson) -> None:
+    """The row that waits for the answer and the row of what is stored are two, in one live region."""
+    alice = await (await new_person()).join("Alice")
+    await alice.tab.evaluate(
+        """() => {
+            window.heard = [];
+            const hear = (node) => node.matches?.(".message:not([aria-live=off])") && heard.push(node.innerText);
+            new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(hear)))
+                .observe(document.getElementById("messages"), { childList: true });
+        }"""
+    )
+    await alice.say("hello")
+    await alice.sees("hello")
+    assert len(await alice.tab.evaluate("heard")) == 1

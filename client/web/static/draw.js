@@ -34,6 +34,7 @@ function drawMessage(message, follows, store, asks) {
   const head = inTone(element("div", "head", [who, drawTime(sent_at, follows)]), tone);
   const parts = [avatar(name, tone), head, drawText(name, text, store.mention)];
   const node = element("div", `message ${isMine ? "own" : "other"} ${follows ? "follows" : ""} ${state} ${mentioned}`, parts);
+  if (state === "pending") node.setAttribute("aria-live", "off"); // a screen reader says it once, when it is stored
   if (reason) {
     const trouble = element("div", "trouble", [reason]);
     if (state === "failed") trouble.append(button("Try again", () => asks.again(id, text)));
