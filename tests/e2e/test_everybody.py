@@ -242,3 +242,12 @@ async def test_screen_reader_hears_an_own_message_once(new_person: NewPerson) ->
     await alice.say("hello")
     await alice.sees("hello")
     assert len(await alice.tab.evaluate("heard")) == 1
+
+
+async def test_phone_raises_no_keyboard_over_what_is_read(new_person: NewPerson) -> None:
+    wire = Wire()
+    phone = await (await new_person(wire=wire, has_touch=True, is_mobile=True)).join("Phone")
+    await phone.tab.evaluate("document.activeElement.blur()")
+    await wire.cut()
+    await expect(phone.status).to_have_text("Reconnecting…")
+    await expect(phone.draft).not_to_be_focused()

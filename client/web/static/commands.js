@@ -1,6 +1,6 @@
 // Carries out what was typed. What a command tells stands above the draft, for this tab only.
 
-import { byId, element, on } from "./dom.js";
+import { byId, element, focusUnlessTouch, on } from "./dom.js";
 import { conditionOf } from "./people.js";
 import { HELP, readTyped } from "./typed.js";
 
@@ -18,7 +18,7 @@ export class Commands {
     this.#asks = asks;
     on(byId("answer-close"), "click", () => {
       this.#tell(null);
-      byId("draft").focus();
+      focusUnlessTouch(byId("draft"));
     });
     on(byId("draft"), "keydown", ({ key, defaultPrevented }) => {
       if (key === "Escape" && !defaultPrevented) this.#tell(null);

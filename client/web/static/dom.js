@@ -30,6 +30,11 @@ export function kept(where, key, otherwise) {
   }
 }
 
+// Without a tap on the box: not where the focus would raise a keyboard over what is read.
+export function focusUnlessTouch(box) {
+  if (!matchMedia("(pointer: coarse)").matches) box.focus();
+}
+
 // In the place of what is selected in a box that has the focus; as if it was typed, so that Ctrl-Z takes it back.
 export function insertText(box, text) {
   if (document.execCommand("insertText", false, text)) return;

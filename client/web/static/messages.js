@@ -1,6 +1,6 @@
 // The view of what was said, and of what is not sent yet.
 
-import { byId, on } from "./dom.js";
+import { byId, focusUnlessTouch, on } from "./dom.js";
 import { drawPlainly, drawRow } from "./draw.js";
 import { nameOfDay, rowsOf } from "./rows.js";
 
@@ -80,7 +80,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
 
   on(toEnd, "click", () => {
     place.toEnd();
-    draft.focus();
+    focusUnlessTouch(draft);
   });
   const drawToEnd = () => {
     const { count } = reading;

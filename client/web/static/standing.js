@@ -1,6 +1,6 @@
 // The screen that goes with where one stands; the connection in words.
 
-import { byId, on, say } from "./dom.js";
+import { byId, focusUnlessTouch, on, say } from "./dom.js";
 
 const NEWS = 8000; // ms
 const OFFLINE_AFTER = 5000; // ms
@@ -17,7 +17,9 @@ export function showStanding(store) {
     const wasIn = !byId("room").hidden;
     byId("join").hidden = isIn;
     byId("room").hidden = !isIn;
-    if (isIn !== wasIn || document.activeElement === document.body) byId(isIn ? "draft" : "join-name").focus();
+    const place = byId(isIn ? "draft" : "join-name");
+    if (isIn !== wasIn) place.focus();
+    else if (document.activeElement === document.body) focusUnlessTouch(place);
     byId("status").dataset.state = connection;
     say(byId("status"), connection);
     say(byId("banner"), trouble || (connection === "Reconnecting…" ? "" : wordsOf(store)));
