@@ -46,6 +46,7 @@ class EnterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     name: Name
     join_key: Key | None = None
+    keep_name: bool = True  # not for a browser without cookies, which will not come back
 
 
 class EnterResult(Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ async def _call(session: Session, tab: Tab, request: Request) -> Struct:
 
 
 async def _register(session: Session, _tab: Tab, params: EnterParams) -> EnterResult:
-    entered = await session.enter(params.name, params.join_key)
+    entered = await session.enter(params.name, params.join_key, keep_name=params.keep_name)
     return EnterResult(
         id=entered.id,
         name=entered.name,

@@ -104,7 +104,7 @@ class Session:
         made.keeps_name = made.ends_without_key = True
         return made
 
-    async def enter(self, name: str, join_key: str | None) -> RegisterResult:
+    async def enter(self, name: str, join_key: str | None, *, keep_name: bool = True) -> RegisterResult:
         """Take a seat: the one that this browser has under that name, at another page too, or a new one.
 
         Raises `PageError` when there is one, `CallRefused` or `ServerUnreachable`.
@@ -114,6 +114,7 @@ class Session:
                 here = f"This browser is in the room already, as {self.seated().name}."
                 raise PageError(ErrorCode.INVALID_REQUEST, here)
             self._seat = candidate = self._new_seat(join_key or None)
+            candidate.keeps_name = keep_name
             candidate.recall(self._key, name=name, others=self.other_keys)
             try:
                 entered = await candidate.enter(name)

@@ -144,3 +144,28 @@ async def test_address_that_does_not_answer_for_long_is_told_with_what_to_do(new
     await alice.tab.clock.fast_forward(20_000)
     await expect(alice.status).to_have_text("Online")
     await expect(alice.banner).to_be_hidden()
+
+
+FORBIDDEN = """
+for (const name of ["localStorage", "sessionStorage"]) {
+    Object.defineProperty(window, name, { get: () => { throw new DOMException("denied", "SecurityError"); } });
+}
+"""
+
+
+async def test_browser_that_stores_nothing_is_told_and_comes_back_by_itself(
+    stack: Stack, new_person: NewPerson
+) -> None:
+    """Nobody can come back by such a browser once the tab is closed: no name may be kept for it."""
+    wire = Wire()
+    alice = await new_person(wire=wire, lacks=FORBIDDEN)
+    await expect(alice.tab.get_by_role("status")).to_contain_text("not even a cookie")
+    await alice.join("Alice")
+    assert wire.calls("Register") == 1
+    await alice.tab.context.clear_cookies()
+    await stack.stop_client()
+    await stack.start_client()
+    await alice.sees_people("Alice")
+    await alice.say("hello")
+    await alice.sees("hello")
+    assert wire.calls("Register") == 2

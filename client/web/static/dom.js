@@ -15,18 +15,34 @@ export function element(tag, className, content = []) {
   return made;
 }
 
+// What the browser does not let be stored (it is full, or forbidden); gone with a reload.
+const unstored = new Map();
+
 // What outlives a reload, if the browser lets it, in all tabs (localStorage) or in this one (sessionStorage).
 export function keep(where, key, value) {
+  unstored.delete(where + key);
   try {
     window[where].setItem(key, JSON.stringify(value));
-  } catch {} // full, or forbidden
+  } catch {
+    unstored.set(where + key, value);
+  }
 }
 
 export function kept(where, key, otherwise) {
+  if (unstored.has(where + key)) return unstored.get(where + key);
   try {
     return JSON.parse(window[where].getItem(key)) ?? otherwise;
   } catch {
     return otherwise;
+  }
+}
+
+// Whether the browser refuses cookies, too: it then refuses the very object.
+export function isStorageForbidden() {
+  try {
+    return !window.localStorage;
+  } catch {
+    return true;
   }
 }
 

@@ -1,11 +1,14 @@
 // Coming in, by itself when this tab's seat is gone (after sleep, say).
 
-import { byId, keep, kept, on, say } from "./dom.js";
+import { byId, isStorageForbidden, keep, kept, on, say } from "./dom.js";
 import { wellFormed } from "./format.js";
 import { JOIN_KEY_WRONG, NO_ANSWER, RATE_LIMITED, TAKEN, UNREACHABLE } from "./rpc.js";
 
 const KEPT_AS = "ringback-name";
 const RETRY = 2000; // ms
+const FORGETFUL =
+  "This browser lets no page here store anything, not even a cookie. You can chat, but whoever closes or reloads this tab " +
+  "has left the room, and the name is free again after a minute.";
 const GHOST = 60_000; // ms: one's own lost seat may hold the name, unless the server says for how long it is kept
 
 export function showJoin(store, call) {
@@ -14,8 +17,10 @@ export function showJoin(store, call) {
   let isEntering = false;
 
   // Gives what it was refused for, if it was.
-  const register = (wanted) =>
-    call("Register", { name: wanted, join_key: key.value || null }).then(() => null, (refused) => refused);
+  const register = (wanted) => {
+    const params = { name: wanted, join_key: key.value || null, keep_name: !isStorageForbidden() };
+    return call("Register", params).then(() => null, (refused) => refused);
+  };
 
   const fail = (field, words) => {
     error.textContent = words;
@@ -64,7 +69,7 @@ export function showJoin(store, call) {
     if (session.name) for (const where of ["sessionStorage", "localStorage"]) keep(where, KEPT_AS, session.name);
     else if (session.state !== "new") keep("sessionStorage", KEPT_AS, "");
     name.value ||= kept("localStorage", KEPT_AS, "");
-    say(byId("join-note"), store.downWords || partingWords(store));
+    say(byId("join-note"), store.downWords || partingWords(store) || (isStorageForbidden() ? FORGETFUL : ""));
     const wasIn = kept("sessionStorage", KEPT_AS, "");
     if (wasIn && connected && !session.id && !isEntering && !error.textContent) comeBack(wasIn);
   });

@@ -55,6 +55,11 @@ async def test_no_join_key_is_none(browser: Browser, participants: Participants)
     assert participants.last.join_key is None
 
 
+async def test_register_without_keep_name_keeps_no_name(browser: Browser, participants: Participants) -> None:
+    await (await browser.tab()).ask("Register", name="Alice", keep_name=False)
+    assert not participants.last.keeps_name
+
+
 async def test_a_refused_register_is_told_in_words_and_leaves_no_seat(
     browser: Browser, participants: Participants
 ) -> None:
