@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+# How compressed data begins (RFC 1952, section 2.3.1; RFC 8878, section 3.1.1).
+CODINGS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 LONGEST_NUMBER: Final = 512  # bytes
 # The escape of U+0000, behind an even number of backslashes.
 NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -53,6 +55,8 @@ def field_with_half(params: Mapping[str, Any]) -> str | None:
 
 def json_problem(body: bytes) -> str:
     """Return why bytes are not JSON, as the end of a sentence."""
+    if coding := next((name for magic, name in CODINGS.items() if body.startswith(magic)), None):
+        return f"is compressed ({coding}); expected JSON without a Content-Encoding"
     if body.startswith(UTF16_MARKS) or b"\0" in body[:4]:
         return "is UTF-16 or UTF-32; expected JSON in UTF-8"
     if not body.strip():

@@ -1,6 +1,6 @@
 """What a callback's HTTP answer means for the delivery."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, cast
 
@@ -15,6 +15,11 @@ from protocol.signing import TOLERANCE_SECONDS
 ABSENT: Final = Raw()
 NONE: Final = (ABSENT, Raw(b"null"))
 CONTENT_TOO_LARGE: Final = 413
+REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
+REDIRECTED: Final = (
+    "; the callback redirects, and no redirect is followed; register the address that it leads to"
+    " (often the same with a slash at the end, or with https)"
+)
 REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # those are a proxy's
 LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
@@ -80,6 +85,7 @@ class ErrorObject(Struct):
 
 
 ANSWER: Final = msgspec.json.Decoder(Answer)
+ANYTHING: Final = msgspec.json.Decoder(Raw)
 ANSWERS: Final = msgspec.json.Decoder(list[Raw])
 SCALAR: Final = msgspec.json.Decoder(int | float | str)
 ERROR: Final = msgspec.json.Decoder(ErrorObject)
@@ -120,11 +126,11 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
         return failure
     answers = _read_answers(reply, batch=len(ids) > 1)
     if not answers:
-        return Failed("rpc", _unreadable(reply, "is not JSON-RPC"))
+        return Failed("rpc", _unreadable(reply))
     for taken, request_id in enumerate(ids):
         answer = answers.get(request_id)
         if answer is None:
-            return Answered(taken) if taken else Failed("rpc", f"no answer has the id {request_id}")
+            return Answered(taken) if taken else Failed("rpc", _without_id(request_id, answers))
         if answer.error not in NONE and (refusal := _refusal(answer)) is not None:
             return Answered(taken, refusal)
     return Answered(len(ids))
@@ -134,9 +140,11 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
     """Say what is wrong with the answer to `VerifyCallback`, or None when it proves the callback."""
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
-    answer = _read_answers(reply, batch=False).get(challenge)
-    if answer is None:
-        return Failed("rpc", _unreadable(reply, "is not JSON-RPC with the id of the request"))
+    answers = _read_answers(reply, batch=False)
+    if not answers:
+        return Failed("rpc", _unreadable(reply))
+    if (answer := answers.get(challenge)) is None:
+        return Failed("rpc", "the answer has another id than the request")
     if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
         return None
     if answer.error in NONE and _scalar(answer.result) == challenge:
@@ -170,8 +178,11 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     if 200 <= reply.status < 300:
         return Failed("rpc", "the answer is larger than 64 KiB") if reply.truncated else None
     retry_after = read_retry_after(reply.retry_after, reply.date, unix_now) if reply.status in (429, 503) else None
-    clocks = _clocks_apart(reply.date, unix_now) if reply.status == 401 else ""
-    return Failed("http", f"HTTP status {reply.status}{clocks}", retry_after)
+    if reply.status == 401:
+        more = _clocks_apart(reply.date, unix_now)
+    else:
+        more = REDIRECTED if reply.status in REDIRECTING else ""
+    return Failed("http", f"HTTP status {reply.status}{more}", retry_after)
 
 
 def _clocks_apart(date: str | None, unix_now: float) -> str:
@@ -183,10 +194,24 @@ def _clocks_apart(date: str | None, unix_now: float) -> str:
     return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this server's"
 
 
-def _unreadable(reply: Reply, otherwise: str) -> str:
-    """Return what is wrong with an answer: its encoding, or what is said otherwise."""
-    problem = json_problem(reply.body)
-    return f"the answer {problem if 'UTF' in problem else otherwise}"
+def _unreadable(reply: Reply) -> str:
+    """Return what is wrong with an answer in which there is no JSON-RPC response."""
+    if not reply.body.strip():
+        return "the answer has no body; expected a JSON-RPC response"
+    if reply.body.lstrip()[:1] == b"<":
+        return "the answer is a web page, not a JSON-RPC response"
+    try:
+        ANYTHING.decode(reply.body.removeprefix(BYTE_ORDER_MARK))
+        reply.body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"the answer {json_problem(reply.body)}"
+    return 'the answer is not a JSON-RPC response: "jsonrpc" must be "2.0", with the id, and a result or an error'
+
+
+def _without_id(request_id: int | str, answers: Mapping[int | str, Answer]) -> str:
+    """Say that no response has the id of the first request."""
+    of_another_type = "; the id came back as a string, and must be a number" if str(request_id) in answers else ""
+    return f"no answer has the id {request_id}{of_another_type}"
 
 
 def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
@@ -215,11 +240,17 @@ def _read_answer(element: Raw | bytes) -> Answer | None:
 
 
 def _response_id(answer: Answer) -> int | str | None:
-    """JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code."""
+    """JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code.
+
+    Libraries write null for the other of the two, which the section forbids; it means the same as leaving it out.
+    """
     identifier = _scalar(answer.id)
     if _scalar(answer.jsonrpc) != "2.0" or type(identifier) not in (int, str):
         return None
-    is_good = answer.error in NONE if answer.result else _error_code(answer) is not None
+    if answer.error in NONE:
+        is_good = answer.result != ABSENT
+    else:
+        is_good = answer.result in NONE and _error_code(answer) is not None
     return cast("int | str", identifier) if is_good else None
 
 

@@ -1,5 +1,6 @@
 """What an HTTP answer of a callback means, line by line of the contract."""
 
+import gzip
 import json
 from email.utils import formatdate
 from typing import Any
@@ -168,10 +169,18 @@ def test_an_answer_that_is_too_large_is_a_failure_even_if_what_was_read_is_good(
     assert failed_at(judge_reply(reply(result(7), truncated=True), [7], NOW)) == "rpc"
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 401, 403, 404, 405, 409, 411, 421, 429, 502, 503, 504])
+@pytest.mark.parametrize("status", [300, 304, 401, 403, 404, 405, 409, 411, 421, 429, 502, 503, 504])
 def test_any_other_status_is_a_failure_whatever_the_body_says(status: int) -> None:
     outcome = judge_reply(reply(result(7), status), [7], NOW)
     assert outcome == Failed("http", f"HTTP status {status}")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_a_failure_that_says_what_to_register(status: int) -> None:
+    outcome = judge_reply(reply(result(7), status), [7], NOW)
+    assert failed_at(outcome) == "http"
+    assert isinstance(outcome, Failed)
+    assert f"HTTP status {status}; the callback redirects" in outcome.detail
 
 
 def test_410_is_a_farewell_whatever_the_body_says() -> None:
@@ -418,12 +427,44 @@ def test_challenge_answered_behind_a_byte_order_mark_is_proven() -> None:
     assert judge_challenge(reply(body), CHALLENGE, NOW) is None
 
 
+@pytest.mark.parametrize("code", [-32000, -32603, -32602, 3])
+def test_error_beside_a_null_result_means_the_same_as_without(code: int) -> None:
+    """As sourcegraph's jsonrpc2, Go's net/rpc and other libraries write it."""
+    answer = error(7, code)
+    assert judge({**answer, "result": None}, 7) == judge(answer, 7)
+
+
+def test_challenge_answered_by_an_unknown_method_beside_a_null_result_is_proven() -> None:
+    assert judge_challenge(reply({**error(CHALLENGE, -32601), "result": None}), CHALLENGE, NOW) is None
+
+
+def test_id_that_came_back_as_a_string_is_told_so() -> None:
+    failed = judge(result("7"), 7)
+    assert failed == Failed("rpc", "no answer has the id 7; the id came back as a string, and must be a number")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "the answer has no body; expected a JSON-RPC response"),
+        (b"\n<!DOCTYPE html><p>", "the answer is a web page, not a JSON-RPC response"),
+        (b"Accepted", "the answer is not JSON"),
+        (gzip.compress(b"{}", mtime=0), "the answer is compressed (gzip); expected JSON without a Content-Encoding"),
+        (b'{"ok":true}', 'the answer is not a JSON-RPC response: "jsonrpc" must be "2.0", with the id'),
+    ],
+)
+def test_answer_that_is_no_response_is_told_what_it_is(body: bytes, detail: str) -> None:
+    for failed in (judge(body, 7), judge_challenge(reply(body), CHALLENGE, NOW)):
+        assert isinstance(failed, Failed)
+        assert failed.detail.startswith(detail)
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
         (json.dumps(result(CHALLENGE)).encode("utf-16"), "the answer is UTF-16 or UTF-32; expected JSON in UTF-8"),
         (b'{"jsonrpc":"2.0","result":"\xe4"}', "the answer is not UTF-8; expected JSON in UTF-8"),
-        (b"ok", "the answer is not JSON-RPC with the id of the request"),
+        (msgspec.json.encode(result(7)), "the answer has another id than the request"),
     ],
 )
 def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None:
