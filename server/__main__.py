@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 import sys
@@ -60,6 +61,7 @@ def back_up(settings: Settings, target: Path) -> None:
     """Copy the store, of a running server too."""
     with _told():
         if target == STANDARD_STREAM:
+            _refuse_terminal(STDOUT, "output")
             _stream_backup(settings)
         else:
             copy_log(settings.store, target)
@@ -79,6 +81,7 @@ def restore(settings: Settings, source: Path) -> None:
     """Put a backup in the place of the store, on which no server may run."""
     with _told():
         if source == STANDARD_STREAM:
+            _refuse_terminal(STDIN, "input")
             with open(STDIN, "rb", closefd=False) as file:
                 replaced = restore_log(settings.store, file, "what came from standard input")
         else:
@@ -86,6 +89,13 @@ def restore(settings: Settings, source: Path) -> None:
                 replaced = restore_log(settings.store, file, str(source))
         kept = f"\nThe store that was there is kept as {replaced} until the next restore" if replaced else ""
         _report(f"{settings.store} is restored; start the server{kept}")
+
+
+def _refuse_terminal(fd: int, which: str) -> None:
+    """Raise `StartError` for a terminal: it changes line ends, also one that `docker exec -t` puts before a pipe."""
+    if os.isatty(fd):
+        hint = "redirect it to a file, without a terminal between (docker exec without -t, docker compose exec -T)"
+        raise StartError(f"standard {which} is a terminal, which would spoil the backup; {hint}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`python -m server` and its store as processes and files: refused, full, copied, stopped under load."""
 
 import asyncio
+import os
 import resource
 import shlex
 import sys
@@ -163,10 +164,10 @@ async def test_a_stop_under_load_takes_less_than_ten_seconds_and_loses_nothing(
         for number in range(1_000_000):
             try:
                 answer = await server.say(seat, f"{seat['name']} {number}")
-            except aiohttp.ClientError:
+            except aiohttp.ClientError:  # the connection ended: it stops
                 return
-            if "error" in answer:  # the server stops
-                assert answer["error"]["code"] == -32006
+            if "error" in answer:
+                assert answer["error"]["data"]["detail"] == "the server is stopping"
                 return
             answered[answer["result"]["seq"]] = f"{seat['name']} {number}"
 
@@ -207,6 +208,19 @@ async def test_store_goes_from_one_machine_to_another_by_standard_streams(
     assert again[1][-1] == f"The store that was there is kept as {there}-replaced until the next restore"
     missing = await ended("--store", f"sqlite:{there}", "restore", str(tmp_path / "nothing"))
     assert missing == (1, [f"[ERROR] cannot read {tmp_path}/nothing: No such file or directory"])
+
+
+async def test_backup_by_way_of_a_terminal_is_refused(store: Path, server: Server) -> None:
+    """A terminal writes CR LF for LF, and the file that `docker exec -t` makes of it is no backup."""
+    await server.register("Alice")
+    command = f"{shlex.quote(sys.executable)} -m server --store sqlite:{store}"
+    master, terminal = os.openpty()
+    name = os.ttyname(terminal)
+    for arguments, stream in ((f"backup - > {name}", "output"), (f"restore - < {name}", "input")):
+        code, [line] = await piped(f"{command} {arguments}")
+        assert (code, line.startswith(f"[ERROR] standard {stream} is a terminal")) == (1, True)
+    for fd in (master, terminal):
+        os.close(fd)
 
 
 async def piped(command: str) -> tuple[int | None, list[str]]:
