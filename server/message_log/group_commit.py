@@ -35,9 +35,13 @@ class Job(NamedTuple):
 class GroupCommit:
     """Runs jobs in the order of arrival, each as a whole or not at all, and reports them in that order."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        """Use `db`, in autocommit mode, until `close`; for calls from the thread of the running loop."""
+    def __init__(self, db: sqlite3.Connection, check: Callable[[], None] = lambda: None) -> None:
+        """Use `db`, in autocommit mode, until `close`; for calls from the thread of the running loop.
+
+        `check` is called before each commit, and raises what is to refuse the whole group.
+        """
         self._db = db
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="message log", daemon=True)
@@ -90,6 +94,7 @@ class GroupCommit:
             outcomes: list[Any] = []
             for work, jobs in groupby(group, key=attrgetter("work")):
                 outcomes += work(self._db, [job.given for job in jobs])
+            self._check()
             self._db.execute("COMMIT")
         except Exception as error:
             # Whatever it was: nothing of this group is stored, those who wait hear it, and the next group has its turn.

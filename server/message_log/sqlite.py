@@ -31,7 +31,7 @@ class SqliteLog(MessageLog):
         """Take over an open file that reaches so far, and of which these are the newest entries."""
         super().__init__(*extent)
         self._file = file
-        self._writer = GroupCommit(file.writer)
+        self._writer = GroupCommit(file.writer, file.check_in_place)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="message log reader")
         # Made once: `GroupCommit` joins what is asked of the same object.
         self._say = functools.partial(statements.say, epoch=self.epoch)

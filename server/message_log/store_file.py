@@ -9,13 +9,14 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from server.core.names import name_keys
-from server.message_log.base import StoreUnusable
+from server.message_log.base import NotStored, StoreUnusable
 from server.message_log.statements import begin_anew
 
 # What the file's header says it is.
@@ -126,6 +127,17 @@ class StoreFile(NamedTuple):
     writer: sqlite3.Connection
     reader: sqlite3.Connection
     lock: int
+    files: Mapping[Path, int]  # the database and its WAL, with their inode numbers
+
+    def check_in_place(self) -> None:
+        """Raise `NotStored` if a file was removed or replaced while it is open.
+
+        SQLite writes on into a file that has no name any more, and all of it is gone with the process. Without a WAL it
+        looks for that itself (SQLITE_READONLY_DBMOVED).
+        """
+        for file, inode in self.files.items():
+            if _inode(file) != inode:
+                raise NotStored(f"{file} was removed or replaced while the server runs; put it back, or restart")
 
     def close(self) -> None:
         """Close it. The writer goes last: it puts what is in the WAL where it belongs, and removes it."""
@@ -154,7 +166,7 @@ def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
         _prepare(writer, path, new_epoch, now)
         reader = _connect(path, "ro")
         undo.pop_all()
-        return StoreFile(writer, reader, lock)
+        return StoreFile(writer, reader, lock, {file: _inode(file) for file in (path, _beside(path, "-wal"))})
 
 
 def back_up(path: Path, target: Path) -> None:
@@ -165,7 +177,10 @@ def back_up(path: Path, target: Path) -> None:
             if not path.exists():
                 raise StoreUnusable(f"there is no store at {path}")
             _check_header(path)
-            source = undo.enter_context(contextlib.closing(_connect(path, "ro")))
+            # SQLite makes files beside a database in WAL mode even to read it. On a read-only mount it cannot. Where no
+            # WAL is, no server runs, and nothing changes.
+            mode = "ro" if _leftovers(path) or os.access(path.parent, os.W_OK) else "ro&immutable=1"
+            source = undo.enter_context(contextlib.closing(_connect(path, mode)))
             _check_version(source, path, MIGRATIONS)
         with _explained(target):
             if target.exists():
@@ -183,16 +198,18 @@ def back_up(path: Path, target: Path) -> None:
 
 def write_backup(path: Path, out: BinaryIO) -> None:
     """Copy a store as `back_up` does, and write the copy to `out`. Raises `StoreUnusable`."""
-    copy = _beside(_real(path), "-backup")
-    with _explained(copy):
+    path = _real(path)
+    with contextlib.ExitStack() as undo:
+        copy = _beside(path, "-backup")
+        if not os.access(path.parent, os.W_OK):
+            copy = Path(undo.enter_context(tempfile.TemporaryDirectory()), copy.name)
+        undo.enter_context(_explained(copy))
         copy.unlink(missing_ok=True)  # of a backup that was cut off
-        try:
-            back_up(path, copy)
-            with copy.open("rb") as file:
-                shutil.copyfileobj(file, out)
-            out.flush()
-        finally:
-            copy.unlink(missing_ok=True)
+        undo.callback(copy.unlink, missing_ok=True)
+        back_up(path, copy)
+        with copy.open("rb") as file:
+            shutil.copyfileobj(file, out)
+        out.flush()
 
 
 def restore(path: Path, source: BinaryIO, name: str) -> Path | None:
@@ -228,16 +245,17 @@ def _receive(new: Path, source: BinaryIO, name: str) -> None:
         raise StoreUnusable(f"{name} is not a backup of Ringback; `backup` makes one")
     if (size := new.stat().st_size) < header.size:
         raise StoreUnusable(f"{name} is cut off: {size} bytes, and there should be {header.size}")
-    with contextlib.closing(_connect(new, "rw")) as db:
-        try:
+    try:
+        with contextlib.closing(_connect(new, "rw")) as db:
             _check_version(db, Path(name), MIGRATIONS)
             [(state,)] = db.execute("PRAGMA quick_check(1)")
-        except sqlite3.DatabaseError as error:
-            state = str(error)
-        if state != "ok":
-            raise StoreUnusable(f"{name} is damaged ({state}); give an earlier backup")
-        db.execute("PRAGMA journal_mode = DELETE")
-        db.execute(f"PRAGMA application_id = {BACKUP_ID}")
+            if state == "ok":
+                db.execute("PRAGMA journal_mode = DELETE")
+                db.execute(f"PRAGMA application_id = {BACKUP_ID}")
+    except sqlite3.DatabaseError as error:
+        state = str(error)
+    if state != "ok":
+        raise StoreUnusable(f"{name} is damaged ({state}); give an earlier backup")
     with new.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -365,6 +383,14 @@ def _make_directory(path: Path) -> None:
         _sync_directory(path.parent)
 
 
+def _inode(path: Path) -> int:
+    """Return the inode number, which stays while a file is open; 0 if there is no file."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
 def _sync_directory(path: Path) -> None:
     """Make a new name in a directory outlive the power."""
     directory = os.open(path, os.O_RDONLY)
@@ -402,11 +428,19 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = "" if error.filename in (None, str(path)) else f"{error.filename}: "
-        who = f" for user {os.geteuid()}" if isinstance(error, PermissionError) else ""
+        who = _who(path) if isinstance(error, PermissionError) else ""
         raise StoreUnusable(f"cannot use {path}: {where}{error.strerror}{who}") from None
     except sqlite3.Error as error:
-        is_damaged = error.sqlite_errorname in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-        raise StoreUnusable(_damaged(path, str(error)) if is_damaged else f"cannot use {path}: {error}") from None
+        if error.sqlite_errorname in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+            raise StoreUnusable(_damaged(path, str(error))) from None
+        who = _who(path) if error.sqlite_errorname in ("SQLITE_READONLY", "SQLITE_CANTOPEN") else ""
+        raise StoreUnusable(f"cannot use {path}: {error}{who}") from None
+
+
+def _who(path: Path) -> str:
+    """Say who has to have the right that is missing: in containers not whom the operator may think of."""
+    who = f"this process runs as user {os.geteuid()} and group {os.getegid()}"
+    return f"; {who}, who must be able to read and write {path.parent} and the files of the store in it"
 
 
 def _damaged(path: Path, how: str) -> str:

@@ -246,6 +246,21 @@ async def test_a_file_that_somebody_else_keeps_locked_refuses_what_is_new(path: 
         assert (await log.append(said("yes"))).entry.seq == 1
 
 
+@pytest.mark.parametrize("name", ["chat.db", "chat.db-wal"])
+async def test_append_while_the_file_is_not_in_its_place_is_refused(log: SqliteLog, path: Path, name: str) -> None:
+    """SQLite itself would write on into the file without a name."""
+    await log.append(said("here"))
+    file, elsewhere = path.with_name(name), path.with_name("elsewhere")
+    await asyncio.to_thread(file.rename, elsewhere)
+    with pytest.raises(NotStored, match=f"{name} was removed or replaced"):
+        await log.append(said("lost"))
+    await asyncio.to_thread(file.write_bytes, b"")
+    with pytest.raises(NotStored, match=f"{name} was removed or replaced"):
+        await log.put_member(ALICE)
+    await asyncio.to_thread(elsewhere.rename, file)
+    assert (await log.append(said("here again"))).entry.seq == 2
+
+
 async def test_what_cannot_be_read_is_said(path: Path, log: SqliteLog) -> None:
     await fill(log, 3 * RECENT_ENTRIES)
     await change(path, "ALTER TABLE messages RENAME TO elsewhere")

@@ -247,21 +247,26 @@ def public() -> Iterator[Path]:
         yield Path(directory)
 
 
-def run_elsewhere(script: str, path: Path) -> str:
-    """Run a script in a process of its own, for the `path`; gives what it printed."""
+def run_elsewhere(script: str, path: Path, *files: int) -> str:
+    """Run a script in a process of its own, for the `path`, with these open files; gives what it printed."""
     # urllib is imported late by pathlib, and who is nobody by then may not be allowed to read it.
     begin = "import os, signal, sys, urllib.parse\nfrom pathlib import Path\n"
     begin += "from server.message_log.store_file import open_store\n"
     command = [sys.executable, "-c", begin + script, str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, pass_fds=files)
+    return run.stdout.strip()
 
 
 def refusal_for_anybody(path: Path) -> str:
     """Try to open as a user without special rights; gives the sentence."""
     become = f"os.setuid({NOBODY})\n" if os.getuid() == 0 else ""
-    return run_elsewhere(
+    said = run_elsewhere(
         f"{become}try: open_store(Path(sys.argv[1]), 'first', 0.0)\nexcept Exception as problem: print(problem)", path
     )
+    problem, _, who = said.partition("; this process runs as user ")
+    user = NOBODY if os.getuid() == 0 else os.getuid()
+    assert who.startswith(f"{user} and group {os.getgid()}, who must be able to read and write {path.parent} ")
+    return problem
 
 
 @pytest.mark.parametrize("mode", [0o444, 0o000])
@@ -469,6 +474,22 @@ def test_where_a_copy_cannot_be_put_it_says_why(path: Path, tmp_path: Path) -> N
         back_up(path, tmp_path / "nowhere" / "copy.db")
 
 
+def test_copy_of_a_store_in_a_directory_that_cannot_be_written_is_made(public: Path, tmp_path: Path) -> None:
+    """As of a volume that is mounted read-only, on which no server runs."""
+    path, copy = public / "chat.db", tmp_path / "copy.db"
+    make(path, "first")
+    if os.getuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+    public.chmod(0o555)
+    become = f"os.setuid({NOBODY})\n" if os.getuid() == 0 else ""
+    script = "from server.message_log.store_file import write_backup\nimport shutil, tempfile\n"
+    with copy.open("wb") as out:
+        run = f"{script}{become}write_backup(Path(sys.argv[1]), os.fdopen({out.fileno()}, 'wb', closefd=False))"
+        assert run_elsewhere(run, path, out.fileno()) == ""
+    assert ask(copy, "SELECT epoch FROM log") == "first"
+    assert sorted(file.name for file in public.iterdir()) == ["chat.db", "chat.db-lock"]
+
+
 def test_what_is_not_a_store_is_not_copied(path: Path, copy: Path) -> None:
     no_database(path)
     with pytest.raises(StoreUnusable, match="is not a store of Ringback"):
@@ -535,9 +556,10 @@ def test_restore_while_a_server_runs_is_refused(path: Path) -> None:
         (lambda backup: b"Dear diary, " * 1000, "the backup is not a backup of Ringback"),
         (lambda backup: backup[:-1], r"the backup is cut off: \d+ bytes, and there should be"),
         (lambda backup: backup[:4096] + bytes(4096) + backup[8192:], "the backup is damaged"),
+        (lambda backup: backup.replace(b"\n", b"\r\n"), "the backup is damaged"),
         (lambda backup: backup[:60] + (99).to_bytes(4) + backup[64:], "the backup was made by a newer version"),
     ],
-    ids=["empty", "something else", "cut off", "damaged", "newer"],
+    ids=["empty", "something else", "cut off", "damaged", "through a terminal", "newer"],
 )
 def test_restore_of_what_is_no_good_backup_changes_nothing(
     path: Path, change: Callable[[bytes], bytes], words: str
