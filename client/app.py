@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 
 from client.callback import CallbackEndpoint
 from client.headless import Headless, serve_page
-from client.http_protocol import MAX_HEADER_BYTES, Runner
+from client.http_protocol import MAX_HEADER_BYTES, SERVER, Runner
 from client.lines_out import lost
 from client.listener import Listener
 from client.participant import NewParticipant, Participant
@@ -159,7 +159,7 @@ async def _listening(app: web.Application, listening: ListeningSockets) -> Async
 
 async def _say_who_answers(_request: web.Request, response: web.StreamResponse) -> None:
     """Strangers need not know which version of what this runs on."""
-    response.headers[hdrs.SERVER] = "Ringback"
+    response.headers[hdrs.SERVER] = SERVER
 
 
 def new_runner(app: web.Application) -> web.AppRunner:

@@ -9,6 +9,9 @@ from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
+from runtime.http_problem import http_problem
+
+SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
 UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
 MAX_HEADER_BYTES: Final = 64 * 1024  # a browser sends the cookies of all programs of this host, whatever their port
 HEAD_TOO_LARGE: Final = (
@@ -27,7 +30,11 @@ class HttpProtocol(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer a request that cannot be read; say what to do about a head that is too large."""
-        return super().handle_error(request, status, exc, HEAD_TOO_LARGE if isinstance(exc, LineTooLong) else message)
+        if message:
+            message = HEAD_TOO_LARGE if isinstance(exc, LineTooLong) else http_problem(message)
+        response = super().handle_error(request, status, exc, message)
+        response.headers[hdrs.SERVER] = SERVER
+        return response
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
         """Return True if responses are still to be written; the connection closes behind the last of them.

@@ -11,8 +11,10 @@ from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
 
 from protocol.errors import ErrorCode, error_body
+from runtime.http_problem import http_problem
 from server import journal
 from server.callbacks.deadlines import Deadlines
 from server.core.address_policy import plain
@@ -24,7 +26,7 @@ MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow toge
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests that have not been answered, of all together
 SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
 UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
-NOT_HTTP: Final = "this is not a request of HTTP/1.1\n"
+LINE_TOO_LONG: Final = "the address or a header of this request is longer than 8,190 bytes\n"  # by aiohttp's default
 
 
 def _head_and_body(status: bytes, body: bytes, *headers: bytes) -> bytes:
@@ -93,7 +95,9 @@ class HttpProtocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer, log and close as aiohttp does, in words of our own."""
-        response = super().handle_error(request, status, exc, NOT_HTTP if message else None)
+        if message:
+            message = LINE_TOO_LONG if isinstance(exc, LineTooLong) else http_problem(message)
+        response = super().handle_error(request, status, exc, message)
         response.headers[hdrs.SERVER] = SERVER
         return response
 

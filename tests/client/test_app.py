@@ -105,6 +105,16 @@ async def test_a_head_too_large_is_refused_with_what_to_do_about_cookies(port: i
     await writer.wait_closed()
 
 
+async def test_what_is_not_http_is_refused_without_the_name_of_a_library(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("/rpc/alice", b"zz\r\n", "Content-Length: 4", "Transfer-Encoding: chunked"))
+    head, _, told = (await reader.read()).decode().partition("\r\n\r\n")
+    assert told == "this is not a request of HTTP/1.1 (Transfer-Encoding can't be present with Content-Length)\n"
+    assert "\r\nServer: Ringback" in head
+    writer.close()
+    await writer.wait_closed()
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

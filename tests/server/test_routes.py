@@ -168,28 +168,45 @@ async def test_a_body_that_drips_is_given_up(hasty: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "rule"),
     [
-        b"hello\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
-        b"POST /rpc HTTP/9.9\r\n\r\n",
-        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"POST http://[::1/rpc HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        HEAD + b"Content-Length: two\r\n\r\n{}",
-        HEAD + b"Content-Length: -2\r\n\r\n{}",
-        HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        HEAD + b"X-Long: %b\r\n\r\n" % (b"a" * 20_000),
-        HEAD + b"X\x00Y: z\r\n\r\n",
-        HEAD + b"Authorization: Bearer a\x00b\r\n\r\n",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+        (b"hello\r\n\r\n", "Invalid method encountered"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300), "Received HTTPS traffic on an HTTP port"),
+        (b"POST /rpc HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
+        (b"GET / HTTP/1.1\r\n\r\n", "Missing 'Host' header in request"),
+        (b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", "Invalid char in url path"),
+        (b"POST http://[::1/rpc HTTP/1.1\r\nHost: localhost\r\n\r\n", None),
+        (HEAD + b"Content-Length: two\r\n\r\n{}", "Invalid character in Content-Length"),
+        (HEAD + b"Content-Length: -2\r\n\r\n{}", "Invalid character in Content-Length"),
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Duplicate Content-Length"),
+        (
+            HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+            "Transfer-Encoding can't be present with Content-Length",
+        ),
+        (HEAD + b"X\x00Y: z\r\n\r\n", "Invalid header token"),
+        (HEAD + b"Authorization: Bearer a\x00b\r\n\r\n", "Invalid header value char"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n", "Invalid character in chunk size"),
     ],
-    ids=lambda sent: repr(sent[-30:]),
+    ids=lambda sent: repr(sent[-30:]) if isinstance(sent, bytes) else "",
 )
-async def test_what_is_not_http_is_refused_without_a_traceback(server: RunningServer, sent: bytes) -> None:
+async def test_request_that_is_not_http_is_refused_with_the_rule_that_it_breaks(
+    server: RunningServer, sent: bytes, rule: str | None
+) -> None:
     status, head, body = await exchange_raw(server.server.port, sent)
-    assert (status, body) == (400, b"this is not a request of HTTP/1.1\n")
+    words = f" ({rule})" if rule else ""
+    assert (status, body.decode()) == (400, f"this is not a request of HTTP/1.1{words}\n")
     assert b"aiohttp" not in head
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [HEAD + b"X-Long: %b\r\n\r\n" % (b"a" * 20_000), b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 20_000)],
+    ids=["header", "address"],
+)
+async def test_head_with_a_line_that_is_too_long_is_refused_in_these_words(server: RunningServer, sent: bytes) -> None:
+    status, _, body = await exchange_raw(server.server.port, sent)
+    told = b"the address or a header of this request is longer than 8,190 bytes\n"
+    assert (status, body) == (400, told)
 
 
 async def test_a_chunk_that_is_none_in_the_middle_of_a_body_ends_like_one_that_does_not_come(
