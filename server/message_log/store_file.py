@@ -15,11 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from runtime.standard_streams import CANNOT_WRITE
 from server.core.names import name_keys
 from server.message_log.base import NotStored, StoreUnusable
 from server.message_log.statements import begin_anew
 
 # What the file's header says it is.
+COPY_BYTES: Final = 64 * 1024
 STORE_ID: Final = int.from_bytes(b"RBst")
 BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy: what comes after its last message will be another log
 MAGIC: Final = b"SQLite format 3\0"
@@ -208,8 +210,17 @@ def write_backup(path: Path, out: BinaryIO) -> None:
         undo.callback(copy.unlink, missing_ok=True)
         back_up(path, copy)
         with copy.open("rb") as file:
-            shutil.copyfileobj(file, out)
-        out.flush()
+            _send(file, out)
+
+
+def _send(file: BinaryIO, out: BinaryIO) -> None:
+    """Copy a file to the output of a command."""
+    while chunk := file.read(COPY_BYTES):
+        try:
+            out.write(chunk)
+            out.flush()
+        except OSError as error:  # not one of the file that is read
+            raise StoreUnusable(f"{CANNOT_WRITE}: {error.strerror}") from None
 
 
 def restore(path: Path, source: BinaryIO, name: str) -> Path | None:

@@ -266,7 +266,9 @@ async def test_log_whose_reader_has_gone_ends_nothing_and_leaves_no_traceback(se
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("backup", "--help"), ("backup", "copy.db")], ids=["help", "help of backup", "backup"]
+    "arguments",
+    [("--help",), ("backup", "--help"), ("backup", "copy.db"), ("backup", "-")],
+    ids=["help", "help of backup", "backup", "backup to a pipe"],
 )
 async def test_command_whose_output_cannot_be_written_ends_with_a_sentence(
     arguments: tuple[str, ...], tmp_path: Path
