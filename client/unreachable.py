@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+SSL_CERT_FILE: Final = "SSL_CERT_FILE"
 LONGEST_TOLD_CHARS: Final = 200  # of what a stranger's answer says
 RINGBACK: Final = "Ringback"  # the header `Server` of a chat server, and of a client's page
 
 BROKE_OFF: Final = "the connection broke off before an answer came."
+PERHAPS_HTTPS: Final = " Is it an https port?"
 SYSTEM: Final[Mapping[int, str]] = {
     errno.ECONNREFUSED: "the connection was refused. Is the server running, and is the port right?",
     errno.ETIMEDOUT: "nothing answers at that address. Is the host up, and does a firewall let you through?",
@@ -83,6 +85,7 @@ STATUS: Final[Mapping[int, str]] = {
     500: "failed within (HTTP status 500). Its log says why.",
     502: "is a proxy that cannot reach the chat server behind it (HTTP status 502). Is the server running?",
     504: "is a proxy that gets no answer from the chat server behind it (HTTP status 504).",
+    511: "is this network, which asks for a login first (HTTP status 511): open any web page in a browser.",
 }
 NOT_FOUND_RINGBACK: Final = (
     "is of Ringback, but no chat server is at that address (HTTP status 404): it is a client's page, or has a path too"
@@ -105,13 +108,15 @@ def words_for_failure(error: Exception, server: str) -> str:
             return f"{cannot} it speaks TLS at that port. Write https:// instead of http://."
         return f"{cannot} what answers there does not speak HTTP. Is the port right?"
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        hint = " Is it an https port?" if urlsplit(server).scheme == "http" else ""
+        hint = PERHAPS_HTTPS if urlsplit(server).scheme == "http" else ""
         return f"{cannot} it closed the connection without an answer.{hint}"
     if isinstance(error, aiohttp.ClientPayloadError):
         return f"{cannot} its answer broke off."
     if isinstance(error, UnicodeError | aiohttp.InvalidURL):
         return f"{cannot} that is not a host name."
-    return f"{cannot} {_of_connection(error)}"
+    words = _of_connection(error)
+    hint = PERHAPS_HTTPS if words == BROKE_OFF and urlsplit(server).scheme == "http" else ""
+    return f"{cannot} {words}{hint}"
 
 
 def _is_tls_alert(error: aiohttp.ClientResponseError) -> bool:
@@ -120,15 +125,32 @@ def _is_tls_alert(error: aiohttp.ClientResponseError) -> bool:
 
 
 def _of_connection(error: Exception) -> str:
-    cause: Any = getattr(error, "os_error", error)
+    # On a connection that stands, aiohttp has the number of an error of OpenSSL, but not its type.
+    cause: Any = getattr(error, "os_error", None) or (
+        error.__cause__ if isinstance(error.__cause__, OSError) else error
+    )
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return CERTIFICATE.get(cause.verify_code, f"its certificate is not valid: {cause.verify_message}.")
+        words = CERTIFICATE.get(cause.verify_code, f"its certificate is not valid: {cause.verify_message}.")
+        return f"{words}{_unread_authorities() if SSL_CERT_FILE in words else ''}"
     if isinstance(cause, ssl.SSLError):
         reason = cause.reason or "unknown reason"
         return TLS.get(reason, f"TLS could not be set up: {reason.lower().replace('_', ' ')}.")
     if isinstance(cause, socket.gaierror) or isinstance(error, aiohttp.ClientConnectorDNSError):
         return RESOLVER.get(cause.errno or 0, f"its name could not be looked up: {cause.strerror or cause}.")
     return _of_system(cause)
+
+
+def _unread_authorities() -> str:
+    """Return a sentence if SSL_CERT_FILE is set and of no use, which OpenSSL passes over."""
+    file = os.environ.get(SSL_CERT_FILE)
+    if not file:
+        return ""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        why = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read ({error.strerror})"
+        return f" It names {file} now, which {why}."
+    return ""
 
 
 def _of_system(cause: Exception) -> str:

@@ -93,7 +93,8 @@ def _of_url(data: Mapping[str, Any]) -> str:
 
 
 def _taken(data: Mapping[str, Any]) -> str:
-    return _detail(data) or (f"this {data['field']} is in use" if "field" in data else "")
+    state = "is kept for its owner, who is away" if "retry_after_ms" in data else "is in use"
+    return _detail(data) or (f"this {data['field']} {state}" if "field" in data else "")
 
 
 _DETAILS: Final[Mapping[ErrorCode, Callable[[Mapping[str, Any]], str]]] = {

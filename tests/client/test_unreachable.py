@@ -116,6 +116,34 @@ def test_words_for_a_number_of_the_resolver_are_never_those_of_the_system() -> N
     assert "as the resolver says" in words_for_failure(of_name(errno.ENOEXEC), SERVER)
 
 
+def test_words_for_an_error_of_tls_on_a_standing_connection_are_not_those_of_the_system() -> None:
+    """aiohttp makes an `OSError` of it, with the number of OpenSSL: 1, which is EPERM in the table of the system."""
+    error = aiohttp.ClientOSError(ssl.SSL_ERROR_SSL, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]")
+    error.__cause__ = of_tls("TLSV13_ALERT_CERTIFICATE_REQUIRED").os_error  # type: ignore[attr-defined]
+    assert words_for_failure(error, SERVER).endswith("it wants a certificate of this client, and there is none.")
+
+
+def test_words_for_a_request_that_could_not_be_written_say_that_the_connection_broke_off() -> None:
+    error = aiohttp.ClientOSError(None, "Can not write request body")
+    error.__cause__ = aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+    assert words_for_failure(error, "http://chat.example").endswith(
+        "the connection broke off before an answer came. Is it an https port?"
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"], ids=["missing", "empty"])
+def test_words_for_a_certificate_tell_when_the_file_of_authorities_is_of_no_use(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    why = "cannot be read (No such file or directory)" if content is None else "holds no certificate"
+    assert words_for_failure(of_certificate(18), SERVER).endswith(f"It names {file} now, which {why}.")
+    assert str(file) not in words_for_failure(of_certificate(10), SERVER)
+
+
 def test_words_for_a_redirect_say_where_it_leads() -> None:
     assert "https://elsewhere.example/" in sentences()["moved"]
 

@@ -76,6 +76,7 @@ def test_invalid_params_names_the_field_and_the_problem() -> None:
         (ErrorCode.INVALID_PARAMS, {"field": None, "problem": "3 parameters given"}, "3 parameters given"),
         (ErrorCode.PARSE_ERROR, {"problem": "the body is not JSON"}, "the body is not JSON"),
         (ErrorCode.TAKEN, {"field": "name"}, "this name is in use"),
+        (ErrorCode.TAKEN, {"field": "name", "retry_after_ms": 1}, "this name is kept for its owner, who is away"),
         (ErrorCode.RATE_LIMITED, {"retry_after_ms": 5, "detail": "wait"}, "wait"),
         (
             ErrorCode.CALLBACK_UNREACHABLE,
