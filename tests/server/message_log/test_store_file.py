@@ -277,7 +277,7 @@ def test_a_file_that_may_not_be_written_is_said(public: Path, mode: int) -> None
         for one in (public, path, path.with_name("chat.db-lock")):
             os.chown(one, NOBODY, NOBODY)
     path.with_name("chat.db-lock").chmod(mode)
-    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied for user {ANYBODY}"
+    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can make a file that is somebody else's")
@@ -293,7 +293,7 @@ def test_a_file_of_somebody_else_that_may_only_be_read_is_said(public: Path) -> 
 def test_a_directory_that_may_not_be_written_is_said(public: Path) -> None:
     public.chmod(0o555)
     path = public / "chat.db"
-    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied for user {ANYBODY}"
+    assert refusal_for_anybody(path) == f"cannot use {path}: {path}-lock: Permission denied"
 
 
 def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
