@@ -16,6 +16,7 @@ from client.printable import printable
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from protocol.methods import MAX_NAME_CHARS, RPC_PATH
 from runtime.standard_streams import Command
+from runtime.variables import read_variable
 
 HELP: Final = """Join a Ringback chat.
 
@@ -151,9 +152,8 @@ class _Option(click.Option):
     """An option whose value counts without white space and a byte order mark around it, as of a `.env` with CR LF."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Return the variable's value; a carriage return alone counts as not set."""
-        value = super().resolve_envvar_value(ctx)
-        return value if value and value.strip("\r\n" + BYTE_ORDER_MARK) else None
+        """Return the variable's value, without quotes around it; None if it counts as not set."""
+        return read_variable(str(self.envvar), super().resolve_envvar_value(ctx))
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert the value."""

@@ -220,6 +220,12 @@ def test_variable_of_a_carriage_return_alone_counts_as_not_set() -> None:
     assert load(CHAT_JOIN_KEY="\r", CHAT_NAME="\r\n", CHAT_CLIENT_PORT="\ufeff")[0] == Settings()
 
 
+def test_variables_of_an_env_file_and_of_a_service_called_chat_client_are_read() -> None:
+    quoted = {"CHAT_NAME": '"Ann Smith"', "CHAT_SERVER": "'http://a:1'", "CHAT_BELL": '"1"'}
+    settings, result = load(CHAT_CLIENT_PORT="tcp://10.96.3.4:8080", **quoted)
+    assert settings == Settings(name="Ann Smith", server="http://a:1", bell=True), result.output
+
+
 def test_variable_name_with_a_byte_order_mark_is_refused() -> None:
     result = load(**{"\ufeffCHAT_NAME": "a"})[1]
     assert result.exit_code == 2

@@ -189,6 +189,12 @@ def test_variable_of_a_carriage_return_alone_counts_as_not_set() -> None:
     assert start(CHAT_JOIN_KEY="\r", CHAT_STORE="\r\n", CHAT_PORT="\ufeff")[1] == Settings()
 
 
+def test_variables_of_an_env_file_and_of_a_service_called_chat_are_read() -> None:
+    quoted = {"CHAT_JOIN_KEY": '"correct horse"', "CHAT_RATE": "'5'", "CHAT_STORE": '"memory:"'}
+    result, settings = start(CHAT_PORT="tcp://10.96.3.4:9999", **quoted)
+    assert settings == Settings(join_key="correct horse", rate=5.0, store="memory:"), result.output
+
+
 def test_variable_name_with_a_byte_order_mark_is_refused() -> None:
     result = start(**{"\ufeffCHAT_PORT": "1"})[0]
     assert result.exit_code == 2
