@@ -1,5 +1,10 @@
 """`python -m client`: the command line."""
 
+from runtime.early_stop import end_at_sigterm
+
+if __name__ == "__main__":
+    end_at_sigterm()  # the imports below take most of the start
+
 import dataclasses
 import sys
 

@@ -1,5 +1,10 @@
 """`python -m server`: command line and environment -> Settings -> run."""
 
+from runtime.early_stop import end_at_sigterm
+
+if __name__ == "__main__":
+    end_at_sigterm()  # the imports below take most of the start
+
 import asyncio
 import contextlib
 import os
