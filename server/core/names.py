@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final, NamedTuple
 
 from protocol.methods import MAX_NAME_CHARS
-from server.core.joiners import without_joiners
+from server.core.joiners import without_joiners, without_stray_selectors
 from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
@@ -40,7 +40,7 @@ def normalize_name(text: str) -> str:
     """Give the name as it is shown and stored (NFKC), or raise `NameProblem`."""
     if len(text) > MAX_RAW_CHARS:
         raise NameProblem(f"must have at most {MAX_NAME_CHARS} characters, not {len(text)}")
-    name = unicodedata.normalize("NFKC", text)
+    name = without_stray_selectors(unicodedata.normalize("NFKC", text))
     if not name.strip():
         raise NameProblem("must not be empty or only white space")
     if len(name) > MAX_NAME_CHARS:

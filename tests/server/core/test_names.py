@@ -26,6 +26,8 @@ NEEDED = [
     "ജോണ\u0d4d\u200d",  # and a name that ends so: John
     "क\u094d\u200cष",  # Hindi
     "শ\u09cd\u200cযামল",  # Bengali
+    "র\u200d\u09cdযাচেল",  # Rachel: RA with ya-phalaa
+    "ಅರ\u200d\u0ccdಕ",  # Kannada
     "👩\u200d💻 Ann",
     "Ann 👩🏽\u200d🚀",
     "👨\u200d👩\u200d👧\u200d👦",
@@ -62,6 +64,8 @@ def test_name_with_joiners_that_it_needs_stays_as_it_is(name: str) -> None:
         "علی\u200c\u200cرضا",
         "د\u200cر",  # letters that are not joined anyway
         "ශ\u0dca\u200d\u200dරී",
+        "ক\u200d\u09cdয",  # not behind RA
+        "র\u200dযা",  # nor without a virama
         "👩\u200d",
         "\u200d👩",
         "👩\u200d\u200d💻",
@@ -101,6 +105,10 @@ def test_name_of_a_younger_unicode_is_told_apart_from_an_invisible_one() -> None
         ("Zoe\u0308", "Zoë"),
         ("A\u00a0B", "A B"),
         ("①", "1"),
+        ("Ann\ufe0e", "Ann"),
+        ("Ann\ufe0f 7\ufe0f", "Ann 7"),
+        ("❤\ufe0f\ufe0f", "❤\ufe0f"),
+        ("Ann ™\ufe0f", "Ann TM"),
         ("e\u0301" * 32, "é" * 32),
     ],
 )
