@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -144,6 +145,18 @@ class Stack:
     def kill(self, container: str) -> None:
         """Kill a container at once."""
         self._docker("kill", f"{self._project}-{container}")
+
+    def crash(self, container: str) -> None:
+        """End the program in a container, as the system does that is out of memory."""
+        program = "import os, signal; os.kill(-1, signal.SIGKILL)"  # all but the init process, which ends then
+        self._docker("exec", "--detach", f"{self._project}-{container}", "python", "-c", program)
+
+    def await_restart(self, container: str) -> None:
+        """Return when Docker has started a container again by itself."""
+        end = time.monotonic() + DEADLINE
+        while self._docker("inspect", "--format", "{{.RestartCount}}", f"{self._project}-{container}") == "0":
+            assert time.monotonic() < end, f"{container} is not started again"
+            time.sleep(0.2)
 
     def wait(self, container: str) -> int:
         """Return when a container has ended, with its exit code."""

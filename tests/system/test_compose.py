@@ -32,6 +32,11 @@ def test_every_client_has_a_page_of_its_own(stack: Stack) -> None:
             assert response.status == 200
 
 
+def test_page_that_crashes_is_started_again(stack: Stack) -> None:
+    stack.crash("page-1")
+    stack.await_restart("page-1")
+
+
 def test_clients_that_are_run_once_leave_no_volume(stack: Stack) -> None:
     before = stack.volumes()
     with stack.log("client") as log:
