@@ -15,7 +15,7 @@ LINES_IN_A_BURST: Final = 5
 LINES_OF_ALL_PER_SECOND: Final = 1.0
 LINES_OF_ALL_IN_A_BURST: Final = 50
 COUNT_SECONDS: Final = 60.0  # between the first line that is left out and the line that counts them
-UNSHOWN: Final = ("url", "retry_after_ms")  # the path of a callback may be known to nobody else
+UNSHOWN: Final = ("url",)  # the path of a callback may be known to nobody else
 
 
 class _Named(msgspec.Struct):

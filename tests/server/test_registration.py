@@ -369,6 +369,18 @@ async def test_refused_register_is_logged_with_its_reason_and_no_key(
     assert "sesame" not in caplog.text
 
 
+async def test_refused_register_under_a_kept_name_is_logged_as_kept(
+    session: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with RunningServer(session, local_settings()) as server:
+        eve = await server.register("Eve", keep_name=True)
+        await eve.call("Unregister", id=eve.id, keep_name=True)
+        await refusal(server.call("Register", name="Eve"))
+    kept = 'Refused to register "Eve" from 127.0.0.1: Taken: this name is kept for a member who is away'
+    assert lines_of(caplog) == [kept]
+
+
 async def test_refused_registers_beyond_a_burst_are_counted(
     session: ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
