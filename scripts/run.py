@@ -33,8 +33,10 @@ async def run(stop: asyncio.Event) -> None:
     host, port = os.environ.get("CHAT_HOST") or "127.0.0.1", os.environ.get("CHAT_PORT") or "9999"
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where it is reached, not where it listens
     url = os.environ.get("CHAT_SERVER") or f"http://{f'[{address}]' if ':' in address else address}:{port}"
+    is_taken = await is_open(address, port)
     async with program("server", CHAT_HOST=host, CHAT_PORT=port) as server:
-        await first(stop.wait(), server.wait(), answer(address, port))
+        # Where another program answers already, the server says so and ends; no client is to join that program.
+        await first(stop.wait(), server.wait(), asyncio.sleep(START_SECONDS) if is_taken else answer(address, port))
         if stop.is_set() or server.returncode is not None:
             return
         async with program("client", "--face", "page", CHAT_SERVER=url) as client:
@@ -78,14 +80,22 @@ async def first(*waits: Coroutine[Any, Any, object]) -> None:
 
 
 async def answer(host: str, port: str) -> None:
-    """Return as soon as somebody listens there; raises `TimeoutError`."""
+    """Return as soon as a program listens there. Raise `TimeoutError`."""
     async with asyncio.timeout(START_SECONDS):
         while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(host, port)
-                writer.close()
+            if await is_open(host, port):
                 return
             await asyncio.sleep(0.05)
+
+
+async def is_open(host: str, port: str) -> bool:
+    """Return whether a program listens there."""
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def say(line: str) -> None:

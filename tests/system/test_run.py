@@ -74,6 +74,8 @@ def test_a_signal_stops_both_programs(ports: tuple[int, int], number: signal.Sig
 def test_a_port_in_use_is_said_and_ends_both_programs(ports: tuple[int, int], taken: int) -> None:
     with socket.create_server(("127.0.0.1", ports[taken])), run(ports) as running:
         running.expect(rf"[Cc]annot listen on 127\.0\.0\.1:{ports[taken]}")
+        told = str(running.before)
         running.expect(pexpect.EOF)
         assert running.wait() == 1
+        assert "Chat in a browser" not in told + str(running.before)
         assert not is_listening(ports[1 - taken])
