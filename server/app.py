@@ -123,7 +123,7 @@ def listen(host: str, port: int) -> ListeningSockets:
     try:
         listener = bind(host, port, backlog=BACKLOG)
     except ListenError as error:
-        raise StartError(str(error)) from None
+        raise StartError(f"{error}. Choose another CHAT_HOST or CHAT_PORT (0: any free port)") from None
     for sock in listener.sockets:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
     return listener

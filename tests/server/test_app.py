@@ -19,8 +19,9 @@ async def test_it_says_where_it_really_listens(server: RunningServer) -> None:
 def test_a_port_in_use_is_said_in_a_sentence() -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.port
-        with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
+        with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use") as told:
             listen("127.0.0.1", port)
+    assert str(told.value).endswith(". Choose another CHAT_HOST or CHAT_PORT (0: any free port)")
 
 
 def test_an_address_of_another_machine_is_said_in_a_sentence() -> None:
