@@ -157,15 +157,35 @@ class NewFile(click.ParamType[Path]):
             self.fail(str(problem), param, ctx)
 
 
+class Whole(click.IntRange):
+    """A whole number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number{_bounds(self)}", param, ctx)
+
+
 class Number(click.FloatRange):
     """A number, never `nan` or `inf`, which a range lets pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it."""
-        number = float(super().convert(value, param, ctx))
+        try:
+            number = float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            number = math.nan
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not finite; give a number", param, ctx)
+            self.fail(f"{value!r} is not a number{_bounds(self)}", param, ctx)
         return number
+
+
+def _bounds(limits: click.IntRange | click.FloatRange) -> str:
+    if limits.max is not None:
+        return f" from {limits.min} to {limits.max}"
+    return f" above {limits.min}" if limits.min_open else f" from {limits.min} on"
 
 
 class Networks(click.ParamType[tuple[IPNetwork, ...]]):
@@ -220,7 +240,7 @@ class Setting(NamedTuple):
 
 TABLE: Final = (
     Setting("host", Host(), "Address to listen on; :: is every address of both families, 0.0.0.0 of IPv4."),
-    Setting("port", click.IntRange(0, 65535), "Port to listen on; 0 takes any that is free."),
+    Setting("port", Whole(0, 65535), "Port to listen on; 0 takes any that is free."),
     Setting("store", Store(), "Where messages and members are kept: sqlite:FILE, or memory:, gone with the process."),
     Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
     Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
@@ -228,8 +248,8 @@ TABLE: Final = (
     Setting("join_key_file", KeyFile(), "A file with that key, instead of the key itself."),
     Setting("evict_after", Number(min=0), "Seconds of failures after which a recipient has left."),
     Setting("rate", Number(min=0), "Messages a second that one participant may send; 0 turns every rate limit off."),
-    Setting("max_per_address", click.IntRange(min=0), "Participants that one address may have; 0: any number."),
-    Setting("max_connections", click.IntRange(min=2), "Connections at a time; of these, no address keeps over half."),
+    Setting("max_per_address", Whole(min=0), "Participants that one address may have; 0: any number."),
+    Setting("max_connections", Whole(min=2), "Connections at a time; of these, no address keeps over half."),
     Setting("retention_days", Number(min=0, min_open=True), "Days for which messages and the away are kept."),
     Setting(
         "name_days",

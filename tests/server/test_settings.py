@@ -136,6 +136,20 @@ def test_a_bad_value_is_told_with_flag_and_variable(field: str, text: str) -> No
         assert f"'{setting.flag}' (env var: '{setting.variable}')" in result.output
 
 
+@pytest.mark.parametrize(
+    ("field", "text", "problem"),
+    [
+        ("port", "http", "'http' is not a whole number from 0 to 65535"),
+        ("max_connections", "1", "'1' is not a whole number from 2 on"),
+        ("rate", "-1", "'-1' is not a number from 0 on"),
+        ("rate", "nan", "'nan' is not a number from 0 on"),
+        ("retention_days", "0", "'0' is not a number above 0"),
+    ],
+)
+def test_number_out_of_bounds_is_refused_with_the_bounds(field: str, text: str, problem: str) -> None:
+    assert problem in start(**{f"CHAT_{field.upper()}": text})[0].output
+
+
 def test_a_bad_join_key_is_not_shown() -> None:
     assert "secret" not in start(CHAT_JOIN_KEY="secret\udcff")[0].output
 
