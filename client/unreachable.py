@@ -88,8 +88,8 @@ STATUS: Final[Mapping[int, str]] = {
     511: "is this network, which asks for a login first (HTTP status 511): open any web page in a browser.",
 }
 NOT_FOUND_RINGBACK: Final = (
-    "is of Ringback, but no chat server is at that address (HTTP status 404): it is a client's page, or has a path too"
-    " much. The server's address looks like http://localhost:9999."
+    "belongs to Ringback, but is not a chat server (HTTP status 404): it is a client's page, or the path is wrong. The"
+    " server's address looks like http://localhost:9999."
 )
 NOT_FOUND: Final = (
     "has no chat server at that address (HTTP status 404): it is another web server, or the path is wrong."
