@@ -149,7 +149,7 @@ class Dialler:
             raise Unconnected("connect", describe_unconnected(error.errno)) from None
         connected(address, connection)
         if url.scheme == "https":
-            await self._start_tls(connection, url.host)
+            await self._start_tls(connection, url.server_name)
         return connection
 
     async def _start_tls(self, connection: Connection, name: str) -> None:

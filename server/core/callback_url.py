@@ -28,9 +28,17 @@ class CallbackUrl:
     target: str
 
     @property
+    def server_name(self) -> str:
+        """The host as certificates and virtual hosts have it.
+
+        A dot at its end only tells a look-up not to append a search domain (RFC 6066, section 3: without it).
+        """
+        return self.host.removesuffix(".")
+
+    @property
     def authority(self) -> str:
         """The value of the Host header (RFC 9110, section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host else self.server_name
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 

@@ -220,11 +220,11 @@ async def test_after_one_that_does_not_come_the_next_address_is_dialled() -> Non
 
 @pytest.fixture
 async def over_tls(authority: Authority) -> Dialling:
-    names = {"bob.example": ["127.0.0.1"], "eve.example": ["127.0.0.1"]}
+    names = {name: ["127.0.0.1"] for name in ("bob.example", "bob.example.", "eve.example")}
     return Dialling(names, tls=authority.trusting)
 
 
-@pytest.mark.parametrize("host", ["bob.example", "Bob.Example", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["bob.example", "Bob.Example", "bob.example.", "127.0.0.1"])
 async def test_a_certificate_for_the_host_is_taken(over_tls: Dialling, for_bob: ssl.SSLContext, host: str) -> None:
     async with RawRecipient(tls=for_bob) as recipient:
         assert await over_tls.dial(f"https://{host}:{recipient.port}/") == HOME
