@@ -63,6 +63,7 @@ class RpcEndpoint:
         app.router.add_route(hdrs.METH_ANY, RPC_PATH, self.only_post)
         app.router.add_get(HEALTH_PATH, self.health)
         app.router.add_get(READY_PATH, self.ready)
+        app.router.add_route(hdrs.METH_ANY, "/{path:.*}", self.elsewhere)
 
     async def drain(self) -> None:
         """Refuse new calls and those whose body is not here yet, and return when those in flight are answered."""
@@ -89,6 +90,14 @@ class RpcEndpoint:
         response = _closing(405, f"the method is not POST; {USAGE}")
         response.headers[hdrs.ALLOW] = hdrs.METH_POST
         return response
+
+    async def elsewhere(self, request: web.Request) -> web.Response:
+        """Refuse another path, in JSON-RPC for a program that was given a wrong address."""
+        if request.method == hdrs.METH_POST:
+            return _closing(
+                404, f"nothing is at this path; JSON-RPC requests go to {RPC_PATH}, without a slash behind it"
+            )
+        raise web.HTTPNotFound
 
     async def greet(self, _request: web.Request) -> web.Response:
         """Tell a person who comes with a browser where to go."""

@@ -95,10 +95,18 @@ async def test_only_post_is_allowed(server: RunningServer, method: str) -> None:
             assert (code, problem[:22]) == (-32600, "the method is not POST")
 
 
-async def test_elsewhere_is_nothing(server: RunningServer) -> None:
-    for path in ("/rpc/", "/RPC", "/rpc/x", "/metrics/../rpc%00"):
+async def test_post_elsewhere_is_told_where_to_go_in_json_rpc(server: RunningServer) -> None:
+    for path in ("/", "/healthz", "/rpc/", "/RPC", "/rpc/x", "//rpc", "/metrics/../rpc%00"):
         async with server.session.post(server.url.removesuffix("/rpc") + path, data=CALL) as response:
-            assert response.status == 404
+            assert (response.status, response.content_type) == (404, "application/json")
+            code, problem = told(await response.read())
+            assert (code, problem[:28]) == (-32600, "nothing is at this path; JSO")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT"])
+async def test_another_method_elsewhere_is_not_found(server: RunningServer, method: str) -> None:
+    async with server.session.request(method, server.url.removesuffix("/rpc") + "/x") as response:
+        assert response.status == 404
 
 
 async def test_health_and_readiness_are_told(server: RunningServer) -> None:
