@@ -99,7 +99,7 @@ def restore(settings: Settings, source: Path) -> None:
 def _refuse_terminal(fd: int, which: str) -> None:
     """Raise `StartError` for a terminal: it changes line ends, also one that `docker exec -t` puts before a pipe."""
     if os.isatty(fd):
-        hint = "redirect it to a file, without a terminal between (docker exec without -t, docker compose exec -T)"
+        hint = "give a file or a pipe, without a terminal between (docker exec without -t, docker compose exec -T)"
         raise StartError(f"standard {which} is a terminal, which would spoil the backup; {hint}")
 
 
