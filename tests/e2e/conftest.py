@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Dialog, Page, async_playwright, expect
 
 from tests.e2e.chromium import EXECUTABLE, is_installed, launch_options
 from tests.e2e.script import Script
@@ -120,6 +120,12 @@ class Person:
         return texts
 
 
+async def _closed(dialog: Dialog, flaws: list[str]) -> None:
+    if dialog.type != "beforeunload":
+        flaws.append(f"a script ran: {dialog.message}")
+    await dialog.accept()
+
+
 NewPerson = Callable[..., Awaitable[Person]]
 
 
@@ -173,7 +179,7 @@ async def new_person(chromium: Browser, stack: Stack) -> AsyncIterator[NewPerson
         tab = await (beside.tab.context if beside else contexts[-1]).new_page()
         tab.set_default_timeout(60_000)
         tab.on("pageerror", lambda error: flaws.append(str(error)))
-        tab.on("dialog", lambda dialog: flaws.append(f"a script ran: {dialog.message}"))
+        tab.on("dialog", lambda dialog: _closed(dialog, flaws))
         tab.on("console", lambda line: flaws.append(line.text) if "Content Security Policy" in line.text else None)
         if clock or time:
             await tab.clock.install(time=time)  # before the page is there, so that none of its timers escapes

@@ -300,3 +300,20 @@ async def test_a_text_too_long_is_told_before_it_is_sent(new_person: NewPerson) 
     await expect(alice.draft).to_have_value("ü" * 4100)
     await alice.say("😀" * 4096)  # two UTF-16 units each, one character
     await expect(alice.own).to_have_count(1)
+
+
+async def test_browser_asks_before_a_tab_with_unsent_messages_closes(stack: Stack, new_person: NewPerson) -> None:
+    alice = await (await new_person()).join("Alice")
+    await alice.say("sent")
+    await alice.sees("sent")
+    asked: list[str] = []
+    alice.tab.on("dialog", lambda dialog: asked.append(dialog.type))
+    await alice.tab.reload()
+    await alice.sees("sent")
+    assert asked == []
+    await stack.stop_server()
+    await alice.say("not sent")
+    await expect(alice.waiting).to_have_text("not sent")
+    async with alice.tab.expect_event("close"):
+        await alice.tab.close(run_before_unload=True)
+    assert asked == ["beforeunload"]

@@ -72,6 +72,7 @@ export function startOutbox(call, store) {
   on(store, "unsent", () => {
     const unsent = [...store.unsent.values()].map(({ client_msg_id, text, refusal }) => [client_msg_id, text, refusal, true]);
     keep("sessionStorage", KEPT_AS, unsent);
+    window.onbeforeunload = unsent.length ? askBeforeClosing : null;
   });
   on(store, "caughtup", runAnew);
 
@@ -80,6 +81,12 @@ export function startOutbox(call, store) {
     store.dispatchEvent(new Event("sent"));
     run();
   };
+}
+
+// A closed tab takes with it what is not sent. (After a reload it is there again, but a browser tells no difference.)
+function askBeforeClosing(event) {
+  event.preventDefault();
+  event.returnValue = "unsent"; // Chrome before 119
 }
 
 function nextOf(unsent) {
