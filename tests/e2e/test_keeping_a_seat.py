@@ -132,6 +132,7 @@ async def test_address_that_does_not_answer_for_long_is_told_with_what_to_do(new
     alice = await new_person(wire=wire, clock=True)
     await alice.join("Alice")
     wire.is_open.clear()
+    await alice.tab.route("**/status?*", lambda route: route.abort())
     await wire.cut()
     await alice.tab.clock.fast_forward(10_000)
     await expect(alice.banner).not_to_contain_text("docker compose port")
