@@ -81,6 +81,11 @@ class Callback:
         return self._done
 
     @property
+    def is_served(self) -> bool:
+        """True while an exchange is under way on a connection that has brought an answer before."""
+        return self._done is not None and self._connection is not None and not self._is_fresh
+
+    @property
     def is_idle(self) -> bool:
         """True while a connection is kept and nothing is under way."""
         return self._done is None and self._connection is not None

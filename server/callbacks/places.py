@@ -22,6 +22,10 @@ class Shares(Protocol):
         """Return what identifies the exchange that is under way, if any."""
 
     @property
+    def is_served(self) -> bool:
+        """True while an exchange is under way on a connection that has brought an answer before."""
+
+    @property
     def is_idle(self) -> bool:
         """True while a connection is kept and nothing is under way."""
 
@@ -63,15 +67,16 @@ class Place:
     def _look(self, newcomer: Shares, exchange: object) -> None:
         """Close the connection that keeps the newcomer waiting, if there is one.
 
-        Where others are at work, the place is only busy; where several are idle, it has served them side by side.
+        Where another is served, the place is only busy; where several are idle, it has served them side by side.
+        Others that wait on new connections are no sign of either.
         """
         if newcomer.exchange_under_way is not exchange:
             return
-        if any(other.exchange_under_way is not None for other in self._callbacks if other is not newcomer):
-            self._loop.call_later(STALLED_SECONDS, self._look, newcomer, exchange)
-            return
+        others = [other for other in self._callbacks if other is not newcomer and other.exchange_under_way is not None]
         idle = self._idle(newcomer)
-        if len(idle) == 1:
+        if any(other.is_served for other in others) or (others and not idle):
+            self._loop.call_later(STALLED_SECONDS, self._look, newcomer, exchange)
+        elif len(idle) == 1:
             idle[0].let_go()
             self._loop.call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
 
@@ -79,6 +84,8 @@ class Place:
         """Note that the other one was the hindrance, if the answer came as soon as it had gone."""
         if newcomer.exchange_under_way is not exchange:
             self._serial_until = self._loop.time() + SERIAL_SECONDS
+        else:  # the place may serve a third one first
+            self._look(newcomer, exchange)
 
     def _idle(self, newcomer: Shares) -> list[Shares]:
         return [other for other in self._callbacks if other is not newcomer and other.is_idle]

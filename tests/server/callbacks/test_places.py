@@ -64,6 +64,18 @@ async def test_serial_place_is_freed_for_one_who_waits_and_kept_free_afterwards(
         await recipient.left(recipient.connections)
 
 
+async def test_serial_place_is_freed_for_several_who_wait_at_the_same_time() -> None:
+    async with SerialRecipient() as recipient, callbacks_to(recipient, 3) as (first, second, third):
+        await exchange(first)
+        waiting = [exchange(second), exchange(third)]
+        await recipient.called(3)
+        for number in (1, 2):
+            await frozen_loop().pass_time(STALLED_SECONDS)
+            await recipient.left(number)
+            await frozen_loop().pass_time(STALLED_SECONDS)
+        assert [await one for one in waiting] == [HAPPY, HAPPY]
+
+
 async def test_place_of_one_who_has_left_serves_the_other_by_a_kept_connection() -> None:
     async with SerialRecipient() as recipient, callbacks_to(recipient, 2) as (first, second):
         await exchange(first)
