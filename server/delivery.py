@@ -310,7 +310,8 @@ class Delivery:
         if suspect and not was_suspect:
             journal.server.error("Every recipient fails at once: is this server's network down? Nobody is evicted")
         if self.outbox.failures == 1 and not before:
-            journal.client.warning("%s cannot be reached (%s: %s)", self.member.id, failure.stage, failure.detail)
+            told = "%s refuses a message and gets it again (%s: %s)" if note else "%s cannot be reached (%s: %s)"
+            journal.client.warning(told, self.member.id, failure.stage, failure.detail)
         if overdue and not suspect:
             self._take_leave(evicted=True)
 
