@@ -107,7 +107,7 @@ def _invalid(data: Mapping[str, Any]) -> str:
 
 def _unauthorized(data: Mapping[str, Any]) -> str:
     if data.get("kicked") is True:
-        return "An operator has removed you from this chat. Who comes in again is a newcomer."
+        return "An operator has removed you from this chat. If you come in again, you are a newcomer."
     return "The server does not know this client any more."
 
 

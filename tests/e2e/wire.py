@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from playwright.async_api import Page, WebSocketRoute
+from playwright.async_api import Page, Route, WebSocketRoute
 
 
 class Wire:
@@ -29,6 +29,7 @@ class Wire:
 
     async def attach(self, tab: Page) -> None:
         await tab.route_web_socket("**/ws", self._connect)
+        await tab.route("**/status*", self._ask)
 
     async def cut(self) -> None:
         await self._routes[-1].close(code=1001, reason="")
@@ -43,6 +44,10 @@ class Wire:
             while self.calls(method) < times:
                 self._called.clear()
                 await self._called.wait()
+
+    async def _ask(self, route: Route) -> None:
+        """Refuse HTTP, too, while the wire is not open."""
+        await (route.continue_() if self.is_open.is_set() else route.abort())
 
     async def _connect(self, page: WebSocketRoute) -> None:
         await self.is_open.wait()

@@ -16,7 +16,8 @@ export function watchAddress() {
 
 // Neither page nor container knows at which port of this computer Docker publishes it next.
 function goneWords({ origin, protocol, hostname, port }) {
-  const stable = `http://${hostname}:9998`; // of the service "page" in docker-compose.yml
-  const orThere = protocol === "http:" && port && origin !== stable ? `, or open ${stable}` : "";
-  return `${origin} does not answer any more. The chat is stopped, or this page has another address now. Ask whoever runs the chat for it (docker compose port client 8080)${orThere}.`;
+  const stable = `http://${hostname}:9998`; // of the service "page" in docker-compose.yml, without CHAT_PUBLISH_PAGE
+  const isOther = protocol === "http:" && port && origin !== stable;
+  const orThere = isOther ? ` In Docker Compose, the page for everybody is usually at ${stable}.` : "";
+  return `${origin} does not answer any more. The chat is stopped, or this page has another address now. Ask whoever runs the chat for it (docker compose port client 8080).${orThere}`;
 }
