@@ -72,7 +72,7 @@ export function startOutbox(call, store) {
   on(store, "unsent", () => {
     const unsent = [...store.unsent.values()].map(({ client_msg_id, text, refusal }) => [client_msg_id, text, refusal, true]);
     keep("sessionStorage", KEPT_AS, unsent);
-    window.onbeforeunload = unsent.length ? askBeforeClosing : null;
+    window[unsent.length ? "addEventListener" : "removeEventListener"]("beforeunload", askBeforeClosing);
   });
   on(store, "caughtup", runAnew);
 
