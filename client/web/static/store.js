@@ -64,6 +64,10 @@ export class Store extends EventTarget {
   }
 
   // From here on the history is to be read; null: its end.
+  get known() {
+    return this.#known;
+  }
+
   get behind() {
     if (this.#known === null) return null;
     const before = this.messages.filter(({ seq }) => seq <= this.#known);

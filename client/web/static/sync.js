@@ -38,7 +38,7 @@ export function startSync(call, store) {
   // The server has another log. One that was restored from a backup begins with messages that are here.
   const another = async () => {
     const end = await call("GetHistory", { limit: PAGE });
-    const old = store.messages.filter(({ seq }) => seq <= store.behind); // what was pushed since is of the new log
+    const old = store.messages.filter(({ seq }) => seq <= store.known); // what was pushed since is of the new log
     const here = new Set(old.map(identityOf));
     const isRestored = end.messages.some((message) => here.has(identityOf(message)));
     store.clear(isRestored ? RESTORED : BEGUN_ANEW);
