@@ -28,6 +28,8 @@ LEAST_PAGE: Final = 32
 # A recipient that refuses one message after the other may be ill itself. A status says less than an error answer.
 MAX_ASIDE_BY_STATUS: Final = 1
 MAX_ASIDE_BY_ERROR: Final = 8
+# After a pause of so long the recipient may be well again: then what is set aside goes once more, before what is new.
+PAUSE_SECONDS: Final = 1.0
 SMALLER_FOR_SECONDS: Final = 600.0  # a size that was too large (413) is tried again after this long
 
 
@@ -65,12 +67,13 @@ class Refusals(Struct):
     message is passed over; if not, the fault is the recipient's, and everything comes again from the first message on.
 
     `tries` counts by `seq`; `aside` holds each `seq` that was refused too often, in order. Up to `position`, messages
-    are set aside in this round; 0 at its beginning.
+    are set aside in this round; 0 at its beginning. `at` is when the last one was refused in it.
     """
 
     tries: dict[int, int] = field(default_factory=dict)
     aside: list[int] = field(default_factory=list)
     position: int = 0
+    at: float = 0.0
 
     @property
     def passed_over(self) -> int:
@@ -147,7 +150,7 @@ class Outbox:
         if self._waiting:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
             return Probe() if self._doubted else Post(self._waiting)
-        position = self.cursor if self._refusals is None else max(self.cursor, self._refusals.position)
+        position = self._position(newest, now)
         if position < newest:
             if self._max_bytes < MAX_PUSH_BYTES and now >= self._smaller_until:
                 self._max_bytes = MAX_PUSH_BYTES
@@ -157,6 +160,15 @@ class Outbox:
             self.state = TRANSITIONS[self.state, DeliveryEvent.POST]
             return Probe()
         return Wait(probe_at, idle=True)
+
+    def _position(self, newest: int, now: float) -> int:
+        """Return the `seq` after which to go on. After a pause, what is set aside is tried again before what is new."""
+        refusals = self._refusals
+        if refusals is None:
+            return self.cursor
+        if refusals.position < newest and now - refusals.at >= PAUSE_SECONDS:
+            refusals.position = 0
+        return max(self.cursor, refusals.position)
 
     def loaded(self, entries: Sequence[Entry], newest: int) -> None:
         """Take what the log holds after the cursor; what the recipient said itself is passed over.
@@ -197,11 +209,11 @@ class Outbox:
         self._waiting = self._waiting if taken == 0 else ()
         refusals = self._refusals = self._refusals or Refusals()
         if refused.seq in refusals.aside:
-            self._set_aside(refusals, refused.seq)
+            self._set_aside(refusals, refused.seq, now)
             return None
         times = refusals.count(refused.seq)
         if times >= REFUSALS_BEFORE_PASSING and len(refusals.aside) < MAX_ASIDE_BY_ERROR:
-            self._set_aside(refusals, refused.seq)
+            self._set_aside(refusals, refused.seq, now)
             return refused
         self._go_back()
         self._back_off(now + retry_delay(times, spread))
@@ -230,7 +242,7 @@ class Outbox:
         seq = self._waiting[0].seq
         refusals = self._refusals = self._refusals or Refusals()
         if seq in refusals.aside:
-            self._set_aside(refusals, seq)
+            self._set_aside(refusals, seq, now)
             return False
         times = refusals.count(seq)
         overdue = self.failed(now, spread)
@@ -249,7 +261,7 @@ class Outbox:
             return None
         self._doubted = False
         refused = self._waiting[0]
-        self._set_aside(self._refusals or Refusals(), refused.seq)
+        self._set_aside(self._refusals or Refusals(), refused.seq, now)
         return refused
 
     def failed(self, now: float, spread: float, retry_after: float | None = None) -> bool:
@@ -292,11 +304,11 @@ class Outbox:
         if self._most < self._max_batch:
             self._most = min(2 * self._most, self._max_batch)
 
-    def _set_aside(self, refusals: Refusals, seq: int) -> None:
+    def _set_aside(self, refusals: Refusals, seq: int, now: float) -> None:
         """Go on behind a message that was refused too often."""
         if seq not in refusals.aside:
             refusals.aside.append(seq)
-        refusals.position = seq
+        refusals.position, refusals.at = seq, now
         self._waiting = ()
         self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
 

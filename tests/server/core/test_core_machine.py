@@ -18,7 +18,7 @@ from server.core.delivery_state import Reachability
 from server.core.entry import Draft, Entry, make_entry
 from server.core.members import Member, Members
 from server.core.names import normalize_name
-from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
+from server.core.outbox import PAUSE_SECONDS, Fetch, Outbox, Post, Probe, Wait
 
 EVICT_AFTER = 30.0
 HOUR = 3600.0
@@ -66,6 +66,7 @@ class Person:
         self.refusals: Counter[int] = Counter()  # since it took something
         self.aside: list[int] = []  # refused five times
         self.round = 0  # up to here it is set aside in this round
+        self.refused_at = now  # in this round
         self.doubted = False  # it is asked whether it lives
         self.next_try = now
         self.reached(now)
@@ -86,9 +87,9 @@ class Person:
         self.done, self.held, self.aside, self.round = seq, (), [], 0
         self.refusals.clear()
 
-    def set_aside(self, seq: int) -> None:
+    def set_aside(self, seq: int, now: float) -> None:
         self.aside += [] if seq in self.aside else [seq]
-        self.round, self.held = seq, ()
+        self.round, self.held, self.refused_at = seq, (), now
 
     def go_back(self) -> None:
         if self.round:
@@ -173,6 +174,8 @@ class Room(stateful.RuleBasedStateMachine):
         elif person.held:
             assert step == Post(person.held), "a retry is the same again"
         else:
+            if person.round < len(self.log) and self.now - person.refused_at >= PAUSE_SECONDS:
+                person.go_back()
             person.given_up.update(range(person.done + 1, self.oldest))
             if owed := tuple(
                 entry for entry in self.after(max(person.done, person.round), person) if entry.seq >= self.oldest
@@ -183,6 +186,7 @@ class Room(stateful.RuleBasedStateMachine):
                 assert len(b"[" + b",".join(entry.request for entry in step.entries) + b"]") <= MAX_PUSH_BYTES
                 person.held = step.entries
             else:
+                person.round = person.round and len(self.log)  # what it said itself is passed over
                 probe_at = person.contact + 15
                 assert step == (Probe() if person.failures or self.now >= probe_at else Wait(probe_at, idle=True))
         return step if isinstance(step, Wait) else None
@@ -226,7 +230,7 @@ class Room(stateful.RuleBasedStateMachine):
             assert person.outbox.probed(self.now) is (entries[0] if person.doubted else None)
             if person.doubted:
                 person.doubted = False
-                person.set_aside(entries[0].seq)
+                person.set_aside(entries[0].seq, self.now)
             return
         person.take(entries[:taken])
         passed = person.outbox.answered(taken, refusal, self.now, MIDDLE)
@@ -237,7 +241,7 @@ class Room(stateful.RuleBasedStateMachine):
         refused = entries[taken]
         if refused.seq in person.aside:
             assert passed is None
-            person.set_aside(refused.seq)
+            person.set_aside(refused.seq, self.now)
             return
         person.refusals[refused.seq] += 1
         if (tries := person.refusals[refused.seq]) < 5 or len(person.aside) == 8:
@@ -247,7 +251,7 @@ class Room(stateful.RuleBasedStateMachine):
             self.look(person)
         else:
             assert passed is refused
-            person.set_aside(refused.seq)
+            person.set_aside(refused.seq, self.now)
 
     def reject(self, person: Person, *, too_large: bool) -> None:
         """Answer what is in flight with a status that refuses all of it."""
@@ -269,7 +273,7 @@ class Room(stateful.RuleBasedStateMachine):
         elif seq in person.aside:
             assert not person.outbox.refused(self.now, MIDDLE)
             person.flight = False
-            person.set_aside(seq)
+            person.set_aside(seq, self.now)
         else:
             person.refusals[seq] += 1
             self.fail(person, None, refuses=True)

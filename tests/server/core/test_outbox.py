@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from protocol.methods import MAX_PUSH_BYTES
 from server.core.delivery_state import DeliveryState, IllegalTransitionError
 from server.core.entry import Draft, Entry, make_entry
-from server.core.outbox import Fetch, Outbox, Post, Probe, Wait
+from server.core.outbox import PAUSE_SECONDS, Fetch, Outbox, Post, Probe, Wait
 
 ME = "me"
 EVICT_AFTER = 30.0
@@ -343,6 +343,32 @@ def test_recipient_that_takes_nothing_loses_nothing(by: str) -> None:
         assert offered(outbox, log, now) == [seq]
         outbox.answered(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.given_up, outbox.passed_over) == (4, 0, 0)
+
+
+@pytest.mark.parametrize("by", ["error", "status"])
+def test_message_set_aside_goes_again_before_one_that_comes_after_a_pause(by: str) -> None:
+    """In a quiet chat the recipient's own database may be down for as long as one message waits."""
+    outbox, log = outbox_at(), log_of("ab")
+    now = pass_over(outbox, log[:1], 1, 0, by)
+    waits_until(outbox, log[:1], now)
+    assert offered(outbox, log, now + PAUSE_SECONDS) == [1]
+    outbox.answered(1, None, now + PAUSE_SECONDS, MIDDLE)
+    assert offered(outbox, log, now + PAUSE_SECONDS) == [2]
+    assert (outbox.cursor, outbox.given_up) == (1, 0)
+
+
+@pytest.mark.parametrize("by", ["error", "status"])
+def test_message_set_aside_and_refused_again_after_a_pause_is_passed_over(by: str) -> None:
+    outbox, log = outbox_at(), log_of("ab")
+    now = pass_over(outbox, log[:1], 1, 0, by) + PAUSE_SECONDS
+    assert offered(outbox, log, now) == [1]
+    if by == "error":
+        outbox.answered(0, REFUSED, now, MIDDLE)
+    else:
+        assert not outbox.refused(now, MIDDLE)
+    assert offered(outbox, log, now) == [2], "at once"
+    outbox.answered(1, None, now, MIDDLE)
+    assert (outbox.cursor, outbox.given_up) == (2, 1)
 
 
 def test_second_message_refused_by_status_evicts_and_passes_over_none() -> None:
