@@ -105,7 +105,7 @@ def _shown(text: str) -> Iterator[str]:
 
 def _is_joined(before: str, after: str) -> bool:
     """Tell whether a joiner is needed there: within a word (Persian, the scripts of India) or an emoji."""
-    if unicodedata.combining(before) == VIRAMA:  # RFC 5892, appendix A
+    if VIRAMA in (unicodedata.combining(before), unicodedata.combining(after)):  # RFC 5892, appendix A; RA of Bengali
         return True
     marked = unicodedata.category(before)[0] == "M"
     return (marked or _is_letter_or_emoji(before)) and _is_letter_or_emoji(after)

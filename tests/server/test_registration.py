@@ -377,7 +377,7 @@ async def test_refused_register_under_a_kept_name_is_logged_as_kept(
         eve = await server.register("Eve", keep_name=True)
         await eve.call("Unregister", id=eve.id, keep_name=True)
         await refusal(server.call("Register", name="Eve"))
-    kept = 'Refused to register "Eve" from 127.0.0.1: Taken: this name is kept for a member who is away'
+    kept = 'Refused to register "Eve" from 127.0.0.1: Taken: this name is kept for its owner, who is away'
     assert lines_of(caplog) == [kept]
 
 
