@@ -20,7 +20,8 @@ import pexpect
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CLIENTS: Final = (1, 2, 3)
-PAGE_PORTS: Final = range(28181, 28281)
+PAGE_PORTS: Final = range(28181, 28581)
+PORTS_EACH: Final = 50  # for one worker of the test run
 BUILD_SECONDS: Final = 600.0
 DEADLINE: Final = 60.0  # for a line that is awaited
 SETTINGS: Final = {
@@ -287,8 +288,15 @@ class Stack:
 
 
 def _free_port() -> int:
-    """Give a port for a page that stays: none of those that the system gives to connections, which come and go."""
-    for port in PAGE_PORTS:
+    """Return a port that is free, and that no stack of this or another worker of the test run was given before."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = PAGE_PORTS[PORTS_EACH * (worker % (len(PAGE_PORTS) // PORTS_EACH)) :][:PORTS_EACH]
+    for port in mine:
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError(f"no port of {PAGE_PORTS} is free")
+            if port not in _given_ports:
+                _given_ports.add(port)
+                return port
+    raise AssertionError(f"no port of {mine} is free")
+
+
+_given_ports: set[int] = set()
