@@ -16,7 +16,7 @@ from client.printable import printable
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from protocol.methods import MAX_NAME_CHARS, RPC_PATH
 from runtime.standard_streams import Command
-from runtime.variables import read_variable
+from runtime.variables import expanded, read_variable
 
 HELP: Final = """Join a Ringback chat.
 
@@ -126,18 +126,6 @@ def _state_dir(text: str) -> Path:
     if not text.isprintable():
         raise ValueError(f"expected a directory, or {NO_STATE}")
     return Path(expanded(text))
-
-
-def expanded(text: str) -> str:
-    """Return a path with the home directory in the place of a leading `~` or `~user`, as a shell has it.
-
-    Compose, systemd and `.env` files leave it as it is. Raises `ValueError`.
-    """
-    path = os.path.expanduser(text)
-    is_nowhere = not os.path.isabs(path) or (text[1:2] in ("", "/") and os.environ.get("HOME") == "")
-    if text.startswith("~") and is_nowhere:
-        raise ValueError(f"{text} begins with ~, and there is no such home directory; give the whole path, or ./{text}")
-    return path
 
 
 def refuse_marked_variables() -> None:

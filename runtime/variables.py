@@ -1,5 +1,6 @@
 """Environment variables as env files and container platforms bring them."""
 
+import os
 import re
 from typing import Final
 
@@ -16,3 +17,15 @@ def read_variable(name: str, value: str | None) -> str | None:
         return None
     quoted = QUOTED.fullmatch(value)
     return quoted[2] or quoted[3] or None if quoted else value
+
+
+def expanded(text: str) -> str:
+    """Return a path with the home directory in the place of a leading `~` or `~user`, as a shell has it.
+
+    Compose, systemd and `.env` files leave it as it is. Raises `ValueError`.
+    """
+    path = os.path.expanduser(text)
+    is_nowhere = not os.path.isabs(path) or (text[1:2] in ("", "/") and os.environ.get("HOME") == "")
+    if text.startswith("~") and is_nowhere:
+        raise ValueError(f"{text} begins with ~, and there is no such home directory; give the whole path, or ./{text}")
+    return path

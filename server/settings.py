@@ -14,7 +14,7 @@ import click
 
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from runtime.standard_streams import Command, Group
-from runtime.variables import read_variable
+from runtime.variables import expanded, read_variable
 from server.core.address_policy import IPNetwork
 from server.journal import LEVELS
 
@@ -37,18 +37,6 @@ Run it as the user that the server runs as."""
 KICK_HELP: Final = """Remove the participant with this ID from the chat of the running server.
 
 Its token is of no use any more. The log and ListMembers tell IDs. Run it as the user that the server runs as."""
-
-
-def expanded(text: str) -> str:
-    """Return a path with the home directory in the place of a leading `~` or `~user`, as a shell has it.
-
-    Compose, systemd and `.env` files leave it as it is. Raises `ValueError`.
-    """
-    path = os.path.expanduser(text)
-    is_nowhere = not os.path.isabs(path) or (text[1:2] in ("", "/") and os.environ.get("HOME") == "")
-    if text.startswith("~") and is_nowhere:
-        raise ValueError(f"{text} begins with ~, and there is no such home directory; give the whole path, or ./{text}")
-    return path
 
 
 def refuse_marked_variables() -> None:
