@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Dialog, Page, async_playwright, expect
 
-from tests.e2e.chromium import EXECUTABLE, is_installed, launch_options
+from tests.e2e.chromium import EXECUTABLE, is_installed, launch_options, persistent
 from tests.e2e.script import Script
 from tests.e2e.wire import Wire
 from tests.processes import Program, start_page, start_server
@@ -133,10 +133,13 @@ NewPerson = Callable[..., Awaitable[Person]]
 async def chromium() -> AsyncIterator[Browser]:
     if not is_installed():
         pytest.skip(f"no Chromium at {EXECUTABLE}: apt-get install chromium, or say where it is with CHROMIUM")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(**launch_options())
-        yield browser
-        await browser.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("goto", "reload"):
+            patch.setattr(Page, name, persistent(getattr(Page, name)))
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(**launch_options())
+            yield browser
+            await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

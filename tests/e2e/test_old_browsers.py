@@ -101,3 +101,22 @@ async def test_a_script_that_does_not_run_is_told(
     await expect(tab.locator("#starting-trouble")).to_contain_text(words)
     await expect(tab.locator(STARTING)).to_be_visible()
     await context.close()
+
+
+@pytest.mark.parametrize("file", ["format.js", "main.js", "page.css"])
+async def test_page_with_a_broken_off_file_loads_again(new_person: NewPerson, stack: Stack, file: str) -> None:
+    """Chromium breaks off what it loads when a network of the computer comes or goes."""
+    alice = await new_person(address="about:blank")
+    await alice.tab.route(f"**/static/{file}", lambda route: route.abort("failed"), times=1)
+    await alice.tab.goto(stack.page_address)
+    await expect(alice.tab.locator("#join")).to_have_css("display", "grid")
+    await alice.join("Alice")
+
+
+async def test_page_without_its_style_stays_usable(new_person: NewPerson, stack: Stack) -> None:
+    alice = await new_person(address="about:blank")
+    await alice.tab.route("**/static/page.css", lambda route: route.fulfill(status=404))
+    await alice.tab.goto(stack.page_address)
+    async with alice.tab.expect_event("load"):  # once, by itself
+        pass
+    await alice.join("Alice")

@@ -41,10 +41,10 @@ class Hosts:
         for name in self.names.values():
             run("ip", "netns", "add", name)
             run("ip", "-n", name, "link", "set", "lo", "up")
-        ends = [f"rb{side[0]}{os.getpid()}" for side in self.names]
-        run("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
-        for (side, name), end in zip(self.names.items(), ends, strict=True):
-            run("ip", "link", "set", end, "netns", name, "name", "eth0")
+        # Made inside: Chromium breaks off what it loads when an interface of this machine comes or goes.
+        here, there = self.names.values()
+        run("ip", "-n", here, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", there)
+        for side, name in self.names.items():
             run("ip", "-n", name, "link", "set", "eth0", "up")
             run("ip", "-n", name, "addr", "add", f"{IPV4[side]}/24", "dev", "eth0")
             run("ip", "-n", name, "addr", "add", f"{IPV6[side]}/64", "dev", "eth0", "nodad")

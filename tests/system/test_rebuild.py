@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.e2e.chromium import EXECUTABLE, is_installed, launch_options
 from tests.system.stack import Stack
@@ -28,8 +28,13 @@ def browser(tmp_path: Path) -> Iterator[BrowserContext]:
 
 def opened(browser: BrowserContext, address: str) -> Page:
     tab = browser.new_page()
-    tab.goto(address)
-    return tab
+    while True:
+        try:
+            tab.goto(address)
+            return tab
+        except Error as error:  # the containers' network has just come
+            if "ERR_NETWORK_CHANGED" not in error.message:
+                raise
 
 
 def join(tab: Page, name: str) -> None:

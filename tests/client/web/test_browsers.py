@@ -31,7 +31,7 @@ YOUNGER_IN_SCRIPTS: Final = {
     "import attributes, import.meta.resolve": r"\bwith\s*\{\s*type|import\.meta\.resolve",
     "crypto.randomUUID (only with TLS)": r"randomUUID",
     "scheduler, requestIdleCallback (never in Safari)": r"\bscheduler\.|requestIdleCallback",
-    "view transitions, scrollend, Navigation API": r"startViewTransition|scrollend|\bnavigation\.",
+    "view transitions, scrollend, Navigation API": r"startViewTransition|scrollend|(?<!performance\.)\bnavigation\.",
     "static blocks, decorators, using": r"\bstatic\s*\{|^\s*@\w|\b(?:await\s+)?using\s+\w+\s*=",
 }
 YOUNGER_IN_SHEETS: Final = {
