@@ -17,10 +17,10 @@
   function reload() {
     if (isReloaded && !document.getElementById("starting")) return; // it works, if not well
     var request = new XMLHttpRequest();
-    request.onload = function () {
+    request.addEventListener("load", function () {
       location.reload();
-    };
-    request.onerror = reloadLater; // the browser's own page of an error would stay
+    });
+    request.addEventListener("error", reloadLater); // the browser's own page of an error would stay
     request.open("GET", location.href);
     request.send();
   }

@@ -12,6 +12,7 @@ import pytest
 
 from server.core.entry import Draft, Entry
 from server.core.members import Member
+from server.message_log import group_commit
 from server.message_log.base import MessageLog, NotStored, StoreUnusable, Unreadable
 from server.message_log.sqlite import RECENT_BYTES, RECENT_ENTRIES, SqliteLog
 from server.message_log.statements import FORGOTTEN_AT_ONCE, read_extent
@@ -247,8 +248,11 @@ async def test_a_file_that_somebody_else_keeps_locked_refuses_what_is_new(path: 
 
 
 @pytest.mark.parametrize("name", ["chat.db", "chat.db-wal"])
-async def test_append_while_the_file_is_not_in_its_place_is_refused(log: SqliteLog, path: Path, name: str) -> None:
+async def test_append_while_the_file_is_not_in_its_place_is_refused(
+    log: SqliteLog, path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite itself would write on into the file without a name."""
+    monkeypatch.setattr(group_commit, "CHECK_SECONDS", 0.0)
     await log.append(said("here"))
     file, elsewhere = path.with_name(name), path.with_name("elsewhere")
     await asyncio.to_thread(file.rename, elsewhere)
