@@ -1,1 +1,1 @@
-"""The face for a person at a terminal: a prompt below the chat."""
+"""The terminal face: the chat with a prompt below it."""

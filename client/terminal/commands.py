@@ -1,4 +1,4 @@
-"""Carrying out the commands that ask the server something."""
+"""Executes the commands of the terminal: /help, /who, /history and /nick."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,12 +14,12 @@ from client.terminal.typed import HELP, Help, History, Nick, Who
 from protocol.messages import Member
 from protocol.methods import MAX_MEMBERS_PAGE
 
-MOST_LISTED: Final = 200  # more names are no answer to a person; how many there are is told
+MOST_LISTED: Final = 200  # a person does not read more names; the total is shown instead
 USAGE_COLUMNS: Final = 14
 
 
 class Commands:
-    """Each command shows what came of it, or in one line what went wrong."""
+    """Executes commands and shows the result, or the error in one line."""
 
     def __init__(
         self, participant: Participant, transcript: Transcript, people: People, show: Callable[[list[Line]], None]
@@ -30,7 +30,7 @@ class Commands:
         self._show = show
 
     async def carry_out(self, command: Help | Who | History | Nick) -> None:
-        """Do it and show it."""
+        """Execute `command` and show its result. A `ClientError` is shown, not raised."""
         try:
             match command:
                 case Help():
@@ -61,7 +61,7 @@ class Commands:
         self._show([line])
 
     async def _all_members(self) -> tuple[list[Member], int]:
-        """Read page by page: the next one begins after the last id of this one."""
+        """Return the members and their count, read page by page; each page starts after the last id of the previous."""
         members: list[Member] = []
         after: str | None = None
         while True:

@@ -1,4 +1,4 @@
-"""What the terminal's face needs of a terminal."""
+"""The interface between the terminal face and a terminal."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -9,31 +9,31 @@ PROMPT: Final = "You: "
 
 
 class Console(Protocol):
-    """Lines above, a prompt below. What is shown never tears what is being typed, if the terminal can do that."""
+    """Chat lines above, a prompt below. If the terminal can do it, chat lines do not interrupt the line being typed."""
 
     echoes: bool
-    """Whether what was entered stands there already."""
+    """Whether an entered line stays on the screen, so that the face does not show it again."""
 
     status: Callable[[], str]
-    """What to say in a few quiet words beside the prompt; empty: nothing."""
+    """Returns a short text to show beside the prompt, or an empty string."""
 
     async def ask(self, question: str) -> str:
-        """Give the answer to a question; raises `EOFError` when the person leaves."""
+        """Return the line that the person enters after `question`. Raise `EOFError` when the person leaves."""
 
     async def read(self, on_entered: Callable[[str], bool]) -> None:
-        """Give `on_entered` each line, until the person leaves or `close`. False from it: the line stays there."""
+        """Call `on_entered` with each line, until the person leaves or `close`. If it returns False, the line stays."""
 
     def begun(self) -> str:
-        """Give what stands at the prompt and was not entered, as far as this terminal tells it."""
+        """Return the text at the prompt that was not entered, or an empty string if the terminal does not report it."""
 
     def close(self) -> None:
         """End `read`."""
 
     def show(self, lines: list[Line]) -> None:
-        """Show the lines at once: when this returns, they are on the screen."""
+        """Write the lines; they are on the screen when this returns."""
 
     def ring(self) -> None:
-        """Ring the bell."""
+        """Sound the terminal's bell."""
 
     def refresh(self) -> None:
-        """Show the status as it is now."""
+        """Draw the status again."""

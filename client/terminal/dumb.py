@@ -1,4 +1,4 @@
-"""A terminal that can only be written to (TERM=dumb, as in Emacs' shell): it edits and shows the line by itself."""
+"""A terminal without cursor control (TERM=dumb, as in Emacs' shell): the terminal itself edits and echoes the line."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from client.terminal.typed import NOTHING_SENT
 
 
 class DumbConsole:
-    """Lines out, lines in, no colours; what is being typed may be torn, which such a terminal cannot help."""
+    """Reads and writes plain lines, without colours. Chat lines may interrupt the line being typed."""
 
     echoes = True
 
@@ -24,7 +24,7 @@ class DumbConsole:
         self._is_closed = False
 
     async def ask(self, question: str) -> str:
-        """Write the question and give the next line that is not blank."""
+        """Write `question` and return the next line that is not blank. Raise `EOFError` at the end of the input."""
         _write(question)
         async for line in self._lines:
             if not isinstance(line, UnreadableLine):
@@ -33,7 +33,7 @@ class DumbConsole:
         raise EOFError
 
     async def read(self, on_entered: Callable[[str], bool]) -> None:
-        """Give `on_entered` each line that is not blank, until the end or `close`."""
+        """Call `on_entered` with each line that is not blank, until the end of the input or `close`."""
         self._is_prompting = True
         _write(PROMPT)
         async for line in self._lines:
@@ -48,7 +48,7 @@ class DumbConsole:
             self._is_prompting = True
 
     def begun(self) -> str:
-        """Only the terminal knows."""
+        """Return an empty string: only the terminal knows the line being typed."""
         return ""
 
     def close(self) -> None:
@@ -56,21 +56,21 @@ class DumbConsole:
         self._is_closed = True
 
     def show(self, lines: list[Line]) -> None:
-        """Write the lines below the prompt, broken to fit the terminal, and the prompt once more."""
+        """Write the lines below the prompt, wrapped to the terminal's width, then the prompt again."""
         columns = _width()
         text = "".join(piece for line in lines for _, piece in (*fitted(line, columns), ("", "\n")))
         _write(f"\n{text}{PROMPT}" if self._is_prompting else text)
 
     def ring(self) -> None:
-        """Ring the bell."""
+        """Sound the terminal's bell."""
         _write("\a")
 
     def refresh(self) -> None:
-        """There is no place for a status."""
+        """Do nothing: a dumb terminal has no place for a status."""
 
 
 def _width() -> int:
-    """Return the columns that the terminal has; the variable COLUMNS may be of another one, and counts only without."""
+    """Return the terminal's width in columns. COLUMNS is only the fallback: it may describe another terminal."""
     with contextlib.suppress(OSError, ValueError):
         if columns := os.get_terminal_size(sys.stdout.fileno()).columns:
             return columns

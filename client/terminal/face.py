@@ -1,4 +1,4 @@
-"""The face itself: takes the seat, and brings together what is said, typed and shown."""
+"""The terminal face: registers, shows messages and sends the lines that the person types."""
 
 import asyncio
 import contextlib
@@ -42,15 +42,16 @@ from protocol.messages import ChatMessage, ReceiveTypingParams
 
 RECAP_LINES: Final = 50
 MOST_ASKED: Final = 100
-LAST_WORDS_SECONDS: Final = 3.0  # for each of the lines that are still to be sent
-MANY_LAST_WORDS: Final = 10  # it takes a while: that is told
-LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
+LAST_WORDS_SECONDS: Final = 3.0  # for each line that is still unsent when the person leaves
+MANY_LAST_WORDS: Final = 10  # from here on the person is told how many lines are unsent: sending them takes a while
+LONGEST_TOLD_CHARS: Final = 60  # of a line in the report of unsent lines
 
 
 class Terminal:
-    """A prompt below the chat. `name` None: the person is asked, again as long as the name will not do.
+    """The chat with a prompt below it.
 
-    `bell`: it rings when somebody says one's name.
+    `name` None: ask the person, again until the server accepts the name. `bell`: sound the terminal's bell when a
+    message mentions the person.
     """
 
     def __init__(
@@ -78,31 +79,34 @@ class Terminal:
         self._asked: asyncio.Queue[Help | Who | History | Nick] = asyncio.Queue(MOST_ASKED)
         self._replaced = asyncio.Event()
         self._begun = ""
-        self._is_away = False  # at the end: stopped, and not left
+        self._is_away = False  # the process was stopped and the person did not leave: the server keeps the name
         self._welcomed = False
 
     async def run(self) -> int:
-        """Chat until the person leaves (0), or it cannot be done (1, told on stderr); 1, too, if a line is not sent."""
+        """Chat until the person leaves, and return the exit code.
+
+        0: all lines were sent. 1: a line was not sent, or an error (written to stderr) ended the chat.
+        """
         try:
             await self._enter()
             code = await self._chat()
             return 1 if self._tell_unsent() else code
-        except EOFError:  # left at the question for the name
+        except EOFError:  # the person left at the prompt for the name
             return 0
         except ClientError as error:
             sys.stderr.write(f"{printable(str(error))}\n")
             return 1
-        except asyncio.CancelledError as stop:  # by a signal; of these only Ctrl-C means that the person leaves
+        except asyncio.CancelledError as stop:  # by a signal; only SIGINT (Ctrl-C) means that the person leaves
             self._is_away = stop.args != (signal.SIGINT.name,)
             if self._tell_unsent():
                 return 1
             raise
-        except Exception as error:  # a bug: who sits there shall know that it is one, and what got lost
-            sys.stderr.write(f"[CLIENT] [ERROR] This client has failed within: {printable(repr(error))}\n")
+        except Exception as error:  # a bug: report it as such, and the lines that were not sent
+            sys.stderr.write(f"[CLIENT] [ERROR] Internal error in this client: {printable(repr(error))}\n")
             self._tell_unsent()
             return 1
         finally:
-            # A window that is closed may end the input before its signal comes; then it is no terminal any more.
+            # Closing the window may end the input before SIGHUP arrives; stdin is then not a terminal any more.
             await self._participant.leave(away=self._is_away or not sys.stdin.isatty())
 
     async def _enter(self) -> None:
@@ -120,7 +124,7 @@ class Terminal:
                 self._console.show([[("", printable(str(error)))]])
 
     async def _chat(self) -> int:
-        """Read, send and ask side by side, so that one can leave while the server is away."""
+        """Run reading, sending and commands concurrently, so that the person can leave while the server is away."""
         reading = asyncio.create_task(self._console.read(self._on_entered))
         others = [self._outbox.empty(), self._carry_out(), self._outage.count_down(), self._replaced.wait()]
         tasks = [reading, *map(asyncio.ensure_future, others)]
@@ -133,13 +137,13 @@ class Terminal:
             return 0
         finally:
             if not reading.done():
-                self._begun = self._console.begun()  # the prompt goes, and with it what stands there
+                self._begun = self._console.begun()  # cancelling the prompt loses its text
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)  # the prompt puts the terminal right again
+            await asyncio.wait(tasks)  # the prompt restores the terminal's mode when it ends
 
     def _on_entered(self, line: str) -> bool:
-        """Do what was entered; False: the line stays at the prompt."""
+        """Act on an entered line. Return False if the line is to stay at the prompt."""
         match read_typed(line):
             case Say(text):
                 self._say(text)
@@ -149,10 +153,10 @@ class Terminal:
             case Mistake(sentence, worth_keeping):
                 self._tell_error(sentence)
                 return not worth_keeping
-            case Nick() as nick if not self._participant.lacks_name:  # else it is what the lines wait for
+            case Nick() as nick if not self._participant.lacks_name:  # else the queued lines wait for the new name
                 self._outbox.put(nick)
             case command:
-                with contextlib.suppress(asyncio.QueueFull):  # nobody waits for that many answers
+                with contextlib.suppress(asyncio.QueueFull):  # a person does not wait for that many results
                     self._asked.put_nowait(command)
         return True
 
@@ -172,15 +176,15 @@ class Terminal:
             await self._commands.carry_out(await self._asked.get())
 
     async def _say_last_words(self) -> None:
-        """Let what was typed before leaving go out, for as long as it does."""
+        """Send the lines typed before leaving; give up after `LAST_WORDS_SECONDS` without progress."""
         if (count := len(self._outbox.unsent())) >= MANY_LAST_WORDS:
             self._tell(f"{count:,} lines are still to be sent. Ctrl-C leaves without them.")
         await self._outbox.wait_until_empty(LAST_WORDS_SECONDS)
 
     def _tell_unsent(self) -> bool:
-        """Tell at the end what was shown as said and did not go out, and whether there is any such thing.
+        """Report the lines that were entered but not sent, and return whether there are any.
 
-        What was only begun is shown once more, to be copied: it was never said.
+        A line that was typed but not entered is shown too, so that it can be copied; it does not count as unsent.
         """
         unsent = self._outbox.unsent()
         with contextlib.suppress(OSError):  # the window may be closed
@@ -201,13 +205,13 @@ class Terminal:
         self._console.show(self._transcript.error(sentence))
 
     def _on_recap(self, recap: Recap) -> None:
-        """Show to one who enters the end of the log, to one who was cut off what was missed."""
+        """Show the end of the log at the first registration, and the missed messages at a later one."""
         self._people.recall(recap.messages)
         self._console.show(self._transcript.back(recap) if recap.again else self._transcript.recap(recap))
         self._ring(recap.missed)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it."""
+        """Show a message, and sound the bell if it mentions the person."""
         self._people.hear(message, self._participant.id)
         self._console.show(self._transcript.message(message))
         self._ring([message])
@@ -218,10 +222,10 @@ class Terminal:
             self._console.ring()
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Say nothing: a line of its own would be too loud."""
+        """Do nothing: a line for each typing notification would be too much."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
-        """Tell what a person has to know, and end when another process has the seat."""
+        """Show the state's `detail`, and end the chat when the registration is lost (REPLACED)."""
         if state is ConnectionState.RECONNECTING:
             self._outage.tell(self._tell, detail)
             return
@@ -251,20 +255,20 @@ class Terminal:
             [("", f"Welcome, {printable(me.name)}! (ID: {printable(me.id)})")],
             [("", f"Connected to chat server at {self._server}")],
             [("", f"Type your messages below (type '{EXIT}' to quit)")],
-            quiet("/help tells the commands and keys"),
+            quiet("/help shows the commands and keys"),
         ]
         self._console.show(lines)
 
 
 async def _until_first_ends(tasks: Iterable["asyncio.Task[Any]"]) -> None:
-    """Wait for one of them; what it failed with is raised here."""
+    """Wait until the first task ends, and raise its exception if it failed."""
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in ended:
         task.result()
 
 
 def _counted(unsent: list[str]) -> str:
-    """Say how many lines were not sent, and which: the first and the last one tell where to go on."""
+    """Return a sentence with the number of unsent lines, and the first and last of them to show where to resume."""
     if len(unsent) == 1:
         return f"Not sent, 1 line: {_begin(unsent[0])}"
     return f"Not sent, {len(unsent):,} lines: {_begin(unsent[0])} … {_begin(unsent[-1])}"

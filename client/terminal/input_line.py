@@ -1,4 +1,4 @@
-"""The line at the prompt: entering it, completing it, clearing it, and asking before several lines go out as one."""
+"""The input line: entering, completing and clearing it, and a question before sending several lines as a message."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ NO_ANSWERS = frozenset({Keys.BracketedPaste, Keys.Vt100MouseEvent, Keys.WindowsM
 
 
 class InputLine:
-    """What the keys do. `question` is asked in the place of the line, until a key answers it."""
+    """The actions of the keys. While `question` is not empty, it replaces the prompt until a key answers it."""
 
     def __init__(self, completion: Completion) -> None:
         self.question = ""
@@ -24,31 +24,31 @@ class InputLine:
         self._held = Document()
 
     def enter(self, buffer: Buffer) -> None:
-        """Hand the line over; several lines in one only after asking."""
+        """Pass the text to `on_entered`; if it has several lines, ask first."""
         if "\n" in buffer.text.strip("\n"):
             self._ask(buffer)
         else:
             self._hand_over(buffer)
 
     def paste(self, buffer: Buffer, data: str) -> None:
-        """Insert what was pasted. Its last line break is none: nobody has pressed Enter."""
+        """Insert pasted text without its trailing line breaks: they do not count as Enter. Ask if it is multi-line."""
         buffer.insert_text(data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"))
         if "\n" in buffer.text.strip("\n"):
             self._ask(buffer)
 
     def answer(self, buffer: Buffer, key: str) -> None:
-        """Send the lines at `y`; at any other key they are in the line again, to be edited."""
+        """Send the lines if `key` is `y` or `Y`. Any other key puts them back into the input line."""
         self.question = ""
         buffer.document = self._held
         if key in ("y", "Y"):
             self._hand_over(buffer)
 
     def begun(self, buffer: Buffer) -> str:
-        """Give what was not entered yet."""
+        """Return the text that was not entered yet."""
         return self._held.text if self.question else buffer.text
 
     def complete(self, buffer: Buffer, step: int) -> None:
-        """Complete what stands before the cursor; again: with the next candidate."""
+        """Complete the text before the cursor; when repeated, with the next candidate."""
         buffer.document = self._completion.next(buffer.document, step)
 
     def _ask(self, buffer: Buffer) -> None:
@@ -64,7 +64,7 @@ class InputLine:
 
 
 def key_bindings(line: InputLine) -> KeyBindings:
-    """Say which key does what; all others are those of readline, which prompt_toolkit has."""
+    """Return the key bindings of the input line; prompt_toolkit adds those of readline."""
     bindings = KeyBindings()
     is_asking = Condition(lambda: bool(line.question))
     is_in_line = has_focus(DEFAULT_BUFFER) & ~is_asking
@@ -95,7 +95,7 @@ def key_bindings(line: InputLine) -> KeyBindings:
 
 
 def add_leaving(bindings: KeyBindings, is_in_line: Filter) -> None:
-    """Add Ctrl-C, which clears a line that was begun and leaves at an empty one; and what does nothing."""
+    """Bind Ctrl-C (clears a line, leaves at an empty line), and ignore mouse events."""
 
     @bindings.add("c-c", filter=is_in_line)
     def clear_or_leave(event: KeyPressEvent) -> None:
@@ -106,4 +106,4 @@ def add_leaving(bindings: KeyBindings, is_in_line: Filter) -> None:
 
     @bindings.add(Keys.Vt100MouseEvent, eager=True)
     def ignore(event: KeyPressEvent) -> None:
-        """Keep prompt_toolkit from tripping over a colour that is pasted: to it `ESC[31m` begins a mouse event."""
+        """Do nothing: prompt_toolkit takes a pasted colour sequence (`ESC[31m`) for a mouse event and fails on it."""

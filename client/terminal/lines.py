@@ -1,4 +1,4 @@
-"""What a line of the chat is made of: pieces of text, each with its style. All of it is safe for a terminal."""
+"""Lines of the chat as pieces of text with a style. All text is safe for a terminal."""
 
 import itertools
 import re
@@ -17,16 +17,16 @@ ME: Final = "You"
 
 
 class Me(Protocol):
-    """Who sits at the terminal."""
+    """The participant at this terminal."""
 
     id: str
     name: str
 
 
 def chat_line(message: ChatMessage, at: str, me: Me, others: Iterable[str] = ()) -> Line:
-    """Show a message behind the time of day: the name in its colour, a notice quietly, one's own name bright.
+    """Return the line of a message: time, name in its colour, text. Notices are grey, mentions of `me` highlighted.
 
-    `others` are the names of others that hold one's own: `@Ann Smith` does not name Ann.
+    `others` are the names that contain the name of `me`: `@Ann Smith` does not mention Ann.
     """
     before, name, after = parts_of(message)
     if message.is_system:
@@ -38,42 +38,42 @@ def chat_line(message: ChatMessage, at: str, me: Me, others: Iterable[str] = ())
 
 
 def own_line(text: str, at: str, name: str) -> Line:
-    """Show what one says oneself, as it stood at the prompt."""
+    """Return the line of a message that this participant sent, as it looked at the prompt."""
     if text.startswith(ACTION):
         return [(QUIET, f"{at} "), *_marked(f"* {printable(name)} {printable_lines(text.removeprefix(ACTION))}")]
     return [(QUIET, f"{at} "), *_marked(f"{ME}: {printable_lines(text)}")]
 
 
 def quiet(text: str) -> Line:
-    """Show what is not said by anybody."""
+    """Return a grey line, for texts that are not messages."""
     return [(QUIET, text)]
 
 
 def rule(text: str, style: str = QUIET) -> Line:
-    """Show what divides the chat: a day, the begin of what is unread."""
+    """Return a line that divides the chat: a date, or the start of the unread messages."""
     return [(style, f"── {text} ──")]
 
 
 def mentions(message: ChatMessage, me: Me, others: Iterable[str] = ()) -> bool:
-    """Tell whether somebody else says the name of who sits here, and not a longer one of `others`."""
+    """Return whether a message of another participant mentions `me`, and not a longer name in `others`."""
     is_others = not message.is_system and message.sender_id != me.id
     return is_others and any(_find_name(message.text, _names_in_text(me.name, others), me.name))
 
 
 def without_colors(line: Line) -> Line:
-    """Leave out the colours, and the seams between pieces that differ in nothing else."""
+    """Return the line without colours; neighbouring pieces with the same remaining style are joined."""
     return _joined([(uncolored(style), text) for style, text in line])
 
 
 def fitted(line: Line, columns: int) -> Line:
-    """Break a line as `wrapped` does: what goes on below stands behind the gutter, which is quiet."""
+    """Return the line wrapped as `wrapped` does, styles kept; continuation rows start with a grey gutter."""
     text = "".join(piece for _, piece in line)
     rest, styled = deque(line), Line()
     place = 0
     for number, part in enumerate(wrapped(text, columns).split(GUTTER)):
         if number:
             styled.append((QUIET, GUTTER))
-            if text.startswith(GUTTER, place):  # one that was there before
+            if text.startswith(GUTTER, place):  # the text had this gutter already
                 place += sum(len(piece) for _, piece in _taken(rest, len(GUTTER)))
         styled += _taken(rest, len(part))
         place += len(part)
@@ -81,7 +81,7 @@ def fitted(line: Line, columns: int) -> Line:
 
 
 def _taken(rest: deque[tuple[str, str]], count: int) -> Iterator[tuple[str, str]]:
-    """Take so many letters away from the begin, and give them with their styles."""
+    """Remove `count` characters from the start of `rest`, and yield them with their styles."""
     while count:
         style, text = rest.popleft()
         if len(text) > count:
@@ -96,7 +96,7 @@ def _joined(pieces: Iterable[tuple[str, str]]) -> Line:
 
 
 def _marked(text: str, names: re.Pattern[str] | None = None, mine: str = "") -> Line:
-    """Mark links, and between them one's own name. A text of which something was escaped has no link."""
+    """Return the text with links and mentions of `mine` marked. Text with escaped characters gets no links."""
     line: Line = []
     done = 0
     for begin, end in () if ESCAPE in text else find_links(text):
@@ -115,11 +115,11 @@ def _mentioning(text: str, names: re.Pattern[str] | None, mine: str) -> Iterator
 
 
 def _find_name(text: str, names: re.Pattern[str], mine: str) -> Iterator[re.Match[str]]:
-    """Find where the text says `mine`, and not a longer one of `names`."""
+    """Return the matches of `names` that are `mine`, not a longer name."""
     return (found for found in names.finditer(text) if found[1].casefold() == mine.casefold())
 
 
 def _names_in_text(mine: str, others: Iterable[str]) -> re.Pattern[str]:
-    """Match names as words of their own, with or without an @; where several may stand, the longest."""
+    """Return a pattern of the names as whole words, with or without @; the longest name wins."""
     names = sorted({mine, *others}, key=len, reverse=True)
     return re.compile(rf"(?<!\w)@?({'|'.join(map(re.escape, names))})(?!\w|[\u0300-\u036f])", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What is told while the server is away: one line in the chat, and beside the prompt how long the next try is off."""
+"""Messages during an outage of the server: one line in the chat, and the time to the next try beside the prompt."""
 
 import asyncio
 import math
@@ -10,39 +10,39 @@ from client.terminal.console import Console
 
 
 class Outage:
-    """From the first failure to the return."""
+    """The state of an outage, from the first failure to the reconnection."""
 
     def __init__(self, participant: Participant, console: Console) -> None:
         self._participant = participant
         self._console = console
         self._console.status = self.status
-        self._told: set[str] = set()  # the names that were refused; an empty one for the server's absence
+        self._told: set[str] = set()  # reasons already shown: refused names, and "" for an unreachable server
         self._changed = asyncio.Event()
 
     def tell(self, show: Callable[[str], None], detail: str) -> None:
-        """Tell it once; and for each name once more, if it is not the server but the name that is in the way."""
+        """Show the outage once, and once more for each name if the server refuses the name."""
         reason, wait = self._participant.reason, self._participant.wait
         name = self._participant.name if self._participant.lacks_name else ""
         if name not in self._told:
             self._told.add(name)
             away = f"{reason} Trying again in {_seconds(wait)}…"
-            show(printable(f"{detail} /nick NAME takes another." if name else away))
+            show(printable(f"{detail} /nick NAME chooses another." if name else away))
         self._changed.set()
 
     def end(self) -> None:
-        """Be over."""
+        """End the outage: the client is connected again."""
         self._told.clear()
         self._changed.set()
 
     def status(self) -> str:
-        """Say when the next try is."""
+        """Return the time to the next try as a text; empty if there is no outage."""
         if not self._told:
             return ""
         left = self._participant.next_try - asyncio.get_running_loop().time()
         return f"next try in {math.ceil(left)} s" if left > 0 else "trying to connect…"
 
     async def count_down(self) -> None:
-        """Keep the status right, each second of an outage."""
+        """Refresh the status each second during an outage; runs until cancelled."""
         while True:
             await self._changed.wait()
             self._console.refresh()

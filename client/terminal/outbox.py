@@ -1,4 +1,4 @@
-"""What was entered and has not reached the server yet: it goes out in the order in which it was entered."""
+"""The queue of entered lines that the server has not stored yet, sent in order."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from client.terminal.typed import Nick, Say
 
 
 class Outbox:
-    """Lines, and other names: what is said before a `/nick` is said under the old one, what is said behind it is not.
+    """A queue of messages and renames: messages entered before a `/nick` are sent under the old name, later ones not.
 
-    It grows as it must: what a person types or pastes is little beside what a dropped line costs.
+    The queue has no limit: text that a person types or pastes is small, and a dropped line is worse.
     """
 
     def __init__(
@@ -23,30 +23,30 @@ class Outbox:
         rename: Callable[[Nick], Awaitable[None]],
         refused: Callable[[str, ClientError], None],
     ) -> None:
-        """`refused` is told a text that the server will not have."""
+        """`refused` is called with each text that the server rejects, and the error."""
         self._participant = participant
         self._rename = rename
         self._refused = refused
-        self._waiting: deque[Say | Nick] = deque()  # the first one may be on its way
+        self._waiting: deque[Say | Nick] = deque()  # the first entry may be in flight
         self._changed = asyncio.Event()
         self._returned = asyncio.Event()
 
     def put(self, entered: Say | Nick) -> None:
-        """Have it go out behind what waits already."""
+        """Append to the queue."""
         self._waiting.append(entered)
         self._changed.set()
 
     def unsent(self) -> list[str]:
-        """Give what has not reached the server, as far as is known, as it was entered."""
+        """Return the entered lines that the server has not confirmed."""
         return [entered.text if isinstance(entered, Say) else f"/nick {entered.name}" for entered in self._waiting]
 
     def try_again(self) -> None:
-        """Do not wait any longer for the next try: the server is back."""
+        """Retry now instead of after the pause: the server is reachable again."""
         self._returned.set()
         self._returned = asyncio.Event()
 
     async def empty(self) -> None:
-        """Let one after the other go out, until the seat has ended."""
+        """Send the queue in order, until the participant is LEFT or REPLACED."""
         while self._participant.state not in ENDED:
             if self._waiting and await self._is_done_with(self._waiting[0]):
                 self._waiting.popleft()
@@ -56,7 +56,7 @@ class Outbox:
                 await self._changed.wait()
 
     async def wait_until_empty(self, patience: float) -> None:
-        """Wait while what waits becomes less; no longer than `patience` seconds for each."""
+        """Return when the queue is empty, or when it has not shrunk for `patience` seconds."""
         with contextlib.suppress(TimeoutError):
             while left := len(self._waiting):
                 async with asyncio.timeout(patience):
@@ -65,7 +65,7 @@ class Outbox:
                         await self._changed.wait()
 
     async def _is_done_with(self, entered: Say | Nick) -> bool:
-        """Send it; False when the seat has ended before that."""
+        """Send an entry. Return False if the registration ended first, so that the entry stays unsent."""
         if isinstance(entered, Nick):
             await self._rename(entered)
             return True
@@ -78,7 +78,7 @@ class Outbox:
         return True
 
     async def _pause(self, seconds: float) -> None:
-        """Wait for the next try to send; not any longer when the server is back."""
+        """Sleep for `seconds`, or until `try_again`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._returned.wait()

@@ -1,4 +1,4 @@
-"""The colours of the terminal, all to be read on a dark and on a light background."""
+"""The colours of the terminal face, readable on dark and on light backgrounds."""
 
 import hashlib
 import unicodedata
@@ -6,8 +6,8 @@ from typing import Final
 
 from prompt_toolkit.styles import Style
 
-# Of the 256 colours that terminals agree on, some with a contrast of 4 and more to black and to white (WCAG 2), as far
-# apart in hue as that leaves room for. Neighbours in this list are far apart, too.
+# From the 256-colour palette, colours with a contrast of at least 4 to black and to white (WCAG 2), with hues as far
+# apart as that allows. Neighbours in this list differ strongly, too.
 NAMES: Final = (
     "#0087af",
     "#d70087",
@@ -22,7 +22,7 @@ NAMES: Final = (
     "#875fd7",
     "#af5f5f",
 )
-GREY: Final = "#767676"  # 4.5 to both
+GREY: Final = "#767676"  # contrast 4.5 to black and to white
 
 QUIET: Final = "class:quiet"
 UNREAD: Final = "class:unread"
@@ -35,8 +35,8 @@ STYLE: Final = Style.from_dict(
         "quiet": GREY,
         "unread": "#d75f00 bold",
         "error": "#d75f00",
-        "link": "underline",  # as are the rows of a long one, which have no gutter
-        "mention": "#d75f00 bold reverse",  # what is reversed is seen without colours, too
+        "link": "underline",  # also marks the rows of a long link, which have no gutter
+        "mention": "#d75f00 bold reverse",  # reverse video is visible without colours, too
         "rprompt": GREY,
         **{f"name{number}": color for number, color in enumerate(NAMES)},
     }
@@ -44,22 +44,22 @@ STYLE: Final = Style.from_dict(
 
 
 def uncolored(style: str) -> str:
-    """Give what is left of a style without colours: nothing, where it was but a colour."""
+    """Return the style without its colours; empty if the style is only a colour."""
     return style if style in (UNREAD, MENTION) or style.startswith(LINK) else ""
 
 
 def link_style(target: str) -> str:
-    """Give the style of a link; `target` is the URL where it leads, empty if that cannot be told to a terminal."""
+    """Return the style of a link to the URL `target`; `target` is empty if the URL cannot be written to a terminal."""
     return f"{LINK} {target}".rstrip()
 
 
 def link_target(style: str) -> str:
-    """Give the URL in the style of a link; empty for any other style."""
+    """Return the URL in the style of a link; empty for any other style."""
     return style.removeprefix(f"{LINK} ") if style.startswith(f"{LINK} ") else ""
 
 
 def style_of_name(name: str) -> str:
-    """Give the style of a name: the same in every run and at every computer, whatever the case."""
+    """Return the style of a name: the same in every run and on every computer, upper and lower case alike."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     digest = hashlib.sha256(folded.encode(errors="surrogatepass")).digest()
     return f"class:name{int.from_bytes(digest[:4]) % len(NAMES)}"

@@ -1,4 +1,4 @@
-"""A terminal that can move its cursor: prompt_toolkit keeps the prompt at the bottom, what is shown goes above it."""
+"""A terminal with cursor control: prompt_toolkit keeps the prompt at the bottom and writes chat lines above it."""
 
 import contextlib
 import os
@@ -22,21 +22,21 @@ from client.terminal.input_line import InputLine, add_leaving, key_bindings
 from client.terminal.lines import Line, fitted, without_colors
 from client.terminal.palette import LINK, STYLE, link_target
 
-# With a colour (the terminal's own), since without one the space at the end is not written, only jumped over: a program
-# that waits for the prompt would wait in vain.
+# With a colour (the terminal's default): without one, prompt_toolkit does not write the trailing space but moves the
+# cursor over it, and a program that waits for the prompt (expect) would never see it.
 PROMPT_STYLE: Final = "fg:ansidefault"
 GUTTER_AT_PROMPT: Final = "   | "
-# OSC 8, which makes text a link: https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda
-# By the same id a terminal knows the parts of a link that was broken. The console of Linux shows the sequence as text.
+# OSC 8 makes text a link: https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda
+# The shared id connects the parts of a wrapped link. The Linux console prints the sequence as text.
 OPEN_LINK: Final = "\x1b]8;id=link;{}\x1b\\"
 CLOSE_LINK: Final = "\x1b]8;;\x1b\\"
 WITHOUT_LINKS: Final = ("linux",)
 RAW: Final = "[ZeroWidthEscape]"  # prompt_toolkit writes pieces of this style as they are
-PLAIN_FORMS: Final = str.maketrans({"─": "-", "…": "..."})  # of what this client itself writes
+PLAIN_FORMS: Final = str.maketrans({"─": "-", "…": "..."})  # replacements for symbols that this client itself writes
 
 
 class PromptConsole:
-    """One prompt for all of the chat: it is not taken away between two lines, so that nothing can come in between."""
+    """A single prompt for the whole chat: it stays active between two lines, so that no output can get in between."""
 
     echoes = False
 
@@ -44,7 +44,7 @@ class PromptConsole:
         self.status: Callable[[], str] = lambda: ""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
-            # The cursor's position is needed for menus only, and a terminal that does not tell it gets a warning shown.
+            # Only menus need the cursor position; without its report, prompt_toolkit shows a warning.
             self._output.enable_cpr = False
         self._has_links = isinstance(self._output, Vt100_Output) and os.environ.get("TERM") not in WITHOUT_LINKS
         self._no_color = no_color
@@ -65,19 +65,19 @@ class PromptConsole:
         )
 
         self._chat.default_buffer.accept_handler = self._accept
-        self._chat.layout.current_window.height = self._height_of_line  # that of the line: it has the focus
+        self._chat.layout.current_window.height = self._height_of_line  # the focused window is that of the input line
 
     def _accept(self, buffer: Buffer) -> bool:
-        """Enter the line by other keys than Enter (Alt-Enter, Ctrl-O), which would else end the prompt and the chat."""
+        """Enter the line at Alt-Enter and Ctrl-O too: by default they would end the prompt and thus the chat."""
         self._line.enter(buffer)
         return True
 
     def _height_of_line(self) -> Dimension:
-        """Leave half of the screen to what is said and told, however long the line is."""
+        """Return the maximal height of the input line: half of the screen, so that the chat stays visible."""
         return Dimension(max=max(1, self._output.get_size().rows // 2))
 
     async def ask(self, question: str) -> str:
-        """Ask in a prompt of its own, which stays on the screen; Up does not bring the answer back in the chat."""
+        """Ask in a separate prompt, which stays on the screen. The entered line is not added to the chat's history."""
         bindings = KeyBindings()
         add_leaving(bindings, has_focus(DEFAULT_BUFFER))
         session: PromptSession[str] = PromptSession(
@@ -90,13 +90,13 @@ class PromptConsole:
         return await session.prompt_async(handle_sigint=False)
 
     async def read(self, on_entered: Callable[[str], bool]) -> None:
-        """Give `on_entered` each line, until the person leaves or `close`. False from it: the line stays there."""
+        """Call `on_entered` with each line, until the person leaves or `close`. If it returns False, the line stays."""
         self._line.on_entered = on_entered
         with contextlib.suppress(EOFError):
             await self._chat.prompt_async(handle_sigint=False)
 
     def begun(self) -> str:
-        """Give the line at the prompt, or the one that is asked about."""
+        """Return the text at the prompt, or the text that the current question is about."""
         return self._line.begun(self._chat.default_buffer)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class PromptConsole:
             self._chat.app.exit(result="")
 
     def show(self, lines: list[Line]) -> None:
-        """Take the prompt away, show the lines, and have the prompt drawn again below them."""
+        """Erase the prompt, write the lines, and schedule a redraw of the prompt below them."""
         app = self._chat.app
         if app.is_running:
             app.renderer.erase()
@@ -117,18 +117,18 @@ class PromptConsole:
         app.invalidate()
 
     def ring(self) -> None:
-        """Ring the bell."""
+        """Sound the terminal's bell."""
         self._output.bell()
 
     def refresh(self) -> None:
-        """Show the status as it is now."""
+        """Draw the status again."""
         self._chat.app.invalidate()
 
     def _prompt(self) -> FormattedText:
         return FormattedText([(PROMPT_STYLE, self._line.question or PROMPT)])
 
     def _written(self, style: str, piece: str) -> Iterator[tuple[str, str]]:
-        """Give a piece as it is written; of a link, in control sequences around it, where it leads."""
+        """Yield a piece as prompt_toolkit fragments; a link gets control sequences with its URL around it."""
         text = self._in_encoding(piece)
         if not style.startswith(LINK):
             yield style, text
@@ -141,7 +141,7 @@ class PromptConsole:
             yield RAW, CLOSE_LINK
 
     def _in_encoding(self, text: str) -> str:
-        """Give the letters that the terminal does not have as their numbers."""
+        """Return the text with characters outside the terminal's encoding as backslash escapes."""
         encoding = self._output.encoding()
         try:
             text.encode(encoding)

@@ -1,4 +1,4 @@
-"""What stands above the prompt, in which order: the recap, what is said, the days in between, older history."""
+"""The lines above the prompt: recap, new messages, dates between days, older history."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, tzinfo
@@ -15,14 +15,13 @@ UNREAD_BEGINS: Final = "unread"
 
 
 def utc_now() -> datetime:
-    """Tell the time."""
     return datetime.now(UTC)
 
 
 class Transcript:
-    """Makes the lines, and remembers of them the day of the last one and where older history begins.
+    """Formats the lines, and remembers the day of the last line and the `seq` at which older history starts.
 
-    `zone` None is that of the computer. `names_with` gives the names of others that hold a name.
+    `zone` None is the computer's time zone. `names_with` returns the names of other members that contain a name.
     """
 
     def __init__(
@@ -32,7 +31,7 @@ class Transcript:
         zone: tzinfo | None = None,
         names_with: Callable[[str], Iterable[str]] = lambda _name: (),
     ) -> None:
-        self.before: int | None = None  # the `seq` before which /history goes on
+        self.before: int | None = None  # /history reads the messages before this `seq`
         self._me = me
         self._now = now
         self._zone = zone
@@ -40,25 +39,25 @@ class Transcript:
         self._day = self._local_now().date()
 
     def message(self, message: ChatMessage) -> list[Line]:
-        """Show what has just been said."""
+        """Return the lines of a new message, with the date before it if a new day has begun."""
         at = self._time_of(message)
         return [*self._day_that_begins(at), self._chat_line(message, at)]
 
     def own(self, text: str) -> list[Line]:
-        """Show what was just entered at the prompt."""
+        """Return the lines of a text just entered at the prompt."""
         at = self._local_now()
         return [*self._day_that_begins(at), own_line(text, _hour(at), self._me.name)]
 
     def client(self, sentence: str) -> list[Line]:
-        """Show what this client has to say; `sentence` is printable."""
+        """Return a line of the client itself; `sentence` must be printable."""
         return [quiet(f"{_hour(self._local_now())} [CLIENT] {sentence}")]
 
     def error(self, sentence: str) -> list[Line]:
-        """Show what went wrong, so that it is not passed over; `sentence` is printable."""
+        """Return a highlighted error line; `sentence` must be printable."""
         return [[(QUIET, f"{_hour(self._local_now())} [CLIENT] "), (ERROR, f"[ERROR] {sentence}")]]
 
     def recap(self, recap: Recap) -> list[Line]:
-        """Show the end of the log to one who enters, with a line before what is new to one who comes back."""
+        """Return the end of the log, shown at the first entry. If the member returns, a line marks the unread part."""
         if not recap.messages:
             return []
         self.before = recap.messages[0].seq
@@ -67,18 +66,18 @@ class Transcript:
         return lines if unread is not None else [*lines, rule(END_OF_HISTORY)]
 
     def back(self, recap: Recap) -> list[Line]:
-        """Show to one who was cut off what was missed, and before it how much that is."""
+        """Return the messages missed while the client was disconnected, after a line with their number."""
         count = len(recap.missed) + recap.skipped
         told = {0: "no new messages", 1: "1 message"}.get(count, f"{count:,} messages")
         lines = [*self.client(f"back, {told}"), *self._more(recap)]
-        if recap.messages and (recap.skipped or recap.newest < (self.before or 0)):  # a gap, or another log
+        if recap.messages and (recap.skipped or recap.newest < (self.before or 0)):  # a gap, or a new log
             self.before = recap.messages[0].seq
         for message in recap.missed:
             lines += self.message(message)
         return lines
 
     def history(self, result: GetHistoryResult) -> list[Line]:
-        """Show older messages, between two lines that say so."""
+        """Return older messages, enclosed in two dividing lines."""
         if not result.messages:
             return self.client("There is no more: the history begins here.")
         self.before = result.messages[0].seq
@@ -91,7 +90,7 @@ class Transcript:
         return [quiet(f"… {recap.skipped:,} more: /history")] if recap.skipped else []
 
     def _days_and_lines(self, messages: Iterable[ChatMessage], unread: int | None = None) -> Iterator[Line]:
-        """Show old messages; each day has its line, the first one too, and so has what begins to be `unread`."""
+        """Yield old messages, with a date before each day and a dividing line before the message with seq `unread`."""
         day: date | None = None
         for message in messages:
             at = self._time_of(message)
@@ -103,7 +102,7 @@ class Transcript:
             yield self._chat_line(message, at)
 
     def _day_that_begins(self, at: datetime) -> list[Line]:
-        """Show the day if it is a later one: the clocks of server and client may differ at midnight."""
+        """Return the date line if `at` is on a later day. An earlier day gets none: clocks may differ at midnight."""
         if at.date() <= self._day:
             return []
         self._day = at.date()
@@ -113,7 +112,7 @@ class Transcript:
         return self._now().astimezone(self._zone)
 
     def _time_of(self, message: ChatMessage) -> datetime:
-        """Give the local time; that of now, if the server wrote what is no time."""
+        """Return `sent_at` as local time; the current time if `sent_at` is not a valid time."""
         try:
             at = datetime.fromisoformat(message.sent_at)
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(self._zone)

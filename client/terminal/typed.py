@@ -1,4 +1,4 @@
-"""What a line that was entered means: something to say, a command, or a mistake that is told."""
+"""Parses an entered line into a message, a command, or a mistake with an explanation."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -16,45 +16,45 @@ NOTHING_SENT: Final = "Nothing was sent."
 
 @dataclass(frozen=True)
 class Say:
-    """Send this text."""
+    """Send a message."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Leave:
-    """Leave, with a last word or without."""
+    """Leave, after sending `word` unless it is empty."""
 
     word: str = ""
 
 
 @dataclass(frozen=True)
 class Help:
-    """Tell the commands and keys."""
+    """List the commands and keys."""
 
 
 @dataclass(frozen=True)
 class Who:
-    """Tell who is here."""
+    """List the present members."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Show so many older lines."""
+    """Show `lines` older messages."""
 
     lines: int
 
 
 @dataclass(frozen=True)
 class Nick:
-    """Go by another name."""
+    """Change the name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """Do nothing and say why; the line stays to be edited if it is `worth_keeping`."""
+    """Show `sentence` and do nothing else; if `worth_keeping`, the line stays at the prompt to be edited."""
 
     sentence: str
     worth_keeping: bool = False
@@ -65,7 +65,7 @@ Typed: TypeAlias = Say | Leave | Help | Who | History | Nick | Mistake
 
 @dataclass(frozen=True)
 class Command:
-    """One row of /help, and how what stands behind the command is read."""
+    """A row of /help; `read` parses the arguments of the command."""
 
     usage: str
     meaning: str
@@ -74,13 +74,13 @@ class Command:
 
 def _without_arguments(name: str, command: Typed) -> Callable[[str], Typed]:
     def read(rest: str) -> Typed:
-        return Mistake(f"/{name} takes nothing behind it. {NOTHING_SENT}") if rest else command
+        return Mistake(f"/{name} takes no arguments. {NOTHING_SENT}") if rest else command
 
     return read
 
 
 def _action(rest: str) -> Typed:
-    return _checked(ACTION + rest) if rest else Mistake(f"/me takes words, such as /me waves. {NOTHING_SENT}")
+    return _checked(ACTION + rest) if rest else Mistake(f"/me needs a text, such as /me waves. {NOTHING_SENT}")
 
 
 def _history(rest: str) -> Typed:
@@ -92,7 +92,7 @@ def _history(rest: str) -> Typed:
 
 
 def _nick(rest: str) -> Typed:
-    return Nick(rest) if rest else Mistake(f"/nick takes a name, such as /nick Alicia. {NOTHING_SENT}")
+    return Nick(rest) if rest else Mistake(f"/nick needs a name, such as /nick Alicia. {NOTHING_SENT}")
 
 
 def _quit(rest: str) -> Typed:
@@ -103,22 +103,22 @@ def _quit(rest: str) -> Typed:
 COMMANDS: Final[Mapping[str, Command]] = {
     "help": Command("/help", "show this", _without_arguments("help", Help())),
     "who": Command("/who", "who is here", _without_arguments("who", Who())),
-    "me": Command("/me waves", "say what you do: * Alice waves", _action),
-    "history": Command("/history [n]", f"n older lines ({USUAL_HISTORY} if you do not say)", _history),
-    "nick": Command("/nick NAME", "go by another name", _nick),
-    "quit": Command("/quit [word]", f"leave, with a last word; {EXIT} leaves, too", _quit),
+    "me": Command("/me waves", "describe an action: * Alice waves", _action),
+    "history": Command("/history [n]", f"show n older lines ({USUAL_HISTORY} by default)", _history),
+    "nick": Command("/nick NAME", "change your name", _nick),
+    "quit": Command("/quit [text]", f"leave, with a last message; {EXIT} leaves, too", _quit),
 }
 HELP: Final = (
     *((command.usage, command.meaning) for command in COMMANDS.values()),
-    ("//text", "say /text, with the slash"),
-    ("Tab", "complete a name or a command; again: the next one"),
-    ("Up, Down", "what you entered before"),
+    ("//text", "send /text, with the slash"),
+    ("Tab", "complete a name or a command; again: the next match"),
+    ("Up, Down", "earlier lines that you entered"),
     ("Ctrl-C", "clear the line; on an empty line: leave"),
 )
 
 
 def read_typed(line: str) -> Typed:
-    """Read a line as it stood at the prompt. What was pasted may have line breaks, and keeps them."""
+    """Parse a line from the prompt. Line breaks in pasted text are kept."""
     text = line.strip("\n").rstrip() if "\n" in line.strip() else line.strip()
     if text == EXIT:
         return Leave()
@@ -130,7 +130,7 @@ def read_typed(line: str) -> Typed:
 
 
 def _literal(text: str) -> str:
-    """Give a text that begins with a slash as such: what would be an action has a space before it, and so is none."""
+    """Return a text that starts with a slash; a leading space keeps `/me ` from being an action."""
     return f" {text}" if text.startswith(ACTION) else text
 
 
@@ -140,7 +140,7 @@ def _command(text: str) -> Typed:
         return command.read(rest.strip())
     first_line = name.split("\n")[0]
     close = difflib.get_close_matches(first_line.casefold(), COMMANDS, 1)
-    hint = f"Did you mean /{close[0]}?" if close else "/help lists them; for a text that begins with a slash, type two."
+    hint = f"Did you mean /{close[0]}?" if close else "/help lists them; to send a text that starts with /, type //."
     return Mistake(f"There is no command /{printable(first_line)[:40]}. {hint} {NOTHING_SENT}", "\n" in text)
 
 

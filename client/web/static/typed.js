@@ -8,12 +8,12 @@ const NOTHING_SENT = "Nothing was sent.";
 export const HELP = [
   ["/help", "show this"],
   ["/who", "who is here"],
-  ["/me waves", "say what you do: * Alice waves"],
-  ["/nick NAME", "go by another name"],
-  ["/quit [word]", "leave, with a last word"],
-  ["//text", "say /text, with the slash"],
-  ["@name", "mention somebody; Enter or Tab takes the name that is marked"],
-  ["Up, Down", "what you sent before"],
+  ["/me waves", "describe an action: * Alice waves"],
+  ["/nick NAME", "change your name"],
+  ["/quit [text]", "leave, with a last message"],
+  ["//text", "send /text, with the slash"],
+  ["@name", "mention somebody; Enter or Tab takes the marked name"],
+  ["Up, Down", "messages that you sent before"],
 ];
 
 // Gives {kind: "nothing" | "say" | "help" | "who" | "nick" | "quit" | "mistake", text}.
@@ -36,7 +36,7 @@ function command(text) {
   return Object.hasOwn(COMMANDS, known) ? COMMANDS[known](rest) : mistake(`There is no command /${shown(name)}. ${HINT}`);
 }
 
-const HINT = `/help shows those there are; for a text that begins with a slash, type two slashes. ${NOTHING_SENT}`;
+const HINT = `/help lists them; to send a text that starts with /, type //. ${NOTHING_SENT}`;
 const MOST_SHOWN = 40;
 
 function shown(name) {
@@ -45,13 +45,13 @@ function shown(name) {
 }
 
 const withoutRest = (kind) => (rest) =>
-  rest ? mistake(`/${kind} takes nothing behind it. ${NOTHING_SENT}`) : { kind, text: "" };
+  rest ? mistake(`/${kind} takes no arguments. ${NOTHING_SENT}`) : { kind, text: "" };
 
 const COMMANDS = {
   help: withoutRest("help"),
   who: withoutRest("who"),
-  me: (rest) => (rest ? checked(ACTION + rest) : mistake(`/me takes words, such as /me waves. ${NOTHING_SENT}`)),
-  nick: (rest) => (rest ? { kind: "nick", text: rest } : mistake(`/nick takes a name, such as /nick Alicia. ${NOTHING_SENT}`)),
+  me: (rest) => (rest ? checked(ACTION + rest) : mistake(`/me needs a text, such as /me waves. ${NOTHING_SENT}`)),
+  nick: (rest) => (rest ? { kind: "nick", text: rest } : mistake(`/nick needs a name, such as /nick Alicia. ${NOTHING_SENT}`)),
   history: () => mistake("Here you scroll up to see what was said earlier."),
   quit(rest) {
     const word = checked(rest);

@@ -35,5 +35,5 @@ async def test_a_bug_is_told_and_is_no_success(
     monkeypatch.setattr(face, "DumbConsole", Patient)
     monkeypatch.setattr(Commands, "carry_out", fail)
     assert await face.Terminal(room.participant, room.server.url, "Alice").run() == 1
-    assert capsys.readouterr().err.startswith("[CLIENT] [ERROR] This client has failed within: RuntimeError('oh")
+    assert capsys.readouterr().err.startswith("[CLIENT] [ERROR] Internal error in this client: RuntimeError('oh")
     assert room.server.methods()[-1] == "Unregister"

@@ -132,5 +132,5 @@ async def test_history_goes_back_from_what_was_shown_and_says_where_it_begins(
 
 def test_in_an_empty_room_there_is_no_history(opens: Opens) -> None:
     window = opens("--name", "Alone")
-    welcome = ["Type your messages below (type 'exit' to quit)", "/help tells the commands and keys"]
+    welcome = ["Type your messages below (type 'exit' to quit)", "/help shows the commands and keys"]
     window.sees_last(*welcome, "You:")

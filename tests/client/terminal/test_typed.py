@@ -39,7 +39,7 @@ def test_a_line_is_said_or_it_is_a_command(line: str, meant: Typed) -> None:
     ("line", "words"),
     [
         ("/hlep", "There is no command /hlep. Did you mean /help?"),
-        ("/usr/bin is full", "There is no command /usr/bin. /help lists them; for a text that begins with a slash,"),
+        ("/usr/bin is full", "There is no command /usr/bin. /help lists them; to send a text that starts with /,"),
         ("/", "There is no command /."),
         ("/\x1b[2J", r"There is no command /\u{1b}[2J."),
         ("/history ten", "/history takes a number of lines from 1 to 300, such as /history 100."),
@@ -48,10 +48,10 @@ def test_a_line_is_said_or_it_is_a_command(line: str, meant: Typed) -> None:
         ("/history -1", "from 1 to 300"),
         ("/history ٣", "from 1 to 300"),
         ("/history 99999999999999999999", "from 1 to 300"),
-        ("/nick", "/nick takes a name, such as /nick Alicia."),
-        ("/me", "/me takes words, such as /me waves."),
-        ("/who Bob", "/who takes nothing behind it."),
-        ("/help me", "/help takes nothing behind it."),
+        ("/nick", "/nick needs a name, such as /nick Alicia."),
+        ("/me", "/me needs a text, such as /me waves."),
+        ("/who Bob", "/who takes no arguments."),
+        ("/help me", "/help takes no arguments."),
     ],
 )
 def test_what_is_no_command_is_told_in_one_sentence_and_not_sent(line: str, words: str) -> None:
