@@ -1,1 +1,1 @@
-"""The web face: a page, and a seat in the room for every browser session that opens it."""
+"""The web face: serves a page, and registers a participant for each browser session that opens it."""

@@ -1,7 +1,7 @@
-"""What the page may ask of its container, over the WebSocket: the server's methods less what the container settles.
+"""The JSON-RPC methods that the page calls over its WebSocket: the server's methods without the parts this client adds.
 
-Results are the server's own; `Register` is told neither token nor secret, and who speaks is settled by the cookie. The
-container itself answers `GetTime`.
+Results are those of the server, except that the result of `Register` contains neither token nor secret. The cookie
+determines the sender. This client answers `GetTime` itself.
 """
 
 import logging
@@ -36,21 +36,21 @@ from protocol.messages import (
 )
 from protocol.methods import GET_HISTORY, LIST_MEMBERS, REGISTER, RENAME, SEND_MESSAGE, SET_TYPING, UNREGISTER
 
-GET_TIME: Final = "GetTime"  # of this page alone
+GET_TIME: Final = "GetTime"  # a method between page and client only, not part of the wire contract
 
 logger = logging.getLogger(__name__)
 
 
 class EnterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The page's `Register`: callback, secret and the rest are the container's business."""
+    """The parameters of the page's `Register`; this client adds callback, secret and the rest."""
 
     name: Name
     join_key: Key | None = None
-    keep_name: bool = True  # not for a browser without cookies, which will not come back
+    keep_name: bool = True  # False for a browser without cookies, which cannot return to its registration
 
 
 class EnterResult(Struct, frozen=True, kw_only=True):
-    """What the page is told of a `RegisterResult`."""
+    """The fields of `RegisterResult` that the page receives."""
 
     id: str
     name: str
@@ -62,21 +62,21 @@ class EnterResult(Struct, frozen=True, kw_only=True):
 
 
 class SayParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The page's `SendMessage`."""
+    """The parameters of the page's `SendMessage`."""
 
     text: Text
     client_msg_id: Id | None = None
 
 
 class TimeResult(Struct, frozen=True, kw_only=True):
-    """`now` is the time of day here, for a browser whose clock is wrong."""
+    """The result of `GetTime`. `now` is this client's time, for a browser whose clock is wrong."""
 
     success: bool
     now: str
 
 
 async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
-    """Give the answer to one frame of a tab; None to a notification. Raises nothing, whatever the frame holds."""
+    """Return the response to a frame from a tab, or None for a notification. No content of a frame makes it raise."""
     try:
         request = read_request(frame)
     except PageError as error:
@@ -85,10 +85,10 @@ async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
         answered = result_frame(request.id, await _call(session, tab, request))
     except ClientError as error:
         answered = error_frame(request.id, error)
-    except Exception:  # a flaw of ours must cost this one call, not the tab, and must be seen in the log
-        logger.exception("[ERROR] %s of the page failed", request.method)
+    except Exception:  # a bug must fail only this request, not the tab, and must appear in the log
+        logger.exception("[ERROR] Internal error in method %s of the page", request.method)
         flaw = PageError(
-            ErrorCode.INTERNAL_ERROR, "Something went wrong in the program behind this page. Its log says what."
+            ErrorCode.INTERNAL_ERROR, "Internal error in the program that serves this page. Its log has the details."
         )
         answered = error_frame(request.id, flaw)
     return answered if request.id else None
@@ -97,7 +97,8 @@ async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
 async def _call(session: Session, tab: Tab, request: Request) -> Struct:
     if request.method not in METHODS:
         words = (
-            f"This page is of another version than the program behind it, which has {', '.join(METHODS)}. Load it anew."
+            "This page does not match the version of the program that serves it, which supports"
+            f" {', '.join(METHODS)}. Reload the page."
         )
         raise PageError(ErrorCode.METHOD_NOT_FOUND, words)
     shape, method = METHODS[request.method]
@@ -146,11 +147,11 @@ async def _set_typing(session: Session, _tab: Tab, _params: NoParams) -> SetTypi
 
 
 async def _get_time(_session: Session, _tab: Tab, _params: NoParams) -> TimeResult:
-    """Answer without the server: whether the connection lives, however the server is."""
+    """Respond without calling the server: the page checks its connection to this client with this method."""
     return TimeResult(success=True, now=datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
-# Any: each method takes the parameters of its own row, which `_call` reads by that row's shape.
+# Any: each method takes the parameter type of its own row, and `_call` decodes the parameters into that type.
 METHODS: Final[dict[str, tuple[type[Struct], Callable[[Session, Tab, Any], Awaitable[Struct]]]]] = {
     REGISTER: (EnterParams, _register),
     UNREGISTER: (NoParams, _unregister),

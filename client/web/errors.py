@@ -1,4 +1,4 @@
-"""What the page is answered when a call of its own does not fit; the server's refusals pass through as they are."""
+"""The errors that this client itself returns to the page; errors from the server are passed on unchanged."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,25 +6,25 @@ from typing import Any, Final
 from client.errors import CallRefused, ClientError, ServerUnreachable
 from protocol.errors import ErrorCode
 
-SERVER_UNREACHABLE: Final = -32000  # the page's own code: the container answers, the chat server does not
+SERVER_UNREACHABLE: Final = -32000  # a code between page and client only: this client could not reach the chat server
 
 
 class PageError(ClientError):
-    """A call that this container answers with an error by itself."""
+    """An error that this client itself returns to the page."""
 
     def __init__(self, code: ErrorCode, words: str, data: Mapping[str, Any] | None = None) -> None:
-        """Take the code of the error, and what a person reads."""
+        """`words` is the `message` of the JSON-RPC error, written for a person."""
         super().__init__(words)
         self.code = code
         self.data = data
 
 
 class TooMany(ClientError):
-    """No more sessions, or tabs of one session, than this process is made for."""
+    """The limit of sessions, or of tabs in a session, is reached."""
 
 
 def code_and_data(error: ClientError) -> tuple[int, Mapping[str, Any] | None]:
-    """Give what stands beside the words in the JSON-RPC error object."""
+    """Return `code` and `data` of the JSON-RPC error object for `error`."""
     if isinstance(error, PageError | CallRefused):
         return int(error.code), error.data
     if isinstance(error, ServerUnreachable):

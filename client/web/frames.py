@@ -1,4 +1,4 @@
-"""The JSON-RPC 2.0 that page and container speak over their WebSocket, one JSON value in each text frame."""
+"""JSON-RPC 2.0 between the page and this client over the WebSocket: each text frame holds a single JSON value."""
 
 from functools import cache
 from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
@@ -17,7 +17,7 @@ Params = TypeVar("Params", bound=Struct)
 
 
 class Request(Struct, frozen=True):
-    """A call of the page; without an `id` it is a notification and gets no answer."""
+    """A request from the page; without an `id` it is a notification and gets no response."""
 
     jsonrpc: Literal["2.0"]
     method: str
@@ -37,18 +37,18 @@ class _Error(Struct, frozen=True, omit_defaults=True):
 
 
 def read_request(frame: str) -> Request:
-    """Read one frame; raises `PageError` -32700 or -32600."""
+    """Decode a frame. Raise `PageError` with code -32700 or -32600."""
     if len(frame) > MAX_FRAME_BYTES or len(body := frame.encode()) > MAX_FRAME_BYTES:
-        raise PageError(ErrorCode.INVALID_REQUEST, f"A frame holds at most {MAX_FRAME_BYTES} bytes.")
+        raise PageError(ErrorCode.INVALID_REQUEST, f"The frame must have at most {MAX_FRAME_BYTES} bytes.")
     try:
-        # `read_params` refuses halves of surrogate pairs by field.
+        # Halves of surrogate pairs are marked here, so that `read_params` can name the field in its error.
         request = _REQUEST.decode(_JSON.decode(mark_halves(body.removeprefix(BYTE_ORDER_MARK))))
     except msgspec.ValidationError as problem:
-        raise PageError(ErrorCode.INVALID_REQUEST, f"The frame is no JSON-RPC 2.0 request: {problem}") from None
+        raise PageError(ErrorCode.INVALID_REQUEST, f"The frame is not a JSON-RPC 2.0 request: {problem}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise PageError(ErrorCode.PARSE_ERROR, "The frame is not JSON.") from None
     if _first(request.id) in (b"t", b"f", b"[", b"{") or _first(request.params) not in (b"", b"[", b"{"):
-        words = "The frame is no JSON-RPC 2.0 request: id is a string or a number, params an object."
+        words = "The frame is not a JSON-RPC 2.0 request: id must be a string or a number, params an object."
         raise PageError(ErrorCode.INVALID_REQUEST, words)
     return structs.replace(request, id=unmark_halves(request.id))
 
@@ -58,10 +58,10 @@ def _first(value: Raw) -> bytes:
 
 
 def read_params(request: Request, shape: type[Params]) -> Params:
-    """Read the named parameters; raises `CallRefused` -32602 with `{field, problem}`, as the server would."""
+    """Decode the named parameters. Raise `CallRefused` -32602 with `{field, problem}`, as the server does."""
     try:
         given = msgspec.json.decode(request.params or b"{}")
-    except msgspec.DecodeError as error:  # a number that is out of range: nobody has read it before
+    except msgspec.DecodeError as error:  # a number out of range: `read_request` keeps the parameters undecoded
         raise _refused(None, f"the parameters cannot be read: {error}") from None
     if isinstance(given, dict) and (name := field_with_half(given)) is not None:
         raise _refused(name, NO_TEXT)
@@ -82,29 +82,29 @@ def _refused(field: str | None, problem: str) -> CallRefused:
 
 @cache
 def _descriptions(shape: type[Struct]) -> dict[str, str]:
-    """Give what each parameter is to be, as the wire contract has it (`protocol.messages`)."""
+    """Return the description of each parameter from its `Meta` annotation in `protocol.messages`."""
     hints = get_type_hints(shape, include_extras=True)
     return {name: described for name, hint in hints.items() if (described := _description(hint))}
 
 
 def _description(hint: Any) -> str | None:
-    """Find the description of a type, or of one of those that it is a union of."""
+    """Return the first description in an annotated type or in the members of a union, or None."""
     if isinstance(hint, Meta):
         return hint.description
     return next(filter(None, map(_description, get_args(hint))), None)
 
 
 def result_frame(request_id: Raw, result: Struct) -> bytes:
-    """Answer a request."""
+    """Return the frame of a JSON-RPC response with a result."""
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "result": result})
 
 
 def error_frame(request_id: Raw, error: ClientError) -> bytes:
-    """Answer a request that failed; `message` is what a person may read."""
+    """Return the frame of a JSON-RPC error response; its `message` is written for a person."""
     code, data = code_and_data(error)
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "error": _Error(code, str(error), data)})
 
 
 def notification_frame(method: str, params: Struct) -> bytes:
-    """Tell the page something it did not ask for."""
+    """Return the frame of a JSON-RPC notification to the page."""
     return msgspec.json.encode({"jsonrpc": "2.0", "method": method, "params": params})

@@ -1,14 +1,14 @@
-"""Which host names the page answers to, and which pages may open its WebSocket.
+"""The host names that the page answers to, and the origins that may open its WebSocket.
 
-The host name protects against DNS rebinding, the origin (RFC 6454, section 7) against pages of others. A browser lets
-no page set `Host`, `Origin` or `X-Forwarded-Host` of a WebSocket's handshake.
+The check of the host name protects against DNS rebinding, the check of the origin (RFC 6454, section 7) against foreign
+pages. A page cannot set `Host`, `Origin` or `X-Forwarded-Host` in a WebSocket handshake: browsers forbid it.
 """
 
 import re
 from collections.abc import Collection
 from typing import Final
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})  # no DNS answer makes a browser send these
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})  # DNS rebinding cannot make a browser send these
 
 _PORT: Final = re.compile(r":[0-9]{1,5}\Z")
 _ORIGIN: Final = re.compile(r"(https?)://([^/@\s]+)")
@@ -16,7 +16,7 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class PageHosts:
-    """The setting `CHAT_PAGE_HOSTS`: `name` at any port, `name:port` at that port. Loopback is always one of them."""
+    """The setting `CHAT_PAGE_HOSTS`: `name` at any port, `name:port` at that port. Loopback is always included."""
 
     def __init__(self, hosts: Collection[str]) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -27,10 +27,10 @@ class PageHosts:
         return host in self._hosts or _name(host) in self._hosts | LOOPBACK
 
     def let(self, origin: str, host: str, forwarded_hosts: Collection[str] = ()) -> bool:
-        """Return whether the page at `origin` may open the WebSocket. `host` is one that is included.
+        """Return whether the page at `origin` may open the WebSocket. `host` must be an included host.
 
-        Behind a proxy `Host` may be another than in the browser: the name of the upstream (nginx's default), or
-        without its port (nginx's `$host`). Then `CHAT_PAGE_HOSTS` decides, or `X-Forwarded-Host`.
+        Behind a proxy `Host` may differ from the browser's: the name of the upstream (nginx's default), or the name
+        without the port (nginx's `$host`). Then `CHAT_PAGE_HOSTS` or `X-Forwarded-Host` decides.
         """
         found = _ORIGIN.fullmatch(origin.lower())
         if found is None:
@@ -42,7 +42,7 @@ class PageHosts:
         if page in (each.strip().lower() for each in forwarded_hosts):
             return self.include(page)
         name = _name(page)
-        if name == _name(host):  # at another port: a page of others, unless the proxy dropped the port
+        if name == _name(host):  # with different ports: a foreign page, unless the proxy dropped the port
             return name == host
         return name in self._hosts - LOOPBACK
 
@@ -52,6 +52,6 @@ def _name(host: str) -> str:
 
 
 def host_of(origin: str) -> str:
-    """Return the host of an origin, with its port, as `CHAT_PAGE_HOSTS` takes it; the origin itself if it has none."""
+    """Return the host and port of an origin in the form of `CHAT_PAGE_HOSTS`; `origin` unchanged if it has no host."""
     found = _ORIGIN.fullmatch(origin)
     return found[2] if found else origin

@@ -1,4 +1,7 @@
-"""The page's icon with the count of what is unread: a file for each, since the page may show no picture but files."""
+"""The page's icon with the number of unread messages: a file for each number.
+
+The page's Content Security Policy allows images only from its own files, not from data: URLs.
+"""
 
 from typing import Final
 
@@ -13,7 +16,7 @@ _BADGE: Final = (
 
 
 def with_counts(icon: bytes) -> dict[str, bytes]:
-    """Give `icon-1.svg` to `icon-9.svg`, and `icon-many.svg` for more, made of the page's own SVG."""
+    """Return the files `icon-1.svg` to `icon-9.svg`, and `icon-many.svg` for more, made from the page's icon."""
     drawing, _, _ = icon.decode().rpartition(_END)
     words = {str(count): str(count) for count in range(1, MOST + 1)} | {"many": f"{MOST}+"}
     return {f"icon-{name}.svg": (drawing + _BADGE.format(word) + _END).encode() for name, word in words.items()}

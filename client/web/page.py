@@ -1,8 +1,8 @@
-"""The web face: serves the page, and gives every browser session that opens it a seat of its own.
+"""The web face: serves the page, and registers a participant for each browser session that opens it.
 
-The page answers only to its own host names (`hosts.py`: DNS rebinding). Its files hold nothing of anybody, and
-`Cross-Origin-Resource-Policy` keeps other pages from them; what a participant reads and writes goes over the WebSocket,
-which only the page itself may open, as `Origin` tells (a browser always sends it: RFC 6455, section 4.1).
+The page answers only to its own host names (`hosts.py`: DNS rebinding). Its files contain no personal data, and
+`Cross-Origin-Resource-Policy` keeps other pages from reading them. Messages go over the WebSocket, which only the page
+itself may open: `Origin`, which a browser always sends (RFC 6455, section 4.1), is checked.
 """
 
 import asyncio
@@ -37,19 +37,19 @@ SECURITY_HEADERS: Final = {
     "require-trusted-types-for 'script'; trusted-types 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # A page elsewhere neither embeds these files nor keeps a hand on the window that it opened (HTML, 7.1.3).
+    # Foreign pages can neither embed these files nor keep a reference to a window that they opened (HTML, 7.1.3).
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 
 HEARTBEAT_SECONDS: Final = 20.0
-MAX_READ_BYTES: Final = 16 * MAX_FRAME_BYTES  # beyond, the connection is closed (1009); up to there, an answer says why
-MAX_CALLS: Final = 16  # of one tab at a time; more are not read before one is answered
-TRY_AGAIN_LATER: Final = 1013  # close codes: RFC 6455, 7.4, and the IANA WebSocket registry
+MAX_READ_BYTES: Final = 16 * MAX_FRAME_BYTES  # larger frames close the connection (1009); up to here, an error says why
+MAX_CALLS: Final = 16  # concurrent requests of a tab; beyond, reading waits until a request is answered
+TRY_AGAIN_LATER: Final = 1013  # close codes: RFC 6455, section 7.4, and the IANA WebSocket registry
 BROKEN_OFF: Final = (None, 1006)
-MAX_WARNINGS: Final = 20  # different ones; what strangers send must not fill the log
-MAX_SHOWN_CHARS: Final = 100  # of a header
+MAX_WARNINGS: Final = 20  # different warnings; requests of strangers must not fill the log
+MAX_SHOWN_CHARS: Final = 100  # of a header value in texts and in the log
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Page:
-    """The page at `/`, its files under `/static/`, its WebSocket at `/ws`, and at `/status` why that was refused."""
+    """The page at `/`, its files at `/static/`, its WebSocket at `/ws`, and the reason for a refused one at `/status`."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class Page:
         grace: float = GRACE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Answer to `hosts`: `name` at any port, `name:port` at that port. `server` is shown to people.
+        """Answer to `hosts`: `name` at any port, `name:port` at that port. The page shows `server`.
 
-        `asks_key`: a newcomer has to give the join key.
+        `asks_key`: a newcomer has to enter the join key.
         """
         self._hosts = PageHosts(hosts)
         self._cookie_name = cookie_name
@@ -90,13 +90,13 @@ class Page:
         self.sessions = Sessions(new_session, limit=max_sessions, grace=grace, sleep=sleep)
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes; when the application shuts down, every session leaves."""
+        """Add the routes, and end all sessions when the application shuts down."""
         app.router.add_get("/", self._guarded(self._index))
         app.router.add_get("/static/{name}", self._guarded(self._static))
         app.router.add_get("/ws", self._guarded(self._websocket), allow_head=False)
         app.router.add_get("/status", self._with_headers(self._status))
         app.router.add_get("/{below:.+}/", self._with_headers(self._below))
-        # Not on_cleanup: by then the connections to the server, which leaving needs, may be gone.
+        # Not on_cleanup: leaving needs the connections to the server, which may be closed by then.
         app.on_shutdown.append(self._stop)
 
     async def _stop(self, _app: web.Application) -> None:
@@ -124,8 +124,8 @@ class Page:
         if self._hosts.include(host):
             return None
         self._warn(
-            "The page was opened as %s, which is not one of CHAT_PAGE_HOSTS; add it there, or have the proxy pass"
-            " on a Host that is",
+            "Refused to serve the page as host %s, which is not in CHAT_PAGE_HOSTS; add it there, or make the proxy"
+            " send a Host that is",
             host,
         )
         return (
@@ -139,15 +139,15 @@ class Page:
         if self._hosts.let(origin, host, forwarded):
             return None
         self._warn(
-            "A page at %s (Origin) was refused, since the request came with Host %s; if it is this page behind a proxy,"
-            " add %s to CHAT_PAGE_HOSTS",
+            "Refused the WebSocket to a page with Origin %s: the request had Host %s; if this is the page behind a"
+            " proxy, add %s to CHAT_PAGE_HOSTS",
             origin,
             host,
             host_of(origin),
         )
         return (
-            f"This page is at {_shown(origin)}, but its requests reach Ringback with Host: {_shown(host)}, as from a"
-            f" page of others. Whoever runs Ringback: add {_shown(host_of(origin))} to CHAT_PAGE_HOSTS."
+            f"This page is at {_shown(origin)}, but its requests reach Ringback with Host: {_shown(host)}, as if from a"
+            f" foreign page. Operator of Ringback: add {_shown(host_of(origin))} to CHAT_PAGE_HOSTS."
         )
 
     def _warn(self, words: str, *values: str) -> None:
@@ -157,7 +157,7 @@ class Page:
             logger.warning("%s", line)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        """Say why the page at `?origin=` may not open the WebSocket; a browser does not tell it."""
+        """Return why the page at `?origin=` may not open the WebSocket: a browser does not show a page the reason."""
         problem = self._host_problem(request) or self._origin_problem(request, request.query.get("origin", ""))
         return web.json_response({"problem": problem})
 
@@ -200,14 +200,14 @@ class Page:
 
     def _handshake_refusal(self, request: web.Request, socket: web.WebSocketResponse) -> web.Response | None:
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None:  # no browser's
-            return _refusal(403, "This WebSocket answers only to the page of its own address.")
+        if origin is None:  # not a browser
+            return _refusal(403, "This WebSocket accepts only its own page: the Origin header is missing.")
         problem = self._origin_problem(request, origin)
         if problem is not None:
             return _refusal(403, problem)
         if not _asks_to_upgrade(request):
             self._warn(
-                "The page at %s asked for its WebSocket, but the Upgrade did not arrive: have the proxy pass it on"
+                "Refused the WebSocket to the page at %s: the header Upgrade did not arrive; make the proxy pass it on"
                 " (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection)",
                 origin,
             )
@@ -215,19 +215,19 @@ class Page:
             refusal.headers[hdrs.UPGRADE] = "websocket"  # RFC 9110, section 15.5.22
             return refusal
         if not _can_begin(socket, request):
-            return _refusal(400, "This is not the handshake of a WebSocket (RFC 6455, section 4.1).")
-        return _refusal(503, "This page is just being restarted.") if self._stopping else None
+            return _refusal(400, "The request is not a WebSocket handshake (RFC 6455, section 4.1).")
+        return _refusal(503, "This page is being restarted: try again soon.") if self._stopping else None
 
     def _cookie(self, request: web.Request, socket: web.WebSocketResponse) -> str:
-        """Give the browser's cookie, or a new one; let those expire of which there are too many.
+        """Return the browser's cookie or a new one, and expire superfluous cookies in the response.
 
-        It is set here, not with `/`: a browser that comes to `/` from a link elsewhere sends no SameSite=Strict cookie
-        with that request, and would lose its seat to a new one.
+        The cookie is set here and not with `/`: a browser that follows a link from another site sends no
+        SameSite=Strict cookie to `/`, so that a new cookie would replace the old one and its registration.
         """
         names = (self._cookie_name, self._former_cookie_name)
         cookie = value_of(request.cookies, names) or secrets.token_urlsafe(VALUE_BYTES)
-        # Without a path the browser takes the folder of the address that it asked for (RFC 6265, section 5.1.4): behind
-        # a proxy only the browser knows it.
+        # Without a path, the browser uses the folder of the request's address (RFC 6265, section 5.1.4): behind a proxy
+        # only the browser knows that address.
         socket.set_cookie(
             self._cookie_name,
             cookie,
@@ -242,23 +242,23 @@ class Page:
         return cookie
 
     def _others(self, request: web.Request) -> list[str]:
-        """Give the names of the cookies of this browser's seats at other pages of this host."""
+        """Return the names of this browser's cookies for other pages on this host."""
         return others(request.cookies, self._cookie_name)[-MAX_OTHERS:]
 
 
 NOT_BELOW: Final = (
-    "There is no such page: Ringback's is at /. A proxy that serves it below a path has to take that path away (nginx:"
+    "There is no such page: Ringback's is at /. A proxy that serves it below a path has to remove that path (nginx:"
     " location /chat/ { proxy_pass http://HOST:8080/; } with the slash at the end)."
 )
 
 
 def _shown(value: str) -> str:
-    """Return a header's value as it may stand in the log."""
+    """Return a header's value, shortened and escaped for texts and the log."""
     return printable(value[:MAX_SHOWN_CHARS]) or "(none)"
 
 
 def _is_https(request: web.Request) -> bool:
-    """Return whether the browser speaks TLS, with this client or with the proxy in front of it."""
+    """Return whether the browser uses TLS, to this client or to the proxy in front of it."""
     forwarded = request.headers.get(hdrs.X_FORWARDED_PROTO, "").partition(",")[0].strip().lower()
     return request.secure or forwarded == "https" or request.headers[hdrs.ORIGIN].lower().startswith("https:")
 
@@ -271,7 +271,7 @@ def _asks_to_upgrade(request: web.Request) -> bool:
 def _can_begin(socket: web.WebSocketResponse, request: web.Request) -> bool:
     try:
         return bool(socket.can_prepare(request))
-    except ValueError:  # what aiohttp makes of a key that is not ASCII
+    except ValueError:  # raised by aiohttp if Sec-WebSocket-Key is not ASCII
         return False
 
 
@@ -280,7 +280,7 @@ def _refusal(status: int, words: str) -> web.Response:
 
 
 async def _serve(session: Session, tab: Tab, socket: web.WebSocketResponse) -> None:
-    """Answer the calls of a tab until its connection ends."""
+    """Answer the requests of a tab until its connection ends."""
     writing = asyncio.create_task(tab.write())
     try:
         await _answer_calls(session, tab, socket)
@@ -288,19 +288,20 @@ async def _serve(session: Session, tab: Tab, socket: web.WebSocketResponse) -> N
         writing.cancel()
         await asyncio.wait([writing])
         if socket.close_code in BROKEN_OFF:
-            tab.cut()  # else what is still unwritten would keep a dead connection
+            tab.cut()  # else unwritten data would keep the dead connection open
 
 
 async def _answer_calls(session: Session, tab: Tab, socket: web.WebSocketResponse) -> None:
     calls: set[asyncio.Task[None]] = set()
     async for frame in socket:
         if frame.type is not WSMsgType.TEXT:
-            tab.post(error_frame(NULL, PageError(ErrorCode.INVALID_REQUEST, "Frames are text, one JSON value each.")))
+            tab.post(error_frame(NULL, PageError(ErrorCode.INVALID_REQUEST, "A frame must be text with a JSON value.")))
             continue
         calls.add(asyncio.create_task(_answer(session, tab, frame.data)))
         if len(calls) >= MAX_CALLS:
             _, calls = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    # Those under way are not cut short: the server may have taken them, and a seat half taken would be nobody's.
+    # Requests in progress are not cancelled: the server may have accepted them, and a cancelled `Register` would leave
+    # a registration that no session owns.
     await asyncio.gather(*calls)
 
 

@@ -1,7 +1,7 @@
-"""What one browser holds: at most one seat in the room, and the tabs that show it.
+"""A browser session: at most one participant, and the tabs that show it.
 
-All tabs of a session see the same: what the seat receives goes to each of them, and what one of them sends is told to
-the others.
+All tabs of a session show the same: each tab receives the participant's messages, and a message sent from a tab is
+passed to the other tabs.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SESSION: Final = "Session"
 
 
 class SessionParams(Struct, frozen=True, kw_only=True):
-    """`Session`, told to a tab at first and at every change: `id` and `name` are None while there is no seat."""
+    """The notification `Session`, sent to a new tab and at every change. `id` and `name` are None if not registered."""
 
     state: str
     detail: str
@@ -40,7 +40,7 @@ class SessionParams(Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """A browser's seat and tabs; the listener of its participant."""
+    """A browser's participant and tabs; the listener of the participant."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Session:
         *,
         asks_key: bool = False,
     ) -> None:
-        """Go back to the seat that is remembered as `key`, or start without one; `server` is what the page shows.
+        """Resume the registration stored under `key`, or start without a participant. The page shows `server`.
 
-        `asks_key`: a newcomer has to give the join key.
+        `asks_key`: a newcomer has to enter the join key.
         """
         self._new_participant = new_participant
         self._server = server
@@ -63,7 +63,7 @@ class Session:
         self._entering = asyncio.Lock()
         self._sending = asyncio.Lock()
         self.tabs: set[Tab] = set()
-        self.other_keys: tuple[str, ...] = ()  # of this browser's seats at other pages
+        self.other_keys: tuple[str, ...] = ()  # keys of this browser's registrations with other pages
         candidate = self._new_seat(None)
         if candidate.recall(key) is not None:
             self._seat = candidate
@@ -76,27 +76,27 @@ class Session:
 
     @property
     def state(self) -> ConnectionState:
-        """The state of the seat; `new` without one."""
+        """The state of the participant; `new` without a participant."""
         return ConnectionState.NEW if self._seat is None else self._seat.state
 
     @property
     def is_seated(self) -> bool:
-        """Whether there is somebody to unregister."""
+        """Whether the participant is online or reconnecting."""
         return self.state in SEATED
 
     def seated(self) -> Participant:
-        """Give the seat, or raise `PageError` -32002."""
+        """Return the participant. Raise `PageError` -32002 if it is not registered."""
         if self._seat is None or not self.is_seated:
             raise PageError(ErrorCode.AWAY, "You are not in the room: enter with a name first.")
         return self._seat
 
     def add(self, tab: Tab) -> None:
-        """Show the session in a tab, which is told first where it stands."""
+        """Add a tab, and send it the state of the session."""
         self.tabs.add(tab)
         tab.post(notification_frame(SESSION, self._standing()))
 
     def remove(self, tab: Tab) -> None:
-        """Forget a tab that closed."""
+        """Remove a closed tab."""
         self.tabs.discard(tab)
 
     def _new_seat(self, join_key: str | None) -> Participant:
@@ -105,9 +105,10 @@ class Session:
         return made
 
     async def enter(self, name: str, join_key: str | None, *, keep_name: bool = True) -> RegisterResult:
-        """Take a seat: the one that this browser has under that name, at another page too, or a new one.
+        """Register as `name`, with this browser's registration under that name (also from another page) if there is one.
 
-        Raises `PageError` when there is one, `CallRefused` or `ServerUnreachable`.
+        Raise `PageError` if the session is registered already, and `CallRefused` or `ServerUnreachable` if `Register`
+        fails.
         """
         async with self._entering:
             if self.is_seated:
@@ -127,15 +128,15 @@ class Session:
             return entered
 
     async def leave(self, *, for_good: bool) -> None:
-        """Leave, after whatever `Register` is under way; if not for good, seat and name wait for the browser."""
+        """Leave the room, after a `Register` in progress. Unless `for_good`, registration and name are kept."""
         async with self._entering:
             if self._seat is not None and self.is_seated:
                 await self._seat.leave(forget=for_good, away=not for_good)
 
     async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> SendMessageResult:
-        """Send a message; the other tabs are told of it, `tab` has drawn it already."""
+        """Send a message, and pass it to the other tabs; `tab` shows it already."""
         seat = self.seated()
-        async with self._sending:  # two messages of one person keep their order, whatever the connections do
+        async with self._sending:  # messages of a person keep their order, even over different connections
             stored = await seat.send(text, client_msg_id)
         said = ChatMessage(
             seq=stored.seq,
@@ -152,23 +153,23 @@ class Session:
         return stored
 
     async def rename(self, name: str) -> str:
-        """Go by another name, and give it as the server settled it."""
+        """Change the name, and return it as the server stored it."""
         settled = await self.seated().rename(name)
         self._tell(SESSION, self._standing())
         return settled
 
-    # What the participant tells (client.participant.Listener).
+    # The methods of client.listener.Listener, which the participant calls.
 
     def on_message(self, message: ChatMessage) -> None:
-        """Pass a message on."""
+        """Send a message to all tabs."""
         self._tell(RECEIVE_MESSAGE, ReceiveMessageParams(message))
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Pass on who is typing."""
+        """Send a typing notification to all tabs."""
         self._tell(RECEIVE_TYPING, who)
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
-        """Tell where the seat stands now."""
+        """Send the state to all tabs. A registration replaced for its join key makes the page ask for the key."""
         self._detail = detail
         if state is ConnectionState.REPLACED and self._seat is not None and _is_about_key(self._seat.reason):
             self._join_key_needed = True

@@ -1,6 +1,6 @@
-"""The browser sessions of this process, by their cookie. One whose last tab closed is away after a while.
+"""The browser sessions of this process, by cookie. A session goes away some time after its last tab has closed.
 
-Its seat and its name are kept: the browser has them again when it comes back, here or at a page made anew.
+Its registration and its name are kept: a browser that returns gets them back, also from a restarted process.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ from client.web.errors import TooMany
 from client.web.session import Session
 from client.web.tab import Tab
 
-MAX_SESSIONS: Final = 2000  # some 60 KiB and three open files each
-MAX_TABS: Final = 32  # of one session
+MAX_SESSIONS: Final = 2000  # each takes about 60 KiB and three open files
+MAX_TABS: Final = 32  # in a session
 GRACE_SECONDS: Final = 60.0
-LEAVE_SECONDS: Final = 5.0  # for all sessions together, when the process stops
+LEAVE_SECONDS: Final = 5.0  # for all sessions together, at the end of the process
 
 logger = logging.getLogger(__name__)
 
 
 class Sessions:
-    """Which session a cookie stands for, and when one ends."""
+    """Maps cookies to sessions, and ends the sessions without tabs."""
 
     def __init__(
         self,
@@ -44,12 +44,12 @@ class Sessions:
         return len(self._by_cookie)
 
     async def parted(self, cookie: str) -> None:
-        """Wait until the cookie's session is away, if it is about to be: until then it holds the seat's file."""
+        """Wait while the cookie's session is leaving: until then it holds the lock of its registration file."""
         if cookie in self._leaving:
             await asyncio.wait([self._leaving[cookie]])
 
     def open(self, cookie: str, tab: Tab) -> Session:
-        """Show the cookie's session in one more tab; raises `TooMany`."""
+        """Add a tab to the cookie's session, and create the session if necessary. Raise `TooMany` at the limits."""
         session = self._by_cookie.get(cookie)
         if session is None:
             if len(self._by_cookie) >= self._limit:
@@ -64,7 +64,7 @@ class Sessions:
         return session
 
     def close(self, cookie: str, tab: Tab) -> None:
-        """Forget a tab; after the last one the session has `grace` seconds left."""
+        """Remove a tab; a session without tabs leaves after `grace` seconds."""
         session = self._by_cookie[cookie]
         session.remove(tab)
         if session.tabs:
@@ -75,7 +75,7 @@ class Sessions:
             del self._by_cookie[cookie]
 
     async def end_all(self) -> None:
-        """Close every tab and be away with every seat, within `LEAVE_SECONDS`: they are kept for the next start."""
+        """Close all tabs and leave with all sessions, within `LEAVE_SECONDS`. The registrations are kept."""
         for task in self._waiting.values():
             task.cancel()
         self._waiting.clear()
@@ -83,11 +83,11 @@ class Sessions:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await asyncio.gather(*map(self._part, self._by_cookie.values()), *self._leaving.values())
         except TimeoutError:
-            logger.warning("[WARN] not every browser session could leave the room within %g s", LEAVE_SECONDS)
+            logger.warning("[WARN] Some browser sessions could not leave the room within %g s", LEAVE_SECONDS)
 
     async def _end(self, cookie: str, session: Session) -> None:
         await self._sleep(self._grace)
-        # From here on the cookie stands for nobody, so that no new tab shows a session that is leaving.
+        # From here on the cookie has no session, so that a new tab does not show a session that is leaving.
         del self._by_cookie[cookie]
         task = self._waiting.pop(cookie)
         self._leaving[cookie] = task
@@ -96,11 +96,11 @@ class Sessions:
 
     async def _part(self, session: Session) -> None:
         closing = [tab.close(1001, "The program behind this page has stopped.") for tab in session.tabs]
-        # First the tabs: they are to go on where they are, and must not hear that one has left.
+        # Close the tabs first: they must keep the chat on screen, and not receive the state LEFT.
         await asyncio.gather(*closing, self._leave(session))
 
     async def _leave(self, session: Session) -> None:
         try:
             await session.leave(for_good=False)
-        except Exception:  # one that fails must not keep the others from leaving, and must be seen in the log
-            logger.exception("[ERROR] a browser session could not leave the room")
+        except Exception:  # a failure must not keep other sessions from leaving, and must appear in the log
+            logger.exception("[ERROR] A browser session could not leave the room")

@@ -1,4 +1,4 @@
-"""One open tab: what waits to be written to it is bounded, so that a slow one costs the others nothing."""
+"""An open tab of the page. The queue of frames for each tab is bounded, so that a slow tab does not affect the rest."""
 
 import asyncio
 from collections import deque
@@ -12,10 +12,10 @@ MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 
 
 class Tab:
-    """The frames that one WebSocket is still to be sent, in order."""
+    """The queue of frames for a WebSocket."""
 
     def __init__(self, socket: web.WebSocketResponse, cut: Callable[[], None]) -> None:
-        """Write to `socket`; `cut` drops its connection at once, without a closing handshake."""
+        """Write to `socket`. `cut` aborts its connection at once, without a closing handshake."""
         self._socket = socket
         self.cut = cut
         self._waiting: deque[bytes] = deque()
@@ -27,7 +27,7 @@ class Tab:
         return f"<Tab {len(self._waiting)} waiting, {self._waiting_bytes} bytes{', cut' if self.was_cut else ''}>"
 
     def post(self, frame: bytes) -> None:
-        """Send a frame in its turn. A tab that is too far behind is cut off: it connects again and catches up."""
+        """Queue a frame. A tab that is too far behind is disconnected: the page connects again and catches up."""
         if self.was_cut:
             return
         if len(self._waiting) >= MAX_WAITING_FRAMES or self._waiting_bytes > MAX_WAITING_BYTES:
@@ -40,13 +40,13 @@ class Tab:
         self._more.set()
 
     async def write(self) -> None:
-        """Write what is posted until the connection ends."""
+        """Write queued frames until the connection ends."""
         try:
             while not self.was_cut:
                 await self._write_waiting()
                 await self._more.wait()
         except ConnectionError:
-            return  # the reading side sees the same end and closes the tab
+            return  # the reading side sees the same error and closes the tab
 
     async def _write_waiting(self) -> None:
         self._more.clear()
@@ -56,5 +56,5 @@ class Tab:
             self._waiting_bytes -= len(frame)
 
     async def close(self, code: int, reason: str) -> None:
-        """Close with a handshake; the page shows `reason`, which must fit in 123 bytes (RFC 6455, 5.5)."""
+        """Close with a handshake; the page shows `reason`, of at most 123 bytes (RFC 6455, section 5.5)."""
         await self._socket.close(code=code, message=reason.encode())
