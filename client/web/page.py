@@ -57,7 +57,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Page:
-    """The page at `/`, its files at `/static/`, its WebSocket at `/ws`, and the reason for a refused one at `/status`."""
+    """Serves `/` (the page), `/static/`, `/ws` (the WebSocket), and `/status` (why the WebSocket was refused)."""
 
     def __init__(
         self,

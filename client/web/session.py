@@ -105,7 +105,7 @@ class Session:
         return made
 
     async def enter(self, name: str, join_key: str | None, *, keep_name: bool = True) -> RegisterResult:
-        """Register as `name`, with this browser's registration under that name (also from another page) if there is one.
+        """Register as `name`; reuse this browser's registration under that name, also from another page, if it exists.
 
         Raise `PageError` if the session is registered already, and `CallRefused` or `ServerUnreachable` if `Register`
         fails.

@@ -6,7 +6,7 @@ let known = null; // {server, date, elapsed}: the server's time, and the compute
 
 const sinceKnown = () => Date.now() - known.date;
 
-// Date alone goes on during sleep in every browser, performance alone cannot be set: apart, only the server can tell.
+// During sleep only Date runs in every browser; only Date can be set. If the two differ, ask the server for the time.
 export const hasJumped = () => known !== null && Math.abs(sinceKnown() - (performance.now() - known.elapsed)) > JUMP;
 
 export function now() {
@@ -18,7 +18,7 @@ export function setNow(time) {
   if (server) known = { server, date: Date.now(), elapsed: performance.now() };
 }
 
-// What is a guess, such as the container's clock: only where nothing better is known.
+// An estimate, such as the container's clock: used only if no server time is known.
 export function suggestNow(time) {
   if (known === null || hasJumped()) setNow(time);
 }

@@ -1,4 +1,4 @@
-// Carries out what was typed. What a command tells stands above the draft, for this tab only.
+// Executes typed text and commands. The output of a command is shown above the draft, in this tab only.
 
 import { byId, element, focusUnlessTouch, on } from "./dom.js";
 import { conditionOf } from "./people.js";
@@ -25,7 +25,7 @@ export class Commands {
     });
   }
 
-  // Gives a promise: empty, or the words why nothing was done, which are to stand by the text.
+  // Returns a promise of an empty string, or of an error to show at the draft.
   async carryOut(typed) {
     const { kind, text } = readTyped(typed);
     if (kind === "mistake") return text;
@@ -73,7 +73,7 @@ export class Commands {
     return [element("bdi", "", member.name), words ? ` (${words})` : ""];
   }
 
-  // null: take it away.
+  // null: hide the output.
   #tell(parts) {
     byId("answer-text").replaceChildren(...(parts ?? []));
     byId("answer").hidden = !parts;

@@ -1,20 +1,20 @@
-// The box to write in.
+// The message input box (the draft).
 
 import { byId, isComposing, keep, kept, on } from "./dom.js";
 import { wellFormed } from "./format.js";
 
 const KEPT_AS = "ringback-draft";
 
-// carryOut(typed): a promise of the words why it was not, or of an empty text. Gives putBack(text).
+// carryOut(typed) returns a promise of an error text, or of an empty string. Returns putBack(text).
 export function showComposer(store, carryOut) {
   const [form, draft, error] = ["composer", "draft", "draft-error"].map(byId);
-  let recalled = 0; // the place from the end of the own text in the box; 0: none
+  let recalled = 0; // which own message is in the box, counted from the newest (1); 0: none
 
   const changed = () => {
     keep("sessionStorage", KEPT_AS, draft.value);
-    form.style.height = `${form.offsetHeight}px`; // so nothing moves while the draft is measured
+    form.style.height = `${form.offsetHeight}px`; // fixed, so that the layout does not move while the draft is measured
     draft.style.height = "auto";
-    draft.style.height = `${draft.scrollHeight + 2}px`; // 2: its border
+    draft.style.height = `${draft.scrollHeight + 2}px`; // 2: the border
     form.style.height = "";
   };
 
@@ -33,7 +33,7 @@ export function showComposer(store, carryOut) {
     return own.filter(({ is_system }) => !is_system).map(({ text }) => text);
   };
 
-  // Only over what was recalled: what is being written is not lost.
+  // Replaces only a recalled text, never a text being written.
   const recall = (step) => {
     const texts = ownTexts();
     const now = draft.value ? recalled : 0;
@@ -45,7 +45,7 @@ export function showComposer(store, carryOut) {
   };
 
   on(draft, "keydown", (event) => {
-    if (event.defaultPrevented || isComposing(event)) return; // a mention was chosen; or Enter picks a word
+    if (event.defaultPrevented || isComposing(event)) return; // mentions.js or the input method uses the key
     if (event.key === "Enter" && !event.shiftKey) form.requestSubmit();
     else if (event.key === "ArrowUp" ? !recall(1) : event.key !== "ArrowDown" || !recall(-1)) return;
     event.preventDefault();
@@ -69,6 +69,6 @@ export function showComposer(store, carryOut) {
   };
 
   draft.value = kept("sessionStorage", KEPT_AS, "");
-  on(store, "standing", changed); // its height, once it is shown
+  on(store, "standing", changed); // the height can be measured only when the draft is visible
   return putBack;
 }

@@ -1,12 +1,12 @@
-// What every view needs of the document. A string becomes text by textContent, never HTML.
+// DOM helpers for all views. Strings are set by textContent, never as HTML.
 
 export const byId = (id) => document.getElementById(id);
 export const on = (target, type, listener) => target.addEventListener(type, listener);
 
-// By an input method; in Safari the key that ends it comes afterwards, as 229.
+// Whether an input method handles the key. Safari reports the key that ends it afterwards, with keyCode 229.
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
-// content: the text, or the nodes in it
+// content: a string, or an array of nodes and strings
 export function element(tag, className, content = []) {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -15,10 +15,10 @@ export function element(tag, className, content = []) {
   return made;
 }
 
-// What the browser does not let be stored (it is full, or forbidden); gone with a reload.
+// Values that the browser did not store (storage full or forbidden); lost at a reload.
 const unstored = new Map();
 
-// What outlives a reload, if the browser lets it, in all tabs (localStorage) or in this one (sessionStorage).
+// Stores a value beyond a reload, if the browser allows it: for all tabs (localStorage) or this tab (sessionStorage).
 export function keep(where, key, value) {
   unstored.delete(where + key);
   try {
@@ -37,7 +37,7 @@ export function kept(where, key, otherwise) {
   }
 }
 
-// Whether the browser refuses cookies, too: it then refuses the very object.
+// Whether cookies are forbidden, too: then even reading window.localStorage throws.
 export function isStorageForbidden() {
   try {
     return !window.localStorage;
@@ -46,12 +46,12 @@ export function isStorageForbidden() {
   }
 }
 
-// Without a tap on the box: not where the focus would raise a keyboard over what is read.
+// Not on touch screens: there the focus would open a keyboard over the messages.
 export function focusUnlessTouch(box) {
   if (!matchMedia("(pointer: coarse)").matches) box.focus();
 }
 
-// In the place of what is selected in a box that has the focus; as if it was typed, so that Ctrl-Z takes it back.
+// Replaces the selection in a focused box as if typed, so that Ctrl-Z undoes it.
 export function insertText(box, text) {
   if (document.execCommand("insertText", false, text)) return;
   box.setRangeText(text, box.selectionStart, box.selectionEnd, "end");
@@ -59,7 +59,7 @@ export function insertText(box, text) {
 }
 
 export function say(place, text) {
-  if (place.textContent !== text) place.textContent = text; // else a screen reader says it again
+  if (place.textContent !== text) place.textContent = text; // an unchanged text must not be announced again
   place.hidden = !text;
 }
 
@@ -69,7 +69,7 @@ export function button(text, onClick) {
   return made;
 }
 
-// In the colour of a person.
+// Sets the colour of a person.
 export function inTone(made, tone) {
   made.style.setProperty("--tone", `var(--tone-${tone})`);
   return made;

@@ -1,4 +1,4 @@
-// Draws a row.
+// Draws a row of the message list.
 
 import { avatar, button, element, inTone } from "./dom.js";
 import { isAction, isOnlyEmoji, partsOf, withoutMe } from "./format.js";
@@ -18,13 +18,13 @@ export function drawRow({ kind, look, follows, date, message, notices }, store, 
   return drawMessage(message, follows, store, asks);
 }
 
-// What is left when a row cannot be drawn: its texts.
+// The fallback for a row that cannot be drawn: names and texts only.
 export function drawPlainly({ message, notices = [message] }) {
   const lines = notices.map((each) => `${each?.sender_name ?? ""}: ${each?.text ?? ""}`);
   return element("div", "message other", [element("div", "text", lines.join("\n"))]);
 }
 
-// With a state it is not sent yet.
+// A message with a state is not stored on the server yet.
 function drawMessage(message, follows, store, asks) {
   const { client_msg_id: id, sender_id, sender_name: name, sent_at, text, state = "", reason, tried } = message;
   const isMine = store.isMine(message);
@@ -34,11 +34,11 @@ function drawMessage(message, follows, store, asks) {
   const head = inTone(element("div", "head", [who, drawTime(sent_at, follows)]), tone);
   const parts = [avatar(name, tone), head, drawText(name, text, store.mention)];
   const node = element("div", `message ${isMine ? "own" : "other"} ${follows ? "follows" : ""} ${state} ${mentioned}`, parts);
-  if (state === "pending") node.setAttribute("aria-live", "off"); // a screen reader says it once, when it is stored
+  if (state === "pending") node.setAttribute("aria-live", "off"); // announced once, when it is stored
   if (reason) {
     const trouble = element("div", "trouble", [reason]);
     if (state === "failed") trouble.append(button("Try again", () => asks.again(id, text)));
-    if (state === "failed" || !tried) trouble.append(button("Edit", () => asks.edit(id))); // else it may be said already
+    if (state === "failed" || !tried) trouble.append(button("Edit", () => asks.edit(id))); // else it may be stored
     node.append(trouble);
   }
   return node;
@@ -51,7 +51,7 @@ function drawText(name, text, mention) {
   return inItsDirection(element("div", `text ${action} ${isOnlyEmoji(text) ? "large" : ""}`, parts));
 }
 
-// Hebrew from the right, English from the left, as its first letters are.
+// The browser takes the direction (right to left for Hebrew) from the first letters.
 function inItsDirection(node) {
   node.dir = "auto";
   return node;
@@ -63,7 +63,7 @@ const drawPart = {
   block: (text) => inItsDirection(element("pre", "", text)),
   link(url) {
     const link = element("a", "", url);
-    link.href = url; // partsOf lets only http and https be one
+    link.href = url; // partsOf makes links of http and https only
     link.target = "_blank";
     link.rel = "noopener noreferrer";
     return link;
@@ -74,13 +74,13 @@ function drawFolded(notices) {
   return element("details", "folded", [element("summary", "", summaryOf(notices)), ...notices.map(drawNotice)]);
 }
 
-// The server's sentence is English, whatever the name in it is.
+// The server's sentence is English; bdi isolates the name, which may run right to left.
 function drawNotice({ text, sender_name: name, sent_at }) {
   const parts = name && text.startsWith(name) ? [element("bdi", "", name), text.slice(name.length)] : [text];
   return element("div", "notice", [element("div", "text", parts), drawTime(sent_at)]);
 }
 
-// In a row that follows another one there is room for hour and minute only; the row above says whether it is AM or PM.
+// A row that continues the row above has room for hour and minute only; AM or PM is shown in the row above.
 function drawTime(sentAt, isShort = false) {
   const date = new Date(Date.parse(sentAt) || 0);
   const shown = isShort ? hourAndMinute(date) : timeOfDay.format(date);

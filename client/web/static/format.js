@@ -1,15 +1,15 @@
-// What a text is made of. Knows nothing of the document. No pattern has a lookbehind or the v flag: Safari 16 has neither.
+// Parses message texts, without the DOM. Safari 16 lacks lookbehind and the v flag, so that no pattern uses them.
 
 const MARKED = new RegExp(
   [
     "```(?:\\w*\\n)?(.+?)```\\n?",
     "`([^`\\n]+)`",
-    // Punctuation that is not ASCII ends a link, but for what stands within words; so do marks that only turn the line.
+    // Non-ASCII punctuation ends a link, except marks used within words; so do invisible and bidi control characters.
     "https?:\\/\\/(?:[!#%&'()*,./:;?@[\\]{}·・]|[^\\s<>\"`\\\\\\p{P}\\p{Cc}\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2069]|\\p{Pd}|\\p{Pc})+",
   ].join("|"),
   "gisu",
 );
-const WITHIN_WORD = /[a-z0-9]$/i; // before a link
+const WITHIN_WORD = /[a-z0-9]$/i; // before a URL: then it is part of a word, not a link
 const SENTENCE_ENDS = /[.,;:!?'"*_~]$/;
 const CLOSERS = { ")": "(", "]": "[", "}": "{" };
 
@@ -24,7 +24,7 @@ const ONLY_EMOJI = new RegExp(`^(?:(?:${ONE_EMOJI})\\s?){1,6}$`, "u");
 
 const ACTION = /^\/me (?=\S)/; // XEP-0245: others read "* Alice waves"
 
-// Scripts that put no space between words: there, a letter beside a name is another word's.
+// Scripts without spaces between words: there, a letter next to a name belongs to another word.
 const UNSPACED = "\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\p{sc=Thai}\\p{sc=Laoo}\\p{sc=Khmr}\\p{sc=Mymr}";
 const SPACED_LETTER = `(?![${UNSPACED}])[\\p{L}\\p{N}\\p{M}_]`;
 const ENDS_UNSPACED = new RegExp(`[${UNSPACED}]$`, "u");
@@ -35,16 +35,16 @@ export const isAction = (text) => ACTION.test(text);
 export const withoutMe = (text) => text.replace(ACTION, "");
 export const isOnlyEmoji = (text) => ONLY_EMOJI.test(text);
 
-// Half a surrogate pair, which no server takes, becomes U+FFFD.
+// Replaces half a surrogate pair, which the server rejects, by U+FFFD.
 export const wellFormed = (text) => text.replace(/\p{Cs}/gu, "\ufffd");
 
-// The start of an @name at the end of a text, or undefined.
+// The incomplete name after an @ at the end of a text, or undefined.
 export function begunMention(text) {
   const found = BEGUN.exec(text);
   return found && !isWithinWord(text, found.index) ? found[1] : undefined;
 }
 
-// An address has an @ within a word.
+// Whether the position is within a word, as the @ of an e-mail address.
 function isWithinWord(text, at) {
   return ENDS_SPACED.test(text.slice(Math.max(0, at - 2), at));
 }
@@ -59,12 +59,12 @@ export function mentionOf(names) {
   return all.length ? new RegExp(`@(?:${all.join("|")})`, "giu") : null;
 }
 
-// Whether a text mentions the one whose pattern is `own`, and not somebody whose longer name is in the pattern of all.
+// Whether a text mentions the name in the pattern `own`, and not a longer name in the pattern `all`.
 export function mentions(text, own, all) {
   return text.includes("@") && partsOf(text, all).some(([kind, part]) => kind === "mention" && !part.replace(own, ""));
 }
 
-// [[kind, text]], kind one of text, link, code, block, mention.
+// Returns [[kind, text]]; kind is text, link, code, block or mention.
 export function partsOf(text, mention) {
   const parts = [];
   let from = 0;
@@ -89,7 +89,7 @@ export function partsOf(text, mention) {
   return parts.filter(([, part]) => part);
 }
 
-// A closing bracket that was not opened within the link is the sentence's.
+// A closing bracket that is not opened within the link belongs to the sentence.
 function upToUnopened(link) {
   const open = { "(": 0, "[": 0, "{": 0 };
   for (let at = 0; at < link.length; at += 1) {

@@ -1,8 +1,8 @@
-// What to say when nothing answers at this page's address any more.
+// The text to show when this page's address has stopped answering.
 
-const GONE_AFTER = 30_000; // ms; a container that is made anew takes less
+const GONE_AFTER = 30_000; // ms; recreating a container takes less
 
-// Gives words(), asked whenever there is no connection (empty at first), and found(), told when there is one again.
+// Returns words(), the text while disconnected (empty for the first 30 s), and found(), to be called when connected.
 export function watchAddress() {
   let since = 0;
   return {
@@ -14,7 +14,7 @@ export function watchAddress() {
   };
 }
 
-// Neither page nor container knows at which port of this computer Docker publishes it next.
+// Neither the page nor its container can know the port that Docker publishes next.
 function goneWords({ origin, protocol, hostname, port }) {
   const stable = `http://${hostname}:9998`; // of the service "page" in docker-compose.yml, without CHAT_PUBLISH_PAGE
   const isOther = protocol === "http:" && port && origin !== stable;

@@ -1,4 +1,4 @@
-// Coming in, by itself when this tab's seat is gone (after sleep, say).
+// The join form. Joins again by itself if this tab's registration is lost (after sleep, for example).
 
 import { byId, isStorageForbidden, keep, kept, on, say } from "./dom.js";
 import { wellFormed } from "./format.js";
@@ -9,14 +9,14 @@ const RETRY = 2000; // ms
 const FORGETFUL =
   "This browser lets no page here store anything, not even a cookie. You can chat, but whoever closes or reloads this tab " +
   "has left the room, and the name is free again after a minute.";
-const GHOST = 60_000; // ms: one's own lost seat may hold the name, unless the server says for how long it is kept
+const GHOST = 60_000; // ms: how long the lost registration may hold the name, if the server does not report it
 
 export function showJoin(store, call) {
   const [form, name, key, keyField, error, enter] =
     ["join-form", "join-name", "join-key", "join-key-field", "join-error", "join-button"].map(byId);
   let isEntering = false;
 
-  // Gives what it was refused for, if it was.
+  // Returns a promise of the error, or of null on success.
   const register = (wanted) => {
     const params = { name: wanted, join_key: key.value || null, keep_name: !isStorageForbidden() };
     return call("Register", params).then(() => null, (refused) => refused);

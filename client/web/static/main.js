@@ -1,4 +1,4 @@
-// Puts the parts together.
+// Connects the parts of the page.
 
 import { Commands } from "./commands.js";
 import { showComposer } from "./composer.js";
@@ -20,7 +20,7 @@ import { startSync } from "./sync.js";
 import { showTyping } from "./typing.js";
 import { explainer } from "./why.js";
 
-// Both beside the page, wherever a proxy has put it.
+// Relative to the page, which a proxy may serve below a path.
 const status = new URL("status", location.href);
 status.searchParams.set("origin", location.origin);
 const socket = new URL("ws", location.href);
@@ -49,12 +49,12 @@ function takeSession(session) {
 const sync = startSync(call, store);
 const place = new Place();
 const reading = new Reading(store, place);
-const tell = showStanding(store); // first: what is hidden cannot be measured
+const tell = showStanding(store); // first, because hidden elements cannot be measured
 showMessages(store, place, reading, sync.earlier, {
   again: (id, text) => send(text, id),
   edit: (id) => putBack(store.takeBack(id)),
 });
-completeMentions(store, byId("draft")); // before the composer: its keys come first
+completeMentions(store, byId("draft")); // before the composer, so that it gets the keys first
 const leave = () => call("Unregister").catch(tell);
 const commands = new Commands(call, store, { say: (text) => send(text), leave });
 const putBack = showComposer(store, (typed) => commands.carryOut(typed));

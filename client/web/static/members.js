@@ -1,11 +1,11 @@
-// Who is here: the list as the server gave it, and the notices since then.
+// The present members: the server's list, updated by later notices.
 
 const STEPS = { join: 1, leave: -1, rename: 0 };
 
 export class Members {
   byId = new Map(); // id -> {id, name, state, behind}
-  count = 0; // of all, also of those that are not listed
-  #seq = 0; // up to which the list has the notices
+  count = 0; // of all members, also beyond the list's limit
+  #seq = 0; // the list includes the notices up to this seq
 
   set({ members, member_count, seq }) {
     this.byId = new Map(members.map((member) => [member.id, member]));
@@ -13,7 +13,7 @@ export class Members {
     this.#seq = seq;
   }
 
-  // Whether it changed something.
+  // Returns whether the message changed the list.
   apply({ seq, event, sender_id: id, sender_name: name }) {
     if (seq <= this.#seq || !Object.hasOwn(STEPS, event)) return false;
     if (event === "leave") this.byId.delete(id);

@@ -1,4 +1,4 @@
-// Completes @name in the draft, the last speakers first.
+// Completes @name in the draft; lists the latest speakers first.
 
 import { avatar, byId, element, insertText, isComposing, on } from "./dom.js";
 import { begunMention } from "./format.js";
@@ -7,9 +7,9 @@ const MOST = 6;
 
 export function completeMentions(store, draft) {
   const list = byId("mentions");
-  let people = []; // that fit: {id, name}
+  let people = []; // the matching members: {id, name}
   let chosen = 0;
-  let isComplete = false; // what is typed is a whole name: Enter sends, unless one has chosen another
+  let isComplete = false; // the typed text is a full name: Enter sends, unless the person has selected a member
 
   const typed = () => begunMention(draft.value.slice(0, draft.selectionEnd));
 
@@ -26,7 +26,7 @@ export function completeMentions(store, draft) {
     option.setAttribute("role", "option");
     option.setAttribute("aria-selected", String(at === chosen));
     on(option, "mousedown", (event) => {
-      event.preventDefault(); // the draft keeps the focus
+      event.preventDefault(); // keeps the focus in the draft
       take(name);
     });
     return option;

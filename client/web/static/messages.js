@@ -1,4 +1,4 @@
-// The view of what was said, and of what is not sent yet.
+// The list of messages, including unsent messages.
 
 import { byId, focusUnlessTouch, on } from "./dom.js";
 import { drawPlainly, drawRow } from "./draw.js";
@@ -10,7 +10,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
   const [list, earlier, toEnd, draft] = ["messages", "earlier", "to-end", "draft"].map(byId);
   let drawn = new Map(); // key -> {row, node}
   let isLoading = false;
-  let line = null; // reading.lineAfter as it is drawn
+  let line = null; // reading.lineAfter at the last drawing
 
   const draw = () => {
     line = reading.lineAfter;
@@ -34,7 +34,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     return { row, node: Object.assign(drawSafely(row), { open: old?.node.open }) };
   };
 
-  // One row that cannot be drawn stops none of the others.
+  // A row that cannot be drawn must not stop the other rows.
   const drawSafely = (row) => {
     try {
       return drawRow(row, store, asks);
@@ -45,7 +45,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
   };
 
   const drawInPlace = () => {
-    reading.update(); // first: it says where the unread line is
+    reading.update(); // first, because it places the unread line
     place.keep(draw);
   };
 
@@ -60,7 +60,7 @@ export function showMessages(store, place, reading, onEarlier, asks) {
     place.isAtEnd = true;
   });
 
-  // After midnight "Today" is yesterday.
+  // Updates "Today" and "Yesterday" after midnight.
   const drawIfDayIsOver = () => {
     const days = [...drawn.values()].filter(({ row }) => row.kind === "day");
     if (days.some(({ row }) => row.look !== nameOfDay(row.date))) place.keep(draw);

@@ -1,11 +1,11 @@
-// The names that can be mentioned: of all who are here, and of all who spoke, since @Ann-Marie does not mention Ann.
+// The names that can be mentioned: of all members and of past speakers, because @Ann-Marie does not mention Ann.
 
 import { mentionOf, mentions } from "./format.js";
 
-const MOST = 1000; // the pattern of all is tried at each @
+const MOST = 1000; // limits the pattern, which is tried at each @
 
 export class Names {
-  mention = null; // a pattern of @name of anybody who is known
+  mention = null; // the pattern of @name for all known names
   #all = new Set();
   #mentionOfMe = null;
 

@@ -1,4 +1,4 @@
-// For who looks elsewhere: title, icon, notifications.
+// Unread messages while the page is in the background: title, icon, notifications.
 
 import { byId, on } from "./dom.js";
 
@@ -27,11 +27,11 @@ export function notifyOfMentions(store) {
   });
 
   const show = ({ seq, sender_name, text }) => {
-    const tag = `ringback ${store.epoch} ${seq}`; // two tabs show it once
+    const tag = `ringback ${store.epoch} ${seq}`; // the same in all tabs, so that it is shown once
     try {
       on(new Notification(`${sender_name} mentioned you`, { body: text, tag }), "click", () => window.focus());
     } catch {
-      // On phones only service workers may.
+      // On phones only service workers may show notifications.
     }
   };
 }

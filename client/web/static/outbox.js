@@ -1,19 +1,19 @@
-// Sends in the order of writing, one message at a time, until it is stored.
+// Sends messages in order, each until the server has stored it.
 
 import { now, setNow } from "./clock.js";
 import { keep, kept, on } from "./dom.js";
 import { AWAY, NO_ANSWER, NOT_STORED, RATE_LIMITED, UNAUTHORIZED, UNREACHABLE, longer } from "./rpc.js";
 
-// What passes by itself, first what says that the server is away (UNAUTHORIZED, AWAY: the container is about to register
+// Temporary errors. The first mean that the server is away (at UNAUTHORIZED and AWAY, the container is about to register
 // again).
 const STALLED = [NO_ANSWER, UNREACHABLE, UNAUTHORIZED, AWAY];
 const PASSING = [...STALLED, RATE_LIMITED, NOT_STORED];
-const WORDS = { [RATE_LIMITED]: "Waiting: that was much at once", [NOT_STORED]: "Waiting: the server cannot store it now" };
+const WORDS = { [RATE_LIMITED]: "Sending too fast; retrying", [NOT_STORED]: "Waiting: the server cannot store it now" };
 const FIRST_DELAY = 500; // ms
-const SLOW = 5000; // ms: the server usually takes a hundredth of it
+const SLOW = 5000; // ms: 100 times the server's usual time
 const KEPT_AS = "ringback-unsent";
 
-// Gives send(text, client_msg_id), the id if it is one that was refused.
+// Returns send(text, client_msg_id); the id is given only to send a refused message again.
 export function startOutbox(call, store) {
   let isSending = false;
   let delay = FIRST_DELAY;
@@ -30,22 +30,22 @@ export function startOutbox(call, store) {
     }
   };
 
-  // With the same client_msg_id each time: nothing is said twice.
+  // Each try has the same client_msg_id, so that the server stores the message once.
   const attempt = async (message) => {
     const { client_msg_id, text, tried } = message;
-    message.tried = true; // and so it may be stored, until an answer says that it is not
+    message.tried = true; // may be stored from now on, until a response says that it is not
     const slow = setTimeout(() => store.setStalled(true), SLOW);
     try {
       const { seq, sent_at = new Date(now()).toISOString() } = await call("SendMessage", { text, client_msg_id });
       setNow(sent_at);
       const { id: sender_id, name: sender_name } = store.session;
-      if (seq < store.messages[0]?.seq) store.takeBack(client_msg_id); // stored long ago, and shown further up
+      if (seq < store.messages[0]?.seq) store.takeBack(client_msg_id); // stored by an earlier try, not loaded here
       else store.add([{ seq, sender_id, sender_name, text, sent_at, client_msg_id }]);
     } catch (error) {
       if (error.code === undefined) throw error;
       if (![NO_ANSWER, UNREACHABLE].includes(error.code)) message.tried = tried;
       if (PASSING.includes(error.code)) return wait(error);
-      // Else it has come in by the history.
+      // Otherwise the history has delivered the message.
       if (store.unsent.has(client_msg_id)) store.setUnsent(client_msg_id, text, error.message);
     } finally {
       clearTimeout(slow);
@@ -83,7 +83,7 @@ export function startOutbox(call, store) {
   };
 }
 
-// A closed tab takes with it what is not sent. (After a reload it is there again, but a browser tells no difference.)
+// Closing the tab loses unsent messages. (A reload keeps them, but this event is the same for both.)
 function askBeforeClosing(event) {
   event.preventDefault();
   event.returnValue = "unsent"; // Chrome before 119
@@ -93,7 +93,7 @@ function nextOf(unsent) {
   return [...unsent.values()].find(({ refusal }) => !refusal);
 }
 
-// Not crypto.randomUUID: without TLS only localhost has it.
+// Not crypto.randomUUID: without TLS it exists only on localhost.
 function newId() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

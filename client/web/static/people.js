@@ -1,8 +1,8 @@
-// Who is here, and how they are reached; on a phone a drawer.
+// The list of members and their delivery state; a drawer in narrow windows.
 
 import { avatar, byId, element, on } from "./dom.js";
 
-const MUCH = 20; // messages; a few are always on their way
+const MUCH = 20; // messages; a few are always in flight
 
 export function showPeople(store) {
   const draw = () => {
@@ -22,7 +22,7 @@ export function showPeople(store) {
   showDrawer(byId("people"), byId("people-button"), byId("people-close"));
 }
 
-// Where the window is narrow.
+// The drawer of narrow windows.
 function showDrawer(drawer, opener, closer) {
   const set = (isOpen) => {
     drawer.classList.toggle("open", isOpen);

@@ -1,9 +1,9 @@
-// Where the reader is, and stays.
+// The scroll position of the message list.
 
 import { byId, on } from "./dom.js";
 
 const NEAR_END = 48; // px
-const NEAR_START = 800; // px: from here on what is earlier is fetched
+const NEAR_START = 800; // px: from here on earlier messages are loaded
 
 export class Place extends EventTarget {
   #log = byId("log");
@@ -24,7 +24,7 @@ export class Place extends EventTarget {
     this.#moved();
   }
 
-  // Change what is shown; what is read, or else the row below it, stays where it is.
+  // Calls change(), and keeps the first visible row in place, or the next row if that is removed.
   keep(change) {
     const seen = this.isAtEnd ? [] : this.#rowsInView();
     change();

@@ -1,4 +1,4 @@
-// What has been read, in any tab: how much is unread, and where the line is that says so.
+// Tracks the read position over all tabs: the number of unread messages, and the place of the unread line.
 
 import { keep, kept, on } from "./dom.js";
 
@@ -7,9 +7,9 @@ const KEPT_AS = "ringback-read";
 export class Reading extends EventTarget {
   #store;
   #place;
-  #upTo = null; // the last seq that was read; null before the first history
-  count = 0; // unread messages of others
-  lineAfter = null; // the seq behind which the unread line stands
+  #upTo = null; // the last read seq; null before the first history
+  count = 0; // unread messages, without own
+  lineAfter = null; // the unread line follows this seq
 
   constructor(store, place) {
     super();
@@ -18,7 +18,7 @@ export class Reading extends EventTarget {
     const update = () => this.update();
     on(document, "visibilitychange", update);
     on(window, "storage", update);
-    on(store, "sent", () => this.#set(this.count, null)); // whoever answers has read
+    on(store, "sent", () => this.#set(this.count, null)); // sending a message implies having read
     on(store, "cleared", () => {
       this.#upTo = null;
       this.#set(0, null);
@@ -33,7 +33,7 @@ export class Reading extends EventTarget {
     this.#upTo = Math.max(this.#upTo ?? 0, read.epoch === epoch ? read.seq : 0) || newest;
     const unread = messages.filter((message) => message.seq > this.#upTo && !message.is_system && !this.#store.isMine(message));
     const isReading = !document.hidden && this.#place.isAtEnd;
-    // No line for what comes in before one's eyes.
+    // No line for messages that arrive while the person reads.
     const isNew = unread.length && !this.count && !(isReading && canSend);
     const lineAfter = isNew ? this.#upTo : this.lineAfter;
     if (isReading) this.#upTo = newest;

@@ -1,16 +1,16 @@
-// From messages to rows. Knows nothing of the document.
+// Arranges messages in rows, without the DOM.
 
 import { now } from "./clock.js";
 
-const SAME_BREATH = 5 * 60_000; // ms under one name
+const SAME_BREATH = 5 * 60_000; // ms: messages of a sender within it share a head
 const FOLD_FROM = 4; // notices in a row
 
-// unreadAfter: a seq, or null. Rows alike in key, look and message are drawn alike.
+// unreadAfter: a seq, or null. Rows with equal key, look and message need no new drawing.
 export function rowsOf(messages, unreadAfter, store) {
   const rows = [];
   let notices = [];
   let day = { from: 0, to: 0 }; // ms
-  let above; // whose name may stand for the next one
+  let above; // the message whose head the next message may share
   let aboveAt;
   const flush = () => {
     if (notices.length >= FOLD_FROM) {

@@ -1,16 +1,16 @@
-// JSON-RPC 2.0 over one WebSocket that is opened again whenever it breaks.
+// JSON-RPC 2.0 over a WebSocket to the container, the client process that serves this page. Reconnects by itself.
 
 import { hasJumped, suggestNow } from "./clock.js";
 import { on } from "./dom.js";
 
 const FIRST_DELAY = 500; // ms
 const CONNECT_TIMEOUT = 8000;
-const CALL_TIMEOUT = 25_000; // above what the container waits for its server
+const CALL_TIMEOUT = 25_000; // longer than the container waits for the server
 const CHECK_TIMEOUT = 4000;
-const DOUBT_AFTER = 1000; // without an answer to a check
-const QUIET = 3000; // after a call: then the connection is checked
-const LONG_QUIET = 10_000; // without a call
-const BEAT = 5000; // when it was much longer, the computer slept
+const DOUBT_AFTER = 1000; // after a check without a response
+const QUIET = 3000; // after a request without a response, the connection is checked
+const LONG_QUIET = 10_000; // without any frame, the connection is checked as well
+const BEAT = 5000; // if the timer comes much later, the computer slept
 
 export const UNREACHABLE = -32000; // the container cannot reach the chat server
 export const UNAUTHORIZED = -32001;
@@ -19,15 +19,15 @@ export const TAKEN = -32003;
 export const RATE_LIMITED = -32006;
 export const JOIN_KEY_WRONG = -32008;
 export const NOT_STORED = -32010;
-export const NO_ANSWER = 0; // this page's own; the call may have been carried out
+export const NO_ANSWER = 0; // only in this page; the server may have handled the request
 
 export const NO_CONNECTION = "This page has no connection to the chat.";
 
 export const longer = (delay) => Math.min(2 * delay, 10_000);
 const failure = (code, message, data = {}) => Object.assign(new Error(message), { code, data });
 
-// Gives call(method, params), a promise of the result; it fails with code and data.
-// onDoubt: whether the connection seems dead; why(): a promise of words, asked when it did not open.
+// Returns call(method, params): a promise of the result, rejected with an Error with code and data.
+// onDoubt(isInDoubt): the connection may be dead, or not any more. why(): a promise of the reason it did not open.
 export function connect(url, { onDown, onNotice, onDoubt, why }) {
   const waiting = new Map(); // id -> {resolve, reject, timer}
   let socket = null; // null: waiting for the next try
@@ -44,7 +44,7 @@ export function connect(url, { onDown, onNotice, onDoubt, why }) {
     on(made, "open", () => {
       clearTimeout(tooLate);
       hasOpened = true;
-      check(false); // its answer tells the time
+      check(false); // the response contains the time
     });
     on(made, "message", ({ data }) => made === socket && take(JSON.parse(data)));
     on(made, "close", ({ reason }) => {
@@ -55,7 +55,7 @@ export function connect(url, { onDown, onNotice, onDoubt, why }) {
 
   const take = ({ id, method, params, result, error }) => {
     heardAt = performance.now();
-    delay = FIRST_DELAY; // not at "open": who is turned away waits longer
+    delay = FIRST_DELAY; // not at "open", so that the delay grows if the container closes the connection at once
     if (method) return onNotice(method, params);
     const call = waiting.get(id);
     if (!call) return;
@@ -65,7 +65,7 @@ export function connect(url, { onDown, onNotice, onDoubt, why }) {
     else call.resolve(result);
   };
 
-  // Closed, or given up: the other side may be gone.
+  // The connection is closed, or does not respond.
   const lost = (which, reason = "", hasOpened = true) => {
     if (which !== socket) return;
     socket = null;
@@ -100,7 +100,7 @@ export function connect(url, { onDown, onNotice, onDoubt, why }) {
       if (timeout > QUIET + CHECK_TIMEOUT) setTimeout(() => waiting.has(id) && heardAt < sentAt && check(), QUIET);
     });
 
-  // A connection may be dead and not know it, after sleep for instance. The container answers this one by itself.
+  // Detects a dead connection, after sleep for example. The container answers GetTime without the server.
   const check = (isInDoubt = false) => {
     const checked = socket;
     if (!checked) return open();

@@ -1,18 +1,18 @@
-// The screen that goes with where one stands; the connection in words.
+// Shows the join form or the room, and the status of the connection.
 
 import { byId, focusUnlessTouch, on, say } from "./dom.js";
 
-const NEWS = 8000; // ms
+const NEWS = 8000; // ms that a text stays
 const OFFLINE_AFTER = 5000; // ms
 
-// Gives tell(error).
+// Returns tell(error), which shows an error in the banner.
 export function showStanding(store) {
   let connection = "Online"; // or Reconnecting…, or Offline
   let timer = null;
   let trouble = "";
 
   const draw = () => {
-    byId("starting")?.remove(); // which is shown until here
+    byId("starting")?.remove(); // the page has started
     const isIn = Boolean(store.session.id) || store.isReturning;
     const wasIn = !byId("room").hidden;
     byId("join").hidden = isIn;

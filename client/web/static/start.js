@@ -1,6 +1,6 @@
-// Runs before all else, in words that every browser understands: says what keeps the page from starting.
-// A file that did not load is loaded again with the page: Chromium, for one, breaks off what it loads whenever a network
-// of this computer comes or goes (ERR_NETWORK_CHANGED).
+// Runs first, in syntax for every browser, and shows why the page does not start.
+// If a file does not load, reloads the page: Chromium, for example, aborts loads whenever a network of this computer
+// appears or disappears (ERR_NETWORK_CHANGED).
 
 (function () {
   var isReloaded = performance.navigation && performance.navigation.type === 1;
@@ -9,18 +9,18 @@
 
   function tell() {
     var place = document.getElementById("starting");
-    if (!trouble || !place) return; // started: main.js takes it away
+    if (!trouble || !place) return; // started: standing.js has removed it
     place.className += " broken";
     document.getElementById("starting-trouble").textContent = trouble;
   }
 
   function reload() {
-    if (isReloaded && !document.getElementById("starting")) return; // it works, if not well
+    if (isReloaded && !document.getElementById("starting")) return; // the page works, though a file is missing
     var request = new XMLHttpRequest();
     request.addEventListener("load", function () {
       location.reload();
     });
-    request.addEventListener("error", reloadLater); // the browser's own page of an error would stay
+    request.addEventListener("error", reloadLater); // a reload now would end in the browser's error page
     request.open("GET", location.href);
     request.send();
   }
@@ -29,7 +29,7 @@
     setTimeout(reload, WAIT);
   }
 
-  // Captured, since what cannot be loaded tells only its element.
+  // Listens in the capture phase, because load errors do not bubble.
   function hear(event) {
     var file = event.target && (event.target.src || event.target.href);
     if (!trouble && file) reloadLater();
@@ -44,7 +44,7 @@
     tell();
   });
 
-  // Firefox has no sheet where none was loaded; Chromium has one that nobody may read.
+  // Without a loaded file, Firefox has no sheet, and Chromium a sheet that throws when read.
   function hasRules(sheet) {
     try {
       return Boolean(sheet.cssRules.length);

@@ -1,4 +1,4 @@
-// What this page knows. Views listen to it.
+// The state of this page. Views listen to its events.
 
 import { now } from "./clock.js";
 import { Members } from "./members.js";
@@ -6,48 +6,48 @@ import { Names } from "./names.js";
 import { NO_CONNECTION } from "./rpc.js";
 import { Tones } from "./tones.js";
 
-const KEPT = 300; // messages, at the end
-const KEPT_AWAY = 5000; // for one who stays far up
-const OVERLAP = 50; // messages read again after a break: one's own come out of turn
+const KEPT = 300; // the newest messages
+const KEPT_AWAY = 5000; // while the reader is scrolled up
+const OVERLAP = 50; // messages read again after a break, because own messages may arrive out of order
 
 export class Store extends EventTarget {
   connected = false;
   downWords = "";
   session = { state: "new" }; // and detail, id, name, server, join_key_needed
-  isReturning = false; // to a seat that is gone
+  isReturning = false; // is joining again, after the registration was lost
   messages = []; // by seq
-  remark = ""; // before them
+  remark = ""; // shown before the messages
   unsent = new Map(); // client_msg_id -> {client_msg_id, text, refusal, tried, sent_at}
   dropped = 0;
   isStalled = false; // the container answers, the chat server does not
   epoch = null;
   myName = "";
   #oldestKept = 0; // seq
-  #heldUp = ""; // why the unsent waits
-  #known = null; // up to this seq all of others has been taken
+  #heldUp = ""; // why unsent messages wait
+  #known = null; // all messages of other members up to this seq have arrived
   #caughtUp = false;
   #newestPushed = 0;
   #ownIds = new Set();
   #members = new Members();
   #names = new Names();
-  #isDoubted = false; // the container has not answered for a while
+  #isDoubted = false; // the container may not respond any more
   #tones = new Tones();
 
   get isOnline() {
     return this.connected && this.session.state === "online";
   }
 
-  // For people: what is said now arrives now.
+  // The status to show: messages arrive without delay.
   get isLive() {
     return this.isOnline && !this.isStalled && !this.#isDoubted;
   }
 
-  // The history first: it may have what was stored while the answer got lost.
+  // Not before the history is read: it may contain a message whose response was lost.
   get canSend() {
     return this.isOnline && this.#caughtUp;
   }
 
-  // With a state: pending, waiting or failed.
+  // Adds a state: pending, waiting or failed.
   get unsentMessages() {
     const waits = this.isLive ? this.#heldUp : "Waiting for the server";
     return [...this.unsent.values()].map((message) => ({
@@ -63,11 +63,11 @@ export class Store extends EventTarget {
     return this.messages[0]?.seq > this.#oldestKept;
   }
 
-  // From here on the history is to be read; null: its end.
   get known() {
     return this.#known;
   }
 
+  // The seq after which the history has to be read; null: read only its end.
   get behind() {
     if (this.#known === null) return null;
     const before = this.messages.filter(({ seq }) => seq <= this.#known);
@@ -93,7 +93,7 @@ export class Store extends EventTarget {
     }
     if (session.state === "left") {
       this.dropped = this.unsent.size;
-      this.unsent.clear(); // whoever comes next must not say it
+      this.unsent.clear(); // the next person at this tab must not send them
       this.clear();
     }
     this.#stand();
@@ -108,7 +108,7 @@ export class Store extends EventTarget {
     return this.#members.count;
   }
 
-  // A pattern of @name of anybody who is known.
+  // The pattern of @name for all known names.
   get mention() {
     return this.#names.mention;
   }
@@ -125,7 +125,7 @@ export class Store extends EventTarget {
     return this.#tones.of(id, name, this.members.keys());
   }
 
-  // One's own, of another tab, proves nothing about those before it.
+  // An own message from another tab does not prove that earlier messages have arrived.
   push(message) {
     if (!this.isMine(message)) {
       this.#newestPushed = message.seq;
@@ -141,7 +141,7 @@ export class Store extends EventTarget {
     this.add(messages);
   }
 
-  // From anywhere; what is here already counts once.
+  // Adds messages from any source; ignores those already present.
   add(messages) {
     const here = new Set(this.messages.map(({ seq }) => seq));
     const added = messages.filter(({ seq }) => !here.has(seq) && here.add(seq));
@@ -152,7 +152,7 @@ export class Store extends EventTarget {
     this.#emit("messages", added);
   }
 
-  // Whatever was stored up to seq has been added.
+  // All messages stored up to seq have been added.
   caughtUp(seq) {
     this.#known = Math.max(seq, this.#newestPushed);
     this.#caughtUp = true;
@@ -202,7 +202,7 @@ export class Store extends EventTarget {
     this.#emit("unsent");
   }
 
-  // Give up an unsent message, and give its text.
+  // Removes an unsent message, and returns its text.
   takeBack(client_msg_id) {
     const { text } = this.unsent.get(client_msg_id);
     this.unsent.delete(client_msg_id);

@@ -1,13 +1,13 @@
-// Brings the store up to date whenever the seat is online (again).
+// Brings the store up to date whenever the session is online again.
 
 import { byId, on } from "./dom.js";
 import { NO_ANSWER, UNREACHABLE } from "./rpc.js";
 
 const PAGE = 100; // messages read at first, and for "earlier"
-const CATCH_UP = 300; // the most that one GetHistory gives
+const CATCH_UP = 300; // the maximum of GetHistory
 const RETRY = 2000; // ms
-const LOOK_AGAIN = 15_000; // ms: it is not pushed
-const LOOK_STALLED = 3000; // ms: whether the server answers again
+const LOOK_AGAIN = 15_000; // ms: delivery states of members are not pushed
+const LOOK_STALLED = 3000; // ms, while the server does not respond
 const RESTORED = "The server was restored from a backup. What was said after that backup is gone.";
 const BEGUN_ANEW = "The server has begun a new log. What was said before is gone.";
 
@@ -17,7 +17,7 @@ export function startSync(call, store) {
   let wanted = false;
   let running = false;
 
-  // Whether it worked. A screen reader keeps quiet meanwhile.
+  // Returns whether the steps succeeded. aria-busy silences screen readers meanwhile.
   const tried = async (steps) => {
     byId("log").setAttribute("aria-busy", "true");
     try {
@@ -35,10 +35,10 @@ export function startSync(call, store) {
 
   const members = async () => store.setMembers(await call("ListMembers", { limit: 200 }));
 
-  // The server has another log. One that was restored from a backup begins with messages that are here.
+  // The server has a new log. A log restored from a backup contains messages that are here.
   const another = async () => {
     const end = await call("GetHistory", { limit: PAGE });
-    const old = store.messages.filter(({ seq }) => seq <= store.known); // what was pushed since is of the new log
+    const old = store.messages.filter(({ seq }) => seq <= store.known); // later messages are of the new log
     const here = new Set(old.map(identityOf));
     const isRestored = end.messages.some((message) => here.has(identityOf(message)));
     store.clear(isRestored ? RESTORED : BEGUN_ANEW);

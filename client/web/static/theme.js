@@ -1,13 +1,13 @@
-// Light or dark. No module: it runs before the first paint.
+// Light or dark theme. Not a module, so that it runs before the first paint.
 
-const KEPT_AS = "ringback-theme"; // in localStorage: for all tabs
+const KEPT_AS = "ringback-theme"; // in localStorage, for all tabs
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 let chosen = "";
 
 function applyTheme() {
   try {
     chosen = localStorage.getItem(KEPT_AS) || "";
-  } catch {} // forbidden: it is kept as long as the page
+  } catch {} // forbidden: the choice lasts until the page is closed
   document.documentElement.dataset.theme = chosen || (systemIsDark.matches ? "dark" : "light");
   const choice = document.getElementById("theme");
   if (choice) choice.value = chosen;

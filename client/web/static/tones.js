@@ -1,8 +1,8 @@
-// A colour for each person: by id, since a name may become somebody else's. Apart from those of others who are here.
+// Chooses a colour for each person, if possible not used by another member. By id, because names can be reused.
 
 import { keep, kept } from "./dom.js";
 
-export const TONES = 12; // as many as tokens.css has
+export const TONES = 12; // as in tokens.css
 
 const KEPT_AS = "ringback-tones";
 const MOST_KEPT = 300;
@@ -10,7 +10,7 @@ const MOST_KEPT = 300;
 export class Tones {
   #known = new Map(kept("localStorage", KEPT_AS, [])); // id -> [tone, name]
 
-  // The same for the same id for as long as this browser remembers it. here: ids.
+  // Returns the same colour for an id as long as this browser stores it. here: ids of the members.
   of(id, name, here) {
     const known = this.#known.get(id);
     if (known) return known[0];
@@ -20,7 +20,7 @@ export class Tones {
     return tone;
   }
 
-  // That of a hash of the id, or the next one that is nobody's here and was not of another with this name.
+  // Starts at a hash of the id, and prefers colours that no member has and that no other id with this name had.
   #choose(id, name, here) {
     const cost = Array(TONES).fill(0);
     for (const [other, [tone, otherName]] of this.#known) {
@@ -28,7 +28,7 @@ export class Tones {
       if (otherName === name) cost[tone] += here.size + 1;
     }
     const first = hashOf(id) % TONES;
-    const inOrder = cost.map((_, step) => (first + step * 5) % TONES); // 5: neighbours are alike
+    const inOrder = cost.map((_, step) => (first + step * 5) % TONES); // 5, because neighbouring colours are similar
     return inOrder.reduce((best, tone) => (cost[tone] < cost[best] ? tone : best));
   }
 }

@@ -1,10 +1,10 @@
-// What a text means that was typed: something to say, a command, or a mistake. Knows nothing of the document.
+// Parses typed text into a message, a command, or a mistake, without the DOM.
 
 const MAX_CHARS = 4096;
 const ACTION = "/me ";
 const NOTHING_SENT = "Nothing was sent.";
 
-// [usage, meaning], as in the terminal.
+// [usage, meaning], as in the terminal client.
 export const HELP = [
   ["/help", "show this"],
   ["/who", "who is here"],
@@ -16,7 +16,7 @@ export const HELP = [
   ["Up, Down", "messages that you sent before"],
 ];
 
-// Gives {kind: "nothing" | "say" | "help" | "who" | "nick" | "quit" | "mistake", text}.
+// Returns {kind: "nothing" | "say" | "help" | "who" | "nick" | "quit" | "mistake", text}.
 export function readTyped(typed) {
   const whole = typed.replace(/^\n+|\s+$/g, "");
   const text = whole.includes("\n") ? whole : whole.trim();
@@ -25,7 +25,7 @@ export function readTyped(typed) {
   return text.startsWith("//") ? checked(literal(text.slice(1))) : command(text);
 }
 
-// What would be an action has a space before it, and so is none.
+// A leading space keeps "/me " from being an action.
 function literal(text) {
   return text.startsWith(ACTION) ? ` ${text}` : text;
 }
@@ -59,7 +59,7 @@ const COMMANDS = {
   },
 };
 
-// The server counts code points, not UTF-16.
+// The server counts code points, not UTF-16 units.
 function checked(text) {
   const excess = [...text].length - MAX_CHARS;
   if (excess <= 0) return { kind: "say", text };

@@ -1,11 +1,11 @@
-// Who is typing: told while one types, and heard of others.
+// Typing notifications: sends them while the person types, and shows those of other members.
 
 import { byId, element, on } from "./dom.js";
 
 const TELL_EVERY = 3000; // ms
-const GONE_AFTER = 5000; // ms without a further word
+const GONE_AFTER = 5000; // ms without a further notification
 
-// Gives hear(params) for ReceiveTyping.
+// Returns a handler for the params of ReceiveTyping.
 export function showTyping(store, call) {
   const typing = new Map(); // id -> {name, timer}
   let told = -TELL_EVERY;

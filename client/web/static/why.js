@@ -1,16 +1,16 @@
-// Why the WebSocket does not open: the browser does not say, so the container is asked over HTTP.
+// Finds out over HTTP why the WebSocket does not open: a browser does not report the reason to a page.
 
 const TIMEOUT = 5000; // ms
-const SURE_AFTER = 2; // failures, while HTTP works: one alone may be a restart
+const SURE_AFTER = 2; // failures while HTTP works; a single failure may be a restart
 
 const NO_UPGRADE =
   "Ringback answers, but the WebSocket of this page does not get through to it. A proxy in between has to pass it on " +
   "(nginx: proxy_http_version 1.1 and the headers Upgrade and Connection).";
 const OTHER = "Something else answers in Ringback's place, a login perhaps: load this page again.";
 
-// Gives why(), a promise of words; empty when nothing can be said yet.
+// Returns why(): a promise of the reason as a text, empty if it is not known yet.
 export function explainer(url) {
-  let clear = 0; // failures in a row while all seemed well
+  let clear = 0; // consecutive failures without a problem over HTTP
 
   return async () => {
     const problem = await ask(url);
@@ -19,7 +19,7 @@ export function explainer(url) {
   };
 }
 
-// Gives the problem in words, or null when there is none.
+// Returns a promise of the problem as a text, null if there is none, "" if the container does not respond.
 async function ask(url) {
   const ended = new AbortController();
   const timer = setTimeout(() => ended.abort(), TIMEOUT);
@@ -29,7 +29,7 @@ async function ask(url) {
     if (!response.ok) return `${OTHER} (It answers ${response.status}.)`;
     return readProblem(await response.text());
   } catch {
-    return ""; // nobody answers, which the page says anyway
+    return ""; // no response: the page shows that anyway
   } finally {
     clearTimeout(timer);
   }

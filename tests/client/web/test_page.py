@@ -339,7 +339,7 @@ NAMING = re.compile(r"createElement|setAttribute")
 # What may stand there all the same: the page's own icon, and a link that somebody wrote, of http or https only.
 HARMLESS = {
     "notify.js": 'byId("icon").href = `static/icon${count > 9 ? "-many" : count ? `-${count}` : ""}.svg`;',
-    "draw.js": "link.href = url; // partsOf lets only http and https be one",
+    "draw.js": "link.href = url; // partsOf makes links of http and https only",
 }
 
 
