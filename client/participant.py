@@ -1,4 +1,4 @@
-"""One seat in the room: come in, stay in whatever happens to the server, send, and take each message once."""
+"""The session of one participant: register, stay registered through outages, send, and receive each message once."""
 
 import asyncio
 import logging
@@ -42,18 +42,18 @@ T = TypeVar("T")
 PING_SECONDS: Final = 10.0
 GOODBYE_SECONDS: Final = 3.0
 
-KEY_WANTED: Final = "The server does not know you any more, and asks newcomers for a join key."
+KEY_WANTED: Final = "The server does not know this client any more, and a new registration needs a join key."
 
-# What the server answers to one whose seat it does not hold now; registering again mends it.
+# Errors for a caller that is not registered at present. A new `Register` resolves them.
 SEAT_LOST: Final = frozenset({ErrorCode.AWAY, ErrorCode.UNAUTHORIZED})
 
 _log = logging.getLogger(__name__)
 
 
 class Participant:
-    """One participant. `callback` is the prefix of what is registered, `":8080"` or `"http://host:port"`.
+    """One participant. `callback` is the prefix of the registered callback, `":8080"` or `"http://host:port"`.
 
-    `seat_files` is where it remembers its seat, if it is to (see `recall`).
+    `seat_files` stores its registration (see `recall`); None: the registration ends with this process.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Participant:
         self.name = ""
         self.state = ConnectionState.NEW
         self.registration: RegisterResult | None = None
-        self.reason: ClientError | None = None  # why it is reconnecting
-        self.keeps_name = False  # while it is away; nobody else may have the name then
-        self.ends_without_key = False  # in REPLACED, when the server wants a join key that this client does not know
-        self.wait = 0.0  # seconds from the last try to the next one
-        self.next_try = 0.0  # by the clock of the event loop
+        self.reason: ClientError | None = None  # why the state is RECONNECTING
+        self.keeps_name = False  # the server reserves the name while this participant is away
+        self.ends_without_key = False  # JOIN_KEY_WRONG ends in REPLACED instead of further tries
+        self.wait = 0.0  # seconds from the last try to the next
+        self.next_try = 0.0  # time of the event loop
         self._rpc = rpc
         self._endpoint = endpoint
         self._callback = callback
@@ -90,7 +90,7 @@ class Participant:
         self._after: int | None = None
         self._detail = ""
         self._file: SeatFile | None = None
-        self._known: Remembered | None = None  # the seat as it was last, in this process or before it
+        self._known: Remembered | None = None  # the last registration, of this process or an earlier process
         self._recap: RecapAsked | None = None
         self._seat_in_doubt = asyncio.Event()
         self._knocked = asyncio.Event()
@@ -102,30 +102,31 @@ class Participant:
 
     @property
     def taken(self) -> int:
-        """The last `seq` that was taken."""
+        """The last `seq` that was received."""
         return self._seat.taken
 
     @property
     def lacks_name(self) -> bool:
-        """Whether it is but the name that keeps it from coming back: somebody else has it, or the server refuses it."""
+        """Whether only the name prevents reconnecting: another member has it, or the server refuses it."""
         is_away = self.state is ConnectionState.RECONNECTING
         return is_away and isinstance(self.reason, CallRefused) and self.reason.is_about_name
 
     @property
     def _keeps_name(self) -> bool:
-        """Whether the name is to be kept: not if nobody will have the token to come back to it."""
+        """Whether to ask the server to reserve the name: only if the token is stored, since the name needs the token."""
         return self.keeps_name and self._file is not None and self._file.is_usable
 
     def recall(self, key: str, *, name: str = "", others: Iterable[str] = ()) -> str | None:
-        """Look for the seat that is remembered as `key`, and remember there, from now on, the one that is taken.
+        """Load the registration stored under `key`, and store every later registration there.
 
-        If there is none, the seat called `name` that is remembered as one of `others`, and not in use, becomes that.
+        If `key` has none, a registration under one of the keys `others` that has the name `name` and is not in use
+        moves to `key`. `enter` and `resume` continue the registration, and missed messages arrive.
 
-        Gives the name that the seat had; `enter` and `resume` come back to it, and what was missed arrives. None: there
-        is no such seat. What stands in the way of remembering is told with the next state. See `client.seat_file`.
+        Return the name of the registration, or None if none was found or if its owner has left. Errors of the file are
+        reported with the next state. See `client.seat_file`. Raise `RuntimeError` after `enter` or `resume`.
         """
         if self._keeper is not None:
-            raise RuntimeError(f"{self!r} is in already")
+            raise RuntimeError(f"{self!r} is already registered")
         self.let_go()
         if self._seat_files is None:
             return None
@@ -140,50 +141,49 @@ class Participant:
         return None if known.left else known.name
 
     def ask_for_recap(self, lines: int, show: Callable[[Recap], None]) -> None:
-        """Have `show` given the end of the log at every entry, after ONLINE; only what comes behind that is pushed.
+        """Call `show` with the last `lines` messages after every registration, after ONLINE; the server pushes the rest.
 
-        When the log cannot be read then, there is no recap, and what was missed is pushed, as to any other face.
+        If the log cannot be read, `show` is not called and the server pushes all missed messages.
         """
         self._recap = RecapAsked(lines, show)
 
     async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
-        """Come in under `name`: one try, after whose success the seat is kept until `leave`.
+        """Register as `name` with a single try; on success, stay registered until `leave`.
 
-        A seat that was recalled is taken again, and called `name` from then on; one that the server does not know any
-        more is forgotten, for a newcomer's. Raises `CallRefused` or `ServerUnreachable`; then nothing has changed, and
-        another try may follow.
+        A recalled registration continues under `name`; if the server does not know it any more, a new one replaces it.
+        Raise `CallRefused` or `ServerUnreachable`; then the state is unchanged, and another call may follow.
         """
         if self._keeper is not None:
-            raise RuntimeError(f"{self!r} is in already")
+            raise RuntimeError(f"{self!r} is already registered")
         self._asked_id = id
         result = await self._register(name)
         self._start(self._keep())
         return result
 
     def resume(self) -> None:
-        """Come back to the seat that was recalled, as after a break: with as many tries as it takes."""
+        """Continue the recalled registration, as after an outage: register with as many tries as it takes."""
         self._tell(ConnectionState.RECONNECTING, "")
         self._start(self._renew_and_keep())
 
     async def send(self, text: str, client_msg_id: str | None = None) -> SendMessageResult:
-        """Say `text`. A repeat with the same `client_msg_id` is stored only once."""
+        """Send `text`. The server stores a repeat with the same `client_msg_id` only once."""
         params = SendMessageParams(user_id=self.id, text=text, client_msg_id=client_msg_id)
         return await self._call(methods.SEND_MESSAGE, params, SendMessageResult)
 
     async def history(
         self, *, before: int | None = None, after: int | None = None, limit: int | None = None
     ) -> GetHistoryResult:
-        """Read the log, oldest first: the newest before `before`, or the oldest after `after`."""
+        """Read the log, oldest first: the newest messages before `before`, or the oldest after `after`."""
         params = GetHistoryParams(before=before, after=after, limit=limit)
         return await self._call(methods.GET_HISTORY, params, GetHistoryResult)
 
     async def members(self, *, after_id: str | None = None, limit: int | None = None) -> ListMembersResult:
-        """List who is here, ordered by id."""
+        """List the members that are present, ordered by id."""
         params = ListMembersParams(after_id=after_id, limit=limit)
         return await self._call(methods.LIST_MEMBERS, params, ListMembersResult)
 
     async def rename(self, name: str) -> str:
-        """Go by another name; give it as the server writes it, or as given if the next try to come back is under it."""
+        """Change the name. Return it as the server writes it, or as given if the next try to reconnect uses it."""
         if self.lacks_name:
             self.name = name
             self._knocked.set()
@@ -193,20 +193,20 @@ class Participant:
         return self.name
 
     async def set_typing(self) -> None:
-        """Let the others know that something is being written."""
+        """Show the other members that this participant is typing."""
         await self._call(methods.SET_TYPING, NoParams(), SetTypingResult)
 
     async def leave(self, *, forget: bool = False, away: bool = False) -> None:
-        """Leave the room, within 3 seconds; if the server is away it will notice by itself.
+        """Leave the room within 3 seconds; an unreachable server detects the absence itself.
 
-        The seat stays remembered, unless it is to be forgotten: then nobody will come back to it. Who is only `away`
-        keeps the name.
+        `forget` removes the stored registration, so that no later start continues it. `away` asks the server to reserve
+        the name.
         """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         is_on_its_way_in = self.state is ConnectionState.NEW and self.registration is not None
-        if self.state in SEATED or is_on_its_way_in:  # not when it was replaced: that would put the other process out
+        if self.state in SEATED or is_on_its_way_in:  # in REPLACED, `Unregister` would remove the other process
             is_told = await self._unregister(away)
             self._keep_taken()
             if forget:
@@ -218,25 +218,25 @@ class Participant:
             self._tell(ConnectionState.LEFT, "")
 
     def let_go(self) -> None:
-        """Leave what was recalled to others, and tell the server nothing."""
+        """Close the callback and release the stored registration, without a request to the server."""
         self._close(self._seat)
         if self._file is not None:
             self._file.close()
         self._file = self._known = self._keeper = self._token = self._after = self.registration = None
 
     async def _unregister(self, away: bool) -> bool:
-        """Tell the server, and return whether it knows now."""
+        """Call `Unregister`; return whether the server has responded."""
         params = UnregisterParams(id=self.id, keep_name=(away and self._keeps_name) or None)
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._call(methods.UNREGISTER, params, UnregisterResult)
         except (ClientError, TimeoutError) as error:
-            _log.info("could not unregister %s: %s", self.id, error)
+            _log.info("Could not unregister %s: %s", self.id, error)
             return isinstance(error, CallRefused)
         return True
 
     def _forget_file(self, is_told: bool) -> None:
-        """Remove the file; but keep the token of a name that the server still keeps, for who enters again."""
+        """Remove the file, unless the server still reserves the name: the next `enter` under that name needs the token."""
         if self._file is None:
             return
         if is_told or self._known is None or not self._keeps_name:
@@ -257,10 +257,10 @@ class Participant:
                 self._seat_in_doubt.set()
             raise
 
-    # Taking a seat.
+    # Registration.
 
     async def _register(self, name: str) -> RegisterResult:
-        """Come back with the token if there is one, else, or if the server does not know it, as a newcomer."""
+        """Register with the token. Without a token, or if the server does not know it, register as a new member."""
         try:
             if self._token is not None:
                 seat = self._seat if self._after is None else self._new_seat()
@@ -274,19 +274,19 @@ class Participant:
         return await self._come_in(name)
 
     async def _come_in(self, name: str) -> RegisterResult:
-        """Register as a newcomer, at a seat of its own."""
+        """Register as a new member, with a new callback path."""
         result = await self._take(self._new_seat(), name)
         if self.registration is not None and self.registration.epoch != result.epoch:
-            # Another log than the one that was followed until now: what others said there before is news as well.
+            # The epoch has changed: earlier messages of the new log are unknown here as well, so read it from seq 0.
             self.id, self._token, self._after = result.id, result.token, 0
             result = await self._take(self._new_seat(), name)
         return await self._settle(result)
 
     async def _take(self, seat: Seat, name: str) -> RegisterResult:
-        """Register at `seat`, with the token if there is one; when it worked, `seat` is the one that counts.
+        """Register with the callback path of `seat`, and with the token if there is one; on success, use `seat`.
 
-        Each registration without a token has a seat of its own: one whose answer was lost leaves a seat behind that is
-        closed, by which the server learns that nobody sits there.
+        Each registration without a token uses a new path. If its response is lost, the path is closed and responds with
+        410, so that the server removes the orphaned member.
         """
         if seat is not self._seat:
             self._endpoint.open(seat.id, seat.key, seat)
@@ -301,7 +301,7 @@ class Participant:
             after=self._after,
             keep_name=self._keeps_name or None,
         )
-        old = seat  # to be closed
+        old = seat  # to close if the call fails
         try:
             result = await self._rpc.call(methods.REGISTER, params, RegisterResult, self._token)
             old, self._seat = self._seat, seat
@@ -315,9 +315,9 @@ class Participant:
                 self._close(old)
 
     async def _settle(self, result: RegisterResult) -> RegisterResult:
-        """Take the answer to `Register` for what holds now: remember it, tell it, and let messages come in.
+        """Apply the result of `Register`: store it, report ONLINE, and accept messages.
 
-        Those wait until the recap has been read, shown and marked as taken; then what they repeat of it is dropped.
+        Messages wait until the catch-up has been read, shown and marked as received; then repeats of it are dropped.
         """
         before, again = self._known, self.registration is not None
         self._seat.note(result.epoch, result.cursor)
@@ -327,7 +327,7 @@ class Participant:
         trouble = self._remember()
         recap = await self._read_recap(result, again)
         told = _told_at_entry(result, before, again=again and recap is None)
-        self._seat.settle(result.epoch, result.cursor)  # what waits there comes after all that is done here
+        self._seat.settle(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
         self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
         if recap is not None and self._recap is not None:
             self._recap.show(recap)
@@ -342,12 +342,12 @@ class Participant:
         return await read_recap(self._rpc, result, taken, self._recap.lines, again=again)
 
     def _hold(self) -> None:
-        """Let nothing come in before the recap."""
+        """Accept no messages before the catch-up."""
         if self._recap is not None:
             self._knocked.clear()
             self._seat.hold()
 
-    # Remembering it.
+    # Storage of the registration.
 
     def _new_seat(self, known: Remembered | None = None) -> Seat:
         epoch, taken = (known.epoch, known.taken) if known else ("", 0)
@@ -361,7 +361,7 @@ class Participant:
         )
 
     def _remember(self) -> str:
-        """Write down whose seat this is and how far it is; gives what went wrong, if it is not known yet."""
+        """Store the registration and its cursor. Return a new problem as a sentence, or an empty string."""
         if self._token is None:
             return ""
         self._known = Remembered(
@@ -373,7 +373,7 @@ class Participant:
         return self._file.trouble()
 
     def _forget(self) -> None:
-        """Let nobody come back to this seat."""
+        """Discard the token and the stored registration."""
         self._token = self._after = self._known = None
         if self._file is not None:
             self._file.forget()
@@ -386,18 +386,18 @@ class Participant:
         self._endpoint.close(seat.id)
         seat.close()
 
-    # Keeping it.
+    # Keep-alive.
 
     def _start(self, keeping: Coroutine[Any, Any, None]) -> None:
         self._keeper = asyncio.create_task(keeping, name=f"keeper of {self.id}")
         self._keeper.add_done_callback(self._on_kept)
 
     def _on_kept(self, keeper: "asyncio.Task[None]") -> None:
-        """Let a bug end it for all to see: a seat that nobody keeps looks well, and is lost at the next trouble."""
+        """End with REPLACED if the keep-alive task has crashed; otherwise the client looks connected but never recovers."""
         if keeper.cancelled() or (bug := keeper.exception()) is None:
             return
-        _log.error("the keeper of a seat failed", exc_info=bug)
-        self._lose(f"This client has failed within: {bug!r}")
+        _log.error("The keep-alive task of a registration failed", exc_info=bug)
+        self._lose(f"Internal error of this client: {bug!r}")
 
     async def _renew_and_keep(self) -> None:
         await self._renew()
@@ -417,12 +417,12 @@ class Participant:
                 await self._heed(ping)
 
     async def _until_next_ping(self) -> None:
-        """Wait 10 s, or until something has put the seat in doubt: a call that failed, or a POST of another log."""
+        """Wait 10 s, or until the registration is in doubt after a failed call or a POST with another epoch."""
         await self._sleep_until(self._seat_in_doubt, PING_SECONDS)
         self._seat_in_doubt.clear()
 
     async def _sleep_until(self, event: asyncio.Event, seconds: float) -> None:
-        """Sleep, but not beyond the event."""
+        """Sleep for `seconds`, or until `event` is set."""
         waits = {asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(event.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -434,15 +434,15 @@ class Participant:
         if self.registration is None:
             return
         if ping.epoch != self.registration.epoch:
-            # Before the callback is looked at: a store that was restored may know one of long ago.
+            # Checked before the callback: a restored log may contain an outdated callback.
             await self._renew()
         elif ping.callback != self.registration.callback:
             self._lose("This seat was taken over by another client that has its token.")
         elif (seconds := self._endpoint.clocks_apart(self._seat.id)) is not None:
-            self._tell(self.state, f"{words_for_clocks(seconds)} Until then nothing that others say comes in.")
+            self._tell(self.state, f"{words_for_clocks(seconds)} Until then no messages arrive.")
 
     def _lose(self, why: str) -> None:
-        """Give the seat up for good, and tell the server nothing: it is somebody else's now, or nobody's."""
+        """End with REPLACED, without `Unregister`: the registration now belongs to another process, or is void."""
         self._close(self._seat)
         if self._file is not None:
             self._file.close()
@@ -450,7 +450,7 @@ class Participant:
         self._tell(ConnectionState.REPLACED, why)
 
     async def _renew(self) -> None:
-        """Register again: at once, and then as often as it takes."""
+        """Register again: at once, then with backoff until it succeeds."""
         self._hold()
         try:
             await self._register(self.name)
@@ -469,7 +469,7 @@ class Participant:
             self.reason, self.wait = reason, max(delay, min(asked or 0.0, LONGEST_DELAY))
             self.next_try = asyncio.get_running_loop().time() + self.wait
             self._tell(ConnectionState.RECONNECTING, self._told_while_away(reason))
-            await self._sleep_until(self._knocked, self.wait)  # a server that rings is back
+            await self._sleep_until(self._knocked, self.wait)  # a POST shows that the server is back
             self._knocked.clear()
             try:
                 await self._register(self.name)
@@ -480,12 +480,12 @@ class Participant:
         self._seat_in_doubt.clear()
 
     def _is_hopeless(self, refused: CallRefused) -> bool:
-        """Return whether no further try will succeed without a person."""
+        """Return whether further tries cannot succeed until a person acts."""
         return refused.kicked or (self.ends_without_key and refused.code == ErrorCode.JOIN_KEY_WRONG)
 
     def _told_while_away(self, reason: ClientError) -> str:
         if isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN and reason.retry_after is None:
-            return f"Somebody else is called {self.name} now. Waiting until the name is free again."
+            return f"Another member has the name {self.name} now. Waiting until the name is free."
         return f"{reason} Trying again until it works."
 
     def _tell(self, state: ConnectionState, detail: str) -> None:
@@ -497,12 +497,12 @@ class Participant:
         self._listener.on_state(state, detail)
 
 
-# Makes the participant of a face; the join key is one that a person typed, None for that of the settings.
+# Creates the participant of a face. The join key is the one that a person typed; None: the key of the settings.
 NewParticipant = Callable[[Listener, str | None], Participant]
 
 
 def _told_at_entry(now: RegisterResult, before: Remembered | None, *, again: bool) -> str:
-    """Say what a person should know of how the seat is `now`; `again`: this process has had it `before`."""
+    """Return sentences on what has changed since `before`, or "". `again`: this process was registered before."""
     if before is None:
         return ""
     if now.token != before.token:

@@ -1,4 +1,4 @@
-"""Where the server rings one registration, and what was taken there."""
+"""The receiving end of one registration: its callback path, its key, and the last `seq` received."""
 
 import asyncio
 import secrets
@@ -11,28 +11,30 @@ SECRET_KEY_BYTES: Final = 32
 
 
 class NotNow(Exception):
-    """What comes in cannot be shown yet: it is to come again, and that is no failure."""
+    """The message cannot be shown yet. The server sends it again, and does not count this as a failure."""
 
 
 class Hearer(Protocol):
-    """Who is shown what comes in."""
+    """Receives the messages and typing notifications of a registration."""
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show a message; each is given once, in `seq` order. Raises `NotNow` to be given it again later."""
+        """Show a message. Called once for each, in `seq` order. Raise `NotNow` to receive it again later."""
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Show that somebody is writing."""
+        """Show that a member is typing."""
 
 
 class Seat:
-    """One path that is rung, its key, and the last `seq` taken there of the log `epoch`.
+    """A callback path, its key, and the last `seq` received there (`taken`) of the log `epoch`.
 
-    Three rules keep a message from being acknowledged and not shown, or passed over as a repeat. Nothing is taken
-    before the answer to `Register` has told log and cursor (`settle`); until then a POST waits. A POST of another log
-    waits as well, until a new answer to `Register` tells of that log. And a registration that sets the cursor
-    (`after`) gets a new seat, so that every POST at one seat begins at or before `taken` + 1, even one that is late.
+    Three rules prevent that a message is acknowledged without being shown, or dropped as a repeat:
 
-    A seat may be held (`hold`) until it is settled again: then its face is first shown what was missed, in one go.
+    1. A POST waits until the response to `Register` has provided epoch and cursor (`settle`).
+    2. A POST with another epoch waits until a further response to `Register` provides that epoch.
+    3. A registration that sets the cursor (`after`) uses a new path, so that every POST to a path begins at or before
+       `taken` + 1, even a late one.
+
+    `hold` makes POSTs wait until the next `settle`, so that the face shows all missed messages at once first.
     """
 
     def __init__(
@@ -45,10 +47,10 @@ class Seat:
         epoch: str = "",
         taken: int = 0,
     ) -> None:
-        """`on_doubt` is called when a POST is of another log, `on_knock` when one waits while the seat is held.
+        """`on_doubt` is called when a POST has another epoch, `on_knock` when a POST waits because of `hold`.
 
-        `keep` is called after what was shown, before it is acknowledged. `epoch` and `taken` are those that were
-        remembered, if any.
+        `keep` is called after messages were shown, before they are acknowledged. `epoch` and `taken` are the stored
+        values, if there are any.
         """
         self.id = secrets.token_urlsafe(16)
         self.key = secrets.token_bytes(SECRET_KEY_BYTES)
@@ -65,31 +67,31 @@ class Seat:
         self._changed = asyncio.Event()
 
     def note(self, epoch: str, cursor: int) -> None:
-        """Note what the answer to `Register` told."""
+        """Store epoch and cursor from the response to `Register`."""
         if epoch != self.epoch:
             self.epoch, self.taken, self._kept = epoch, cursor, cursor
 
     def settle(self, epoch: str, cursor: int) -> None:
-        """Note it, and from here on take what comes of that log."""
+        """Store epoch and cursor, and accept messages of that log from now on."""
         self.note(epoch, cursor)
         self._is_settled, self._is_held = True, False
         self._wake()
 
     def hold(self) -> None:
-        """Take nothing until the seat is settled again."""
+        """Accept no messages until the next `settle`."""
         self._is_settled, self._is_held = False, True
 
     def pass_over(self, seq: int) -> None:
-        """Count all up to `seq` as taken: it was shown in another way."""
+        """Mark all messages up to `seq` as received: the face has shown them by other means."""
         self.taken = max(self.taken, seq)
 
     def close(self) -> None:
-        """Let nobody wait here any more."""
+        """Release all waiting POSTs."""
         self._is_closed = True
         self._wake()
 
     async def follow(self, epoch: str) -> None:
-        """Return as soon as messages of the log `epoch` can be taken, or the seat is closed."""
+        """Wait until messages of the log `epoch` can be accepted, or until `close`."""
         if self._is_held:
             self._on_knock()
         if self._is_settled and epoch != self.epoch:
@@ -98,20 +100,20 @@ class Seat:
             await self._changed.wait()
 
     def receive(self, message: ChatMessage) -> None:
-        """Show a message, unless it is a repeat."""
+        """Show a message, unless it is a repeat. Raise `RuntimeError` before `settle`."""
         if not self._is_settled:
-            raise RuntimeError("a message whose webhook-id names no log came before the answer to Register")
+            raise RuntimeError("received a message without an epoch in its webhook-id before the response to Register")
         if message.seq > self.taken:
             self._hearer.on_message(message)
             self.taken = message.seq
 
     def typing(self, who: ReceiveTypingParams) -> None:
-        """Show that somebody is writing."""
+        """Show that a member is typing."""
         if self._is_settled:
             self._hearer.on_typing(who)
 
     def keep(self) -> None:
-        """Have it remembered how far this seat is."""
+        """Store the last `seq` received, if it has changed."""
         if self.taken != self._kept:
             self._kept = self.taken
             self._keep()

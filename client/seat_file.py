@@ -1,8 +1,8 @@
-"""What a seat must remember through a restart of the client: one small file, which one process holds at a time.
+"""A registration stored across restarts of the client: one small file, locked by one process at a time.
 
-All of it is short work on a local disk, done in the event loop: a file of some 300 bytes is written once for each POST
-of the server, and never forced to the disk. A client that is killed loses nothing by that, and after a power cut the
-server's own cursor, or at worst a newcomer's seat, takes its place.
+The event loop itself reads and writes: a file of about 300 bytes on a local disk, written once for each POST of the
+server, without fsync. A killed client loses nothing by that. After a power failure the client falls back on the cursor
+that the server stores, or at worst registers as a new member.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ FORMAT: Final = 1
 MODE: Final = 0o600
 MAX_BYTES: Final = 64 * 1024
 CLOCK_NOT_SET: Final = 1_704_067_200  # 2024, in Unix seconds
-KEPT_SECONDS: Final = 30 * 86_400  # as long as the server, unless told otherwise, keeps those who are away
+KEPT_SECONDS: Final = 30 * 86_400  # the default time for which the server keeps members that are away
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """Who sits there, by which token, and the last `seq` that was taken of the log `epoch`.
+    """A stored registration; `taken` is the last `seq` received of the log `epoch`.
 
-    `left`: the person has left, and the server could not be told; only who enters anew comes back to it.
+    `left`: the person has left, but `Unregister` failed. Only `Participant.enter` continues the registration.
     """
 
     id: str
@@ -53,20 +53,20 @@ class _Format(msgspec.Struct):
 
 
 def by_name(name: str) -> str:
-    """Give the key of the seat that somebody takes who goes by `name`; names that the server takes for one are one."""
+    """Return the key of the registration of `name`; names that the server treats as equal have the same key."""
     return f"name {unicodedata.normalize('NFKC', name).casefold()}"
 
 
 def by_cookie(cookie: str) -> str:
-    """Give the key of a browser's seat. Not its name: whoever types that must not come by the seat's token."""
+    """Return the key of a browser's registration: not by name, since typing a name must not give access to its token."""
     return f"browser {hashlib.sha256(cookie.encode()).hexdigest()}"
 
 
 class SeatFile:
-    """One seat's file, held (flock) until `close`. What goes wrong raises nothing: see `trouble`."""
+    """The file of one registration, locked (flock) until `close`. No method raises `OSError`: see `trouble`."""
 
     def __init__(self, path: Path, server: str) -> None:
-        """Hold the file and read it, if there is one."""
+        """Lock the file and read it, if it exists."""
         self.remembered: Remembered | None = None
         self._trouble = ""
         self._is_failing = False
@@ -84,16 +84,16 @@ class SeatFile:
 
     @property
     def is_usable(self) -> bool:
-        """Whether what is written here will be read again."""
+        """Whether later reads see the writes: the file is open and the last write succeeded."""
         return not (self._is_closed or self._is_failing)
 
     def trouble(self) -> str:
-        """Give a sentence for a person on what went wrong, once; empty when there is nothing new."""
+        """Return the last problem as a sentence for a person, once; "" if there is no new problem."""
         trouble, self._trouble = self._trouble, ""
         return trouble
 
     def write(self, seat: Remembered) -> None:
-        """Replace what was remembered, in one step; when that fails, the next one is another try."""
+        """Replace the stored registration atomically. After a failure the next call tries again."""
         if self._is_closed:
             return
         body = msgspec.json.encode(_Content(format=FORMAT, server=self._server, seat=seat))
@@ -102,25 +102,25 @@ class SeatFile:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._fd = hold(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             fresh = _write_held(self._path.with_suffix(".new"), self._path, body)
-        except FileExistsError as error:  # somebody was quicker
+        except FileExistsError as error:  # another process has created it
             self._give_up(error)
         except OSError as error:
             if not self._is_failing:
-                self._trouble = f"{self._path} cannot be written ({error.strerror}), so this seat is not remembered."
+                self._trouble = f"{self._path} cannot be written ({error.strerror}), so this registration is not stored."
             self._is_failing = True
         else:
             os.close(self._fd)
             self._fd, self._is_failing = fresh, False
 
     def forget(self) -> None:
-        """Remove the file: nobody will come back to this seat."""
+        """Remove the file and close it."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self.close()
 
     def close(self) -> None:
-        """Let another process have the file."""
+        """Release the file for other processes."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -128,7 +128,7 @@ class SeatFile:
 
     def _read(self, fd: int) -> None:
         body = os.read(fd, MAX_BYTES)
-        if not body:  # killed before the first `write` had ended
+        if not body:  # the process was killed during its first `write`
             return
         try:
             if msgspec.json.decode(body, type=_Format).format > FORMAT:
@@ -136,40 +136,40 @@ class SeatFile:
                 return
             content = msgspec.json.decode(body, type=_Content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._trouble = f"{self._path} is damaged, so you come in as somebody new."
+            self._trouble = f"{self._path} is damaged, so you join as a new member."
         else:
             self.remembered = content.seat if content.server == self._server else None
 
     def _give_up(self, error: OSError | None, why: str = "") -> None:
-        """Leave the file alone: it is another's, or not to be had."""
+        """Close the file for good: another process holds it, or it is not accessible."""
         if isinstance(error, BlockingIOError | FileExistsError):
             why = "is in use by another client"
         elif error is not None:
             why = f"cannot be used ({error.strerror})"
         self.close()
-        self._trouble = f"{self._path} {why}, so this seat is not remembered."
+        self._trouble = f"{self._path} {why}, so this registration is not stored."
 
 
 class SeatFiles:
-    """The directory of the seats at one server."""
+    """The stored registrations at one server, within a directory."""
 
     def __init__(self, directory: Path, server: str) -> None:
         self._directory = directory
         self._server = server
 
     def open(self, key: str) -> SeatFile:
-        """Give the file of the seat `key` (see `by_name`, `by_cookie`); it is made with the first `write`."""
+        """Return the file of `key` (see `by_name`, `by_cookie`). The first `write` creates it."""
         return SeatFile(self._path(key), self._server)
 
     def move(self, name: str, key: str, others: Iterable[str]) -> None:
-        """Move the seat called `name` to `key`, if there is none at `key`, from the first of `others` that has it.
+        """Move the registration of `name` to `key`, unless `key` has one, from the first of the keys `others` that has it.
 
-        A seat that is in use stays where it is.
+        A registration that is in use stays where it is.
         """
         if os.path.exists(self._path(key)):
             return
         for path in map(self._path, others):
-            if _name_in(path) != by_name(name):  # read without a lock, so that nobody finds it in use for nothing
+            if _name_in(path) != by_name(name):  # read without a lock, which would make other processes see the file in use
                 continue
             file = SeatFile(path, self._server)
             if file.remembered is not None:
@@ -184,14 +184,14 @@ class SeatFiles:
         return self._directory / f"{readable}-{digest}.json"
 
     def sweep(self, now: float) -> None:
-        """Remove what nobody holds and nobody has written for 30 days (`now` in Unix seconds)."""
-        with contextlib.suppress(OSError):  # a directory that cannot be read is told of when a seat is to be remembered
+        """Remove files that are not locked and were not written for 30 days (`now` in Unix seconds)."""
+        with contextlib.suppress(OSError):  # `SeatFile` reports an unreadable directory
             for path in self._directory.glob("*.json"):
                 _remove_old(path, now - KEPT_SECONDS)
 
 
 def _name_in(path: Path) -> str:
-    """Return whose seat the file remembers, as `by_name` has it; empty when it cannot be read."""
+    """Return the name in the file as a key (`by_name`), or "" if the file cannot be read."""
     try:
         return by_name(msgspec.json.decode(path.read_bytes(), type=_Content).seat.name)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -199,9 +199,9 @@ def _name_in(path: Path) -> str:
 
 
 def is_unused_since(path: Path, then: float) -> bool:
-    """Return whether nobody has written the file since `then`. Raises `OSError`.
+    """Return whether the file was last written before `then`. Raise `OSError`.
 
-    A time before this program existed is that of a machine whose clock was not set: such a file counts as new.
+    A time before this program existed stems from a machine with an unset clock: the file counts as new, and is touched.
     """
     written = path.stat().st_mtime
     if written < CLOCK_NOT_SET < then:
@@ -211,7 +211,7 @@ def is_unused_since(path: Path, then: float) -> bool:
 
 
 def _remove_old(path: Path, then: float) -> None:
-    with contextlib.suppress(OSError):  # not ours to remove, or gone already
+    with contextlib.suppress(OSError):  # locked, not permitted, or already removed
         if is_unused_since(path, then):
             fd = hold(path, os.O_RDWR)
             path.unlink()
@@ -219,14 +219,14 @@ def _remove_old(path: Path, then: float) -> None:
 
 
 def hold(path: Path, flags: int) -> int:
-    """Open a file that nobody else holds, and hold it until it is closed.
+    """Open a file and lock it until it is closed. Return its descriptor.
 
-    Raises `BlockingIOError` when somebody holds it, and any other `OSError`.
+    Raise `BlockingIOError` if another descriptor has the lock, or any other `OSError`.
     """
     fd = os.open(path, flags, MODE)
     try:
         _lock(fd)
-        if os.fstat(fd).st_ino != path.stat().st_ino:  # replaced meanwhile, so that somebody has it
+        if os.fstat(fd).st_ino != path.stat().st_ino:  # replaced in the meantime, so another process has the lock
             raise BlockingIOError
     except OSError:
         os.close(fd)
@@ -235,12 +235,12 @@ def hold(path: Path, flags: int) -> int:
 
 
 def _write_held(temporary: Path, path: Path, body: bytes) -> int:
-    """Put a new file, held already, in the place of `path`, whose holder is the only one who may call this."""
+    """Replace `path` by a new, locked file and return its descriptor. The caller must hold the lock on `path`."""
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, MODE)
     try:
         _lock(fd)
-        if os.write(fd, body) != len(body):  # the disk is all but full
-            raise OSError(0, "not all of it could be written")
+        if os.write(fd, body) != len(body):  # the disk is almost full
+            raise OSError(0, "incomplete write")
         temporary.replace(path)
     except OSError:
         os.close(fd)

@@ -202,7 +202,7 @@ async def test_a_name_that_was_taken_meanwhile_is_waited_for(room: Rig) -> None:
     await room.sleep.let_pass()
     assert await room.listener.told() == (
         RECONNECTING,
-        "Somebody else is called Alice now. Waiting until the name is free again.",
+        "Another member has the name Alice now. Waiting until the name is free.",
     )
     await room.sleep.let_pass()
     assert (await room.listener.told())[0] is ONLINE
@@ -238,7 +238,7 @@ async def test_a_bug_in_what_keeps_the_seat_is_told_and_is_the_end(room: Rig, mo
     await room.sleep.let_pass()
     assert await room.listener.told() == (
         ConnectionState.REPLACED,
-        "This client has failed within: RuntimeError('oh')",
+        "Internal error of this client: RuntimeError('oh')",
     )
 
 

@@ -252,7 +252,7 @@ async def test_a_place_that_cannot_be_written_is_told(room: Rig, tmp_path: Path)
     me = room.participant()
     assert me.recall(ALICE) is None
     await me.enter("Alice")
-    assert "so this seat is not remembered" in (await room.listener.told())[1]
+    assert "so this registration is not stored" in (await room.listener.told())[1]
 
 
 async def test_resuming_goes_on_until_it_works(room: Rig) -> None:
@@ -479,7 +479,7 @@ async def test_seat_that_needs_a_key_again_ends_where_a_person_can_give_it(room:
     me.resume()
     while (told := await listener.told())[0] is not REPLACED:
         pass
-    assert "asks newcomers for a join key" in told[1]
+    assert "a new registration needs a join key" in told[1]
     assert not any_file(tmp_path)
 
 

@@ -122,7 +122,7 @@ def test_a_damaged_file_is_told_and_replaced(seats: SeatFiles, tmp_path: Path, c
     only_file(tmp_path).write_bytes(content)
     file = seats.open(ALICE)
     assert file.remembered is None
-    assert "is damaged, so you come in as somebody new" in file.trouble()
+    assert "is damaged, so you join as a new member" in file.trouble()
     file.write(seat(9))
     file.close()
     assert remembered(seats) == seat(9)

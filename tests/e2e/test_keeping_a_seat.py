@@ -121,7 +121,7 @@ async def test_seat_that_the_server_forgot_asks_for_the_key_again(stack: Stack, 
     await stack.stop_server()  # its log was in memory
     await stack.start_server()
     await stack.start_client()
-    await expect(alice.tab.locator("#join-note")).to_contain_text("asks newcomers for a join key")
+    await expect(alice.tab.locator("#join-note")).to_contain_text("a new registration needs a join key")
     await alice.tab.get_by_label("Join key").fill("hush")
     await alice.asks_to_join("Alice")
     await is_in(alice, "Alice")
