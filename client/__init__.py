@@ -1,1 +1,1 @@
-"""The chat client: one seat in the room, with a terminal, a log or a web page as its face."""
+"""The chat client: a participant, with a terminal, a log or a web page as its face."""

@@ -3,7 +3,7 @@
 from runtime.early_stop import end_at_sigterm
 
 if __name__ == "__main__":
-    end_at_sigterm()  # the imports below take most of the start
+    end_at_sigterm()  # before the imports below, which take most of the start
 
 import dataclasses
 import sys
@@ -17,14 +17,14 @@ from runtime.standard_streams import prepare
 
 
 def choose_face(settings: Settings, stdin_is_terminal: bool) -> Settings:
-    """Settle what `auto` means here: a terminal when stdin is one, else headless with the web page."""
+    """Replace `auto` by a face: terminal if stdin is a terminal, else headless with the web page."""
     if settings.face is not Face.AUTO:
         return settings
     return dataclasses.replace(settings, face=Face.TERMINAL if stdin_is_terminal else Face.HEADLESS)
 
 
 def start(settings: Settings) -> int:
-    """Run, unless aiohttp is not fit for it; gives the exit code."""
+    """Run the client and return the exit code: 1 if aiohttp's parser is unsafe."""
     if problem := parser_problem():
         sys.stderr.write(f"[CLIENT] [ERROR] {problem}\n")
         return 1

@@ -1,4 +1,4 @@
-"""The composition root: one session to the server, one endpoint that it rings, and the face that was asked for."""
+"""The composition root: the HTTP session to the server, the callback endpoint, and the chosen face."""
 
 import asyncio
 import contextlib
@@ -38,12 +38,12 @@ from runtime.standard_streams import STDOUT, encoding_of
 
 PAGE_PORT: Final = 8080
 SHUTDOWN_SECONDS: Final = 2.0
-KEEP_ALIVE_SECONDS: Final = 75.0  # a head that drips is cut off then, too; aiohttp has an hour
+KEEP_ALIVE_SECONDS: Final = 75.0  # also bounds a slow request head; aiohttp's default is an hour
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def run(settings: Settings) -> int:
-    """Run until the face ends or a signal comes, and give the exit code."""
+    """Run until the face ends or a signal arrives; return the exit code."""
     _set_up_output(settings.has_page)
     if settings.has_page:
         _raise_file_limit()
@@ -57,20 +57,20 @@ def run(settings: Settings) -> int:
 
 
 def listen(settings: Settings, default_port: int) -> ListeningSockets:
-    """Bind the sockets for the server's calls and for browsers. Raise `ListenError`."""
+    """Bind the sockets for callbacks and for browsers. Raise `ListenError`."""
     port = default_port if settings.client_port is None else settings.client_port
     return bind(settings.client_host or listening_host(settings.server), port)
 
 
 def listening_host(server: str) -> str:
-    """Return the host to listen on: loopback if the server is there (nobody else need call), else all addresses."""
+    """Return the host to listen on: loopback if the server is on it and so calls from there, else all addresses."""
     host = urlsplit(server).hostname or ""
     if host == "localhost":
         return host
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return ALL_ADDRESSES  # a server elsewhere could not call loopback
+        return ALL_ADDRESSES  # a server on another host cannot reach loopback
     if address.is_loopback:
         return "127.0.0.1" if address.version == 4 else "::1"
     return ALL_ADDRESSES
@@ -79,8 +79,8 @@ def listening_host(server: str) -> str:
 def calling_family(settings: Settings, listening: ListeningSockets) -> int:
     """Return the address family for calls to the server.
 
-    The server calls back at the address from which it was called. A client that listens on one family alone must
-    therefore call over that one; a callback that the settings name leaves the choice free.
+    The server calls back at the address from which it was called. A client that listens on a single family must
+    therefore call over that family, unless the settings name a callback host.
     """
     called_elsewhere = settings.callback is not None and not settings.callback.startswith(":")
     if called_elsewhere or len(listening.families) > 1:
@@ -89,7 +89,7 @@ def calling_family(settings: Settings, listening: ListeningSockets) -> int:
 
 
 async def serve(settings: Settings, listening: ListeningSockets) -> int:
-    """Serve callbacks (and the page) on `listening` while the face runs; give the exit code."""
+    """Serve callbacks (and the page) on `listening` while the face runs; return the exit code."""
     host, port = listening.host, listening.port
     family = socket.AddressFamily(calling_family(settings, listening))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(family=family, limit=0)) as session:
@@ -130,7 +130,7 @@ def _face(settings: Settings, new_participant: NewParticipant, page: str) -> Cor
         return serve_page(page, settings.server, out)
     if settings.face is Face.HEADLESS:
         return Headless(new_participant, settings.server, settings.name, page).run()
-    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):  # what moves a cursor has no place in a pipe
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):  # no cursor movements into a pipe
         return PipedTerminal(new_participant, settings.server, settings.name).run()
     return Terminal(
         new_participant,
@@ -158,12 +158,12 @@ async def _listening(app: web.Application, listening: ListeningSockets) -> Async
 
 
 async def _say_who_answers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Strangers need not know which version of what this runs on."""
+    """Replace aiohttp's `Server` header, which discloses the versions of aiohttp and Python."""
     response.headers[hdrs.SERVER] = SERVER
 
 
 def new_runner(app: web.Application) -> web.AppRunner:
-    """Make the HTTP server of `app`, such that nothing a peer sends leaves a traceback in the log."""
+    """Return the HTTP server of `app`, configured so that no request can cause a traceback in the log."""
     return Runner(
         app,
         access_log=None,
@@ -172,15 +172,15 @@ def new_runner(app: web.Application) -> web.AppRunner:
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         logger=_http_log(),
         max_field_size=MAX_HEADER_BYTES,
-        # What is signed is what travels; and nothing small can unfold to something big.
+        # The signature covers the bytes as sent; and a small body must not expand to a large one.
         auto_decompress=False,
     )
 
 
 async def until_stopped(face: Coroutine[Any, Any, int]) -> int:
-    """Run `face`; at SIGTERM, SIGINT or SIGHUP cancel it, with the signal's name as the message.
+    """Run `face`; on SIGTERM, SIGINT or SIGHUP, cancel it with the signal's name as the message.
 
-    Gives 0, or the code with which it ends then.
+    Return the exit code of `face`, or 0 if the cancellation ended it.
     """
     running = asyncio.create_task(face)
     loop = asyncio.get_running_loop()
@@ -210,15 +210,15 @@ def _http_log() -> logging.Logger:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp reports, with a traceback, of a malformed request, which got its 400, and of a hang-up."""
+    """Drop aiohttp's tracebacks of malformed requests, which have received a 400, and of disconnections."""
     fault = record.exc_info[1] if record.exc_info else None
     return not isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 def page_address(host: str, port: int, service: str = "") -> str:
-    """Say where the page is, for a person.
+    """Return the address of the page for a person.
 
-    The port that a container publishes cannot be known from within: `service` is its name in Compose.
+    A container cannot know its published port, so the text names the Compose command for `service` instead.
     """
     everywhere = host in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
     address = f"http://{'localhost' if everywhere else f'[{host}]' if ':' in host else host}:{port}"
@@ -228,7 +228,7 @@ def page_address(host: str, port: int, service: str = "") -> str:
 
 
 def _service(settings: Settings, host: str) -> str:
-    """Name the service of this container, empty outside of one; who listens on loopback only has no browser outside."""
+    """Return the Compose service of this container; "" outside a container, or if only loopback can reach the page."""
     if host not in ("0.0.0.0", "::") or not Path("/.dockerenv").exists():  # noqa: S104
         return ""
     return "page" if settings.face is Face.PAGE else "--index N client"
@@ -247,15 +247,15 @@ def _cannot_listen(error: ListenError) -> str:
 def _set_up_output(has_page: bool) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a locale without the letters of a name ends no chat
-    # A log line would tear what is being typed; a container's log is where one is looked for.
+            stream.reconfigure(errors="backslashreplace")  # names may hold letters that the locale lacks
+    # A log line would break the input line of a terminal; a client with a page logs to its container's log.
     level = logging.WARNING if has_page else logging.CRITICAL
     logging.basicConfig(level=level, format="[CLIENT] [%(levelname)s] %(message)s")
     logging.addLevelName(logging.WARNING, "WARN")
 
 
 def _raise_file_limit() -> None:
-    """Let the page have three open files for each browser, as far as the system lets it."""
+    """Raise the limit of open files to the hard limit: the page uses three for each browser."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -1,4 +1,4 @@
-"""How long to wait for a server that is away."""
+"""Delays between tries to reach an unreachable server."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ JITTER: Final = 0.2
 
 
 def backoff(draw: Callable[[], float] = random.random) -> Iterator[float]:
-    """Give the seconds to wait before each try: 0.5 doubling to 10, each up to 20 % shorter or longer.
+    """Yield the seconds to wait before each try: 0.5 doubling to 10, each up to 20 % shorter or longer.
 
-    `draw` gives numbers from 0 to 1.
+    `draw` returns random numbers from 0 to 1.
     """
     delay = FIRST_DELAY
     while True:

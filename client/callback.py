@@ -1,4 +1,4 @@
-"""The JSON-RPC endpoint that the server rings: one per process, a path and a secret of its own for every seat."""
+"""The JSON-RPC endpoint for callbacks: one per process, with a path and a secret for each registration."""
 
 import asyncio
 import logging
@@ -47,37 +47,37 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 CLOSED_SEATS_KEPT: Final = 1024
 NOTIFICATIONS_KEPT: Final = 1024
-PATIENCE_SECONDS: Final = 4.0  # within the 5 s that the server waits for an answer
+PATIENCE_SECONDS: Final = 4.0  # less than the 5 s that the server waits for a response
 
 _log = logging.getLogger(__name__)
 
 
 class Receiver(Protocol):
-    """Who sits at a seat."""
+    """Receives the messages that arrive at a callback path."""
 
     async def follow(self, epoch: str) -> None:
-        """Return when messages of the log `epoch` can be taken."""
+        """Wait until messages of the log `epoch` can be accepted."""
 
     def receive(self, message: ChatMessage) -> None:
-        """Take a message; they come in the order of arrival, repeats included."""
+        """Accept a message, in the order of arrival, repeats included. Raise `NotNow` to receive it again later."""
 
     def keep(self) -> None:
-        """Remember what was taken; called before it is acknowledged."""
+        """Store which messages were accepted; called before they are acknowledged."""
 
     def typing(self, who: ReceiveTypingParams) -> None:
-        """Hear that somebody is writing."""
+        """Accept the notification that a member is typing."""
 
 
 class CallbackEndpoint:
-    """`POST /rpc/{seat}`, signed after Standard Webhooks with the seat's secret.
+    """`POST /rpc/{seat}`, signed as in Standard Webhooks with the secret of that path.
 
-    401 without a good signature, 404 for a seat never seen, 410 for one that was closed (the server then knows at
-    once that nobody sits there), 413 over 1 MiB, 503 for messages that cannot be taken yet; else 200 with JSON-RPC, or
-    204 when only notifications came.
+    Status codes: 200 with JSON-RPC; 204 if the body holds only notifications; 401 without a valid signature; 404 for an
+    unknown path; 410 for a closed path (the server then removes the member at once); 413 over 1 MiB; 503 for messages
+    that cannot be accepted yet.
     """
 
     def __init__(self, now: Callable[[], float] = time.time, patience: float = PATIENCE_SECONDS) -> None:
-        """`patience` is for how many seconds messages may wait until they can be taken."""
+        """`patience`: the seconds for which messages may wait until they can be accepted."""
         self._now = now
         self._patience = patience
         self._seats: dict[str, tuple[bytes, Receiver]] = {}
@@ -90,15 +90,15 @@ class CallbackEndpoint:
         app.router.add_post(RPC_PATH + "/{seat}", self._handle)
 
     def path(self, seat: str) -> str:
-        """Give the path at which `seat` is rung."""
+        """Return the callback path of `seat`."""
         return f"{RPC_PATH}/{seat}"
 
     def open(self, seat: str, secret_key: bytes, receiver: Receiver) -> None:
-        """Let `receiver` be rung at `seat` by whoever signs with `secret_key`."""
+        """Deliver requests at the path of `seat` to `receiver` if they are signed with `secret_key`."""
         self._seats[seat] = (secret_key, receiver)
 
     def close(self, seat: str) -> None:
-        """Let nobody be rung there any more; harmless for a seat that is not open."""
+        """Respond with 410 at the path of `seat` from now on. Does nothing if the path is not open."""
         self._clocks_apart.pop(seat, None)
         if self._seats.pop(seat, None) is not None:
             self._closed[seat] = None
@@ -106,7 +106,7 @@ class CallbackEndpoint:
                 self._closed.popitem(last=False)
 
     def clocks_apart(self, seat: str) -> float | None:
-        """Give by how many seconds this computer's clock is ahead of the server's, if a call was refused for that."""
+        """Return the seconds by which this clock is ahead of the server's, if signatures failed for that; else None."""
         return self._clocks_apart.get(seat)
 
     async def _handle(self, request: web.Request) -> web.Response:
@@ -114,27 +114,27 @@ class CallbackEndpoint:
         if seat not in self._seats:
             raise web.HTTPGone if seat in self._closed else web.HTTPNotFound
         body = await _read(request)
-        if seat not in self._seats:  # closed while the body came in
+        if seat not in self._seats:  # closed while the body arrived
             raise web.HTTPGone
         key, receiver = self._seats[seat]
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
             webhook_id = verify(key, headers, body, self._now())
         except SignatureError as error:
-            _log.warning("refused a call back: %s", error)
+            _log.warning("Refused a callback request: %s", error)
             if isinstance(error, ClocksApart):
                 self._clocks_apart[seat] = error.seconds
             raise web.HTTPUnauthorized from None
         self._clocks_apart.pop(seat, None)
         if (messages := parse_messages_id(webhook_id)) is not None:
             await self._until_it_follows(receiver, messages.epoch)
-            if seat not in self._seats:  # closed while it waited
+            if seat not in self._seats:  # closed while the request waited
                 raise web.HTTPGone
         reply = self._take(seat, receiver, webhook_id, body)
         return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
 
     def _take(self, seat: str, receiver: Receiver, webhook_id: str, body: bytes) -> bytes | None:
-        """Answer what has come, but for notifications that come again: no `seq` tells those for what they are."""
+        """Return the response body; None for notifications. These have no `seq`: a repeated webhook id is ignored."""
         if (seat, webhook_id) in self._notified:
             return None
         try:
@@ -157,19 +157,19 @@ class CallbackEndpoint:
 
 
 def _later() -> web.HTTPServiceUnavailable:
-    """With a time to try again it is no failure that leads to an eviction."""
+    """Return a 503. With `Retry-After`, the server does not count it as a failure that leads to an eviction."""
     return web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
 
 
 async def _read(request: web.Request) -> bytes:
-    if request.transport is None:  # the server has hung up; aiohttp's own word for it would be a RuntimeError
+    if request.transport is None:  # the server has disconnected; aiohttp would raise a RuntimeError
         raise web.HTTPBadRequest
     try:
         async with asyncio.timeout(REQUEST_READ_SECONDS):
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except (web.RequestPayloadError, ConnectionError):  # chunks that are none, or the server has hung up
+    except (web.RequestPayloadError, ConnectionError):  # malformed chunks, or the server has disconnected
         raise web.HTTPBadRequest from None
     if len(body) > MAX_BODY_BYTES:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
@@ -177,7 +177,7 @@ async def _read(request: web.Request) -> bytes:
 
 
 class Call(msgspec.Struct):
-    """A JSON-RPC request as it came; `id` goes back exactly so."""
+    """A JSON-RPC request before validation; the response repeats `id` byte for byte."""
 
     jsonrpc: Any = None
     method: Any = None
@@ -191,13 +191,13 @@ _NULL: Final = Raw(b"null")
 
 
 def answer(body: bytes, receiver: Receiver) -> bytes | None:
-    """Answer one JSON-RPC request, notification or batch (spec sections 4 to 6); None when nothing is to be said.
+    """Return the response to a JSON-RPC request, notification or batch (sections 4 to 6); None: no response is due.
 
-    Raises `NotNow` when `receiver` does at the first of it.
+    Raise `NotNow` if `receiver` raises it for the first request.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        body.decode()  # what is not looked at is not checked for this
+        body.decode()  # msgspec.Raw checks JSON syntax but not UTF-8
         calls = _read_calls(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if (marked := mark_halves(body)) != body:
@@ -205,11 +205,11 @@ def answer(body: bytes, receiver: Receiver) -> bytes | None:
         problem = {"problem": f"the body {json_problem(body)}"}
         return msgspec.json.encode(_failure(_NULL, ErrorCode.PARSE_ERROR, problem))
     reply = _answer_batch(calls, receiver) if isinstance(calls, list) else _answer_one(calls, receiver)
-    return msgspec.json.encode(reply) if reply else None  # notifications have no answer
+    return msgspec.json.encode(reply) if reply else None  # notifications have no response
 
 
 def _read_calls(body: bytes) -> list[Call | None] | Call | None:
-    """Read a batch or one request; None stands for what is no object."""
+    """Return the requests of a batch, or a single request. None stands for a value that is not an object."""
     if body.lstrip()[:1] == b"[":
         return [_read_call(element) for element in _CALLS.decode(body)]
     return _read_call(body)
@@ -223,10 +223,10 @@ def _read_call(element: bytes | Raw) -> Call | None:
 
 
 def _answer_batch(calls: list[Call | None], receiver: Receiver) -> list[dict[str, Any]] | dict[str, Any]:
-    """Answer one after the other, up to one that went wrong here or cannot be taken yet.
+    """Process the requests in order, up to an internal error or a message that cannot be accepted yet.
 
-    What comes behind that one is left unanswered, and so comes again with it: taken now, it would make the one before
-    it look like a repeat.
+    The requests after it get no response, so the server sends them again. Accepting them now would raise `taken` past
+    the failed message, whose repeat would then be dropped.
     """
     if not 0 < len(calls) <= MAX_PUSH_BATCH:
         return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": f"a batch holds 1 to {MAX_PUSH_BATCH} requests"})
@@ -254,8 +254,8 @@ def _answer_one(call: Call | None, receiver: Receiver) -> dict[str, Any] | None:
         reply = _failure(unmark_halves(call.id), error.code, error.data)
     except NotNow:
         raise
-    except Exception:  # whatever a face trips over, the server hears JSON-RPC and does not put it down to the network
-        _log.exception("could not take a %s", call.method)
+    except Exception:  # a failing face must not look like a network failure to the server
+        _log.exception("Could not process a %s request", call.method)
         reply = _failure(unmark_halves(call.id), ErrorCode.INTERNAL_ERROR)
     else:
         reply = {"jsonrpc": "2.0", "result": result, "id": unmark_halves(call.id)}
@@ -286,10 +286,10 @@ def _perform(method: str, params: Raw, receiver: Receiver) -> object:
 
 
 def _bound(params: Raw, wanted: type[P]) -> P:
-    """Read parameters given by name or by position; what the class does not know is left alone."""
+    """Convert parameters given by name or by position; unknown fields are ignored. Raise `ContractError`."""
     try:
         given = msgspec.json.decode(params or b"{}")
-    except msgspec.DecodeError as error:  # a number that is out of range: nobody has read it before
+    except msgspec.DecodeError as error:  # a number out of range; msgspec.Raw does not check that
         raise invalid_params(None, str(error)) from None
     if isinstance(given, list):
         given = dict(zip(wanted.__struct_fields__, given, strict=False))

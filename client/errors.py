@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its server, told in words for the person who sits there."""
+"""Errors between a client and its server, as sentences for the person at the client."""
 
 import math
 import re
@@ -11,13 +11,13 @@ from protocol.signing import TOLERANCE_SECONDS
 
 
 class ClientError(Exception):
-    """Root of the tree; `str()` is a sentence for a person."""
+    """Base class; `str()` is a sentence for a person."""
 
 
 class ServerUnreachable(ClientError):
-    """No answer that counts: the network failed, time ran out, 5xx, or something that is no JSON-RPC.
+    """No valid response: a network failure, a timeout, a status other than 200, or a body that is not JSON-RPC.
 
-    Whether the call was carried out is not known. `retry_after` is in seconds, if the server said so.
+    Whether the server has executed the call is unknown. `retry_after`: seconds, from the header of that name.
     """
 
     def __init__(self, sentence: str, retry_after: float | None = None) -> None:
@@ -26,7 +26,7 @@ class ServerUnreachable(ClientError):
 
 
 class CallRefused(ClientError):
-    """The server's JSON-RPC error: `code`, its `data`, and as `str()` what was wrong and what to do."""
+    """The server's JSON-RPC error: `code` and `data`; `str()` states the problem and a remedy."""
 
     def __init__(self, code: int, message: str = "", data: Mapping[str, Any] | None = None) -> None:
         super().__init__(code, message, data)
@@ -34,7 +34,7 @@ class CallRefused(ClientError):
         self.message = message
         self.data: dict[str, Any] = dict(data or {})
         self.clocks_apart: float | None = None
-        """Seconds by which this computer's clock is ahead of the server's, if this client refused a call for that."""
+        """Seconds by which this computer's clock is ahead of the server's, if this client refused a callback for that."""
 
     def __str__(self) -> str:
         if self.code == ErrorCode.CALLBACK_UNREACHABLE and self.clocks_apart is not None:
@@ -49,35 +49,35 @@ class CallRefused(ClientError):
 
     @property
     def is_about_name(self) -> bool:
-        """Whether another name may do."""
+        """Whether another name may be accepted."""
         return self.code in (ErrorCode.TAKEN, ErrorCode.INVALID_PARAMS) and self.data.get("field") == "name"
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that a rate limit asks to wait, if this is one."""
+        """The seconds to wait (`retry_after_ms`), of a rate limit or a reserved name; else None."""
         wait = self.data.get("retry_after_ms")
         return wait / 1000 if isinstance(wait, int | float) and wait >= 0 else None
 
 
 class SeatMissing(CallRefused):
-    """A call that needs a seat, made while there is none; answered here, as the server would."""
+    """A call that needs a registration, made without one; raised without a request to the server."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.AWAY, ErrorCode.AWAY.message)
 
 
 def words_for_clocks(ahead: float) -> str:
-    """Say that the clocks of this computer and of the server are too far apart; `ahead` is in seconds."""
+    """Return a sentence on a clock that differs too much from the server's; `ahead` is in seconds."""
     direction = "ahead of" if ahead > 0 else "behind"
     return (
         f"This computer's clock is {words_for_time(abs(ahead))} {direction} the chat server's. They may be at most"
-        f" {words_for_time(TOLERANCE_SECONDS)} apart, since what the server sends is signed with its time: set the"
-        " wrong clock right."
+        f" {words_for_time(TOLERANCE_SECONDS)} apart, since the server signs its requests with its time: set the"
+        " wrong clock."
     )
 
 
 def words_for_time(seconds: float) -> str:
-    """Say how long that is, rounded up, in the largest unit of which it is at least one and a half."""
+    """Return a duration in words, rounded up, in the largest unit of which it has at least 1.5."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 1.5 * length:
             return _counted(math.ceil(seconds / length), unit)
@@ -88,7 +88,7 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
-# A problem that goes on where "The text" begins a sentence: "must not be empty".
+# A problem that continues a sentence that begins with "The text": "must not be empty".
 _PREDICATE: Final = re.compile(r"(must|is|has|holds|begins|may|cannot) ")
 _SUBJECTS: Final = {"name": "That name", "text": "The text", "id": "That id"}
 

@@ -1,4 +1,4 @@
-"""The face without a person: a seat that prints what it hears (`docker compose logs client`)."""
+"""The face without a person: a participant that prints all messages (`docker compose logs client`)."""
 
 import asyncio
 import io
@@ -20,8 +20,8 @@ from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_NAME_CHARS
 
-# If the answer to Register was lost, the name may be taken by the very seat that was asked for: nobody sits there, and
-# the server finds that out within 15 s, when it probes. So many tries, 0.5 s apart and doubling to 10, take longer.
+# If the response to Register was lost, the orphaned member of that registration may still have the name. The server
+# detects its closed callback with a probe within 15 s. Six tries, 0.5 s apart and doubling to 10, take longer.
 GHOST_TRIES: Final = 6
 
 OPEN_PAGE: Final = "Chat in a browser: "
@@ -31,20 +31,20 @@ RETRY_SECONDS: Final = 1.0
 
 
 async def serve_page(page: str, server: str, out: io.TextIOBase) -> int:
-    """Take no seat: the page's visitors take their own. Runs until it is cancelled; `out` neither blocks nor raises."""
+    """Print the addresses, without joining, and wait for cancellation. `out` neither blocks nor raises."""
     out.write(f"[CLIENT] {OPEN_PAGE}{page}\n[CLIENT] Chat server: {server}\n")
     await asyncio.Event().wait()
     return 0
 
 
 def numbered(name: str, number: int) -> str:
-    """Give the name to try: itself, then `name-2`, `name-3`, within the limit of length."""
+    """Return `name` for number 1, else `name-2`, `name-3` …, cut to the length limit."""
     suffix = "" if number == 1 else f"-{number}"
     return name[: MAX_NAME_CHARS - len(suffix)] + suffix
 
 
 class Headless:
-    """Takes a seat, whatever it takes, and prints. `name` None: `client-` and the host's (a container's id)."""
+    """Joins, with as many tries as it takes, and prints. `name` None: `client-` and the host name (a container's id)."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Headless:
         self._is_in = False
 
     async def run(self) -> int:
-        """Run until cancelled, until another process takes the seat or nothing can be printed (exit code 1).
+        """Run until cancelled, or until the participant is REPLACED or output fails (exit code 1).
 
         Exit code 2: the server will never accept the name.
         """
@@ -82,7 +82,7 @@ class Headless:
             await self._participant.leave()
 
     async def _take_seat(self) -> bool:
-        """Try until it works or is over, under the first free name; False if the server will never accept the name."""
+        """Register under the first free name, until success or the end; False if the server will never accept the name."""
         names = self._names()
         name = next(names)
         delays = backoff()
@@ -107,7 +107,7 @@ class Headless:
         return True
 
     def _names(self) -> Iterator[str]:
-        """Give the name that the remembered seat has; if that is another's now, the seat will do under any other."""
+        """Yield the name of the stored registration, then numbered names in case it is in use now."""
         remembered = self._participant.recall(by_name(self._name))
         if remembered is not None:
             yield remembered
@@ -119,7 +119,7 @@ class Headless:
             self._say(f"[CLIENT] [ERROR] {printable(problem)}")
 
     def _say(self, line: str) -> None:
-        """Print what is no message."""
+        """Print a line that is not a message."""
         self._print(lambda: self._out.tell(line))
 
     def _print(self, write: Callable[[], None]) -> None:
@@ -135,14 +135,14 @@ class Headless:
         self._print(self._out.write_rest)
 
     def _end(self, why: str) -> None:
-        """End a client that cannot do what it is for."""
+        """End a client that cannot print any more."""
         if not self._over.is_set():
             self._over.set()
-            told = f"Cannot write to standard output: {why}. This client ends; one that needs no output: --face page"
+            told = f"Cannot write to standard output: {why}. This client ends; --face page needs no output"
             sys.stderr.write(f"[CLIENT] [ERROR] {told}\n")
 
     def on_message(self, message: ChatMessage) -> None:
-        """Print it, or raise `NotNow` while its reader takes a break, or when this client ends: then it comes again."""
+        """Print the message. Raise `NotNow` while the reader is too slow or when this client ends."""
         if self._over.is_set():
             raise NotNow
         try:
@@ -152,10 +152,10 @@ class Headless:
             raise NotNow from None
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Say nothing: nobody is looking."""
+        """Ignore typing notifications."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
-        """Tell what a person has to know, and end when another process has the seat."""
+        """Print state changes, and end on REPLACED."""
         was_in, self._is_in = self._is_in, state is ConnectionState.ONLINE
         if self._is_in and not was_in:
             me = self._participant

@@ -1,6 +1,6 @@
-"""aiohttp's HTTP server, for a caller that shuts down its sending side after its request (RFC 9112, section 9.6).
+"""aiohttp's HTTP server, with support for callers that half-close after their request (RFC 9112, section 9.6).
 
-server/connections.py does the same for the server's port: neither side imports the other.
+`server/connections.py` does the same for the server's port: server and client never import each other.
 """
 
 from typing import Final
@@ -11,9 +11,9 @@ from aiohttp.http_exceptions import LineTooLong
 
 from runtime.http_problem import http_problem
 
-SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
-UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
-MAX_HEADER_BYTES: Final = 64 * 1024  # a browser sends the cookies of all programs of this host, whatever their port
+SERVER: Final = "Ringback"  # without the versions of aiohttp and Python, which help an attacker
+UNEXPECTED: Final = "unsupported Expect header: only 100-continue is supported\n"
+MAX_HEADER_BYTES: Final = 64 * 1024  # a browser sends the cookies of all programs of this host, of any port
 HEAD_TOO_LARGE: Final = (
     f"A header of this request is larger than {MAX_HEADER_BYTES // 1024} KiB. From a browser these are the cookies that"
     " programs on this host have left in it: delete the cookies of this host, or open the page by another of its names,"
@@ -22,24 +22,24 @@ HEAD_TOO_LARGE: Final = (
 
 
 class HttpProtocol(web.RequestHandler):
-    """Keeps a half-closed connection until the last response is written; aiohttp closes it at once."""
+    """Keeps a half-closed connection open until the last response is written; aiohttp closes it at once."""
 
     __slots__ = ()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer a request that cannot be read; say what to do about a head that is too large."""
+        """Return the response to an unreadable request; explain the remedy if its head is too large."""
         if message:
             message = HEAD_TOO_LARGE if isinstance(exc, LineTooLong) else http_problem(message)
         response = super().handle_error(request, status, exc, message)
         response.headers[hdrs.SERVER] = SERVER
         return response
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
-        """Return True if responses are still to be written; the connection closes behind the last of them.
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a boolean; aiohttp returns None
+        """Return True while responses are pending; the connection closes after the last response.
 
-        A WebSocket ends at once: nobody half-closes it (RFC 6455, section 7.1.1).
+        A WebSocket ends at once: its protocol has no half-close (RFC 6455, section 7.1.1).
         """
         if self._upgraded or self._is_waiting():
             return False
@@ -57,32 +57,32 @@ class HttpProtocol(web.RequestHandler):
         elif self._current_request is not None:
             payload = self._current_request._payload
             self.close()
-        elif is_second_look:  # the response is written; what may be missing of the request's body will not come
+        elif is_second_look:  # the response is written; the rest of the request's body cannot arrive
             self.force_close()
             return
-        else:  # the task of the request may not have begun
+        else:  # the task of the request may not have started
             self._loop.call_soon(self._end_behind_the_last, True)
             return
         if not payload.is_eof():
-            payload.set_exception(web.RequestPayloadError("the caller has sent only a part of the body"))
+            payload.set_exception(web.RequestPayloadError("the caller closed the connection within the body"))
 
 
 class HttpServer(web.Server):
-    """Makes such protocols.
-
-    It answers 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it.
-    """
+    """Creates an `HttpProtocol` for each connection."""
 
     def __call__(self) -> web.RequestHandler:
-        """Make the protocol of one connection."""
+        """Return the protocol of a new connection."""
         return HttpProtocol(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """Serves an application by `HttpServer`."""
+    """Serves an application with `HttpServer`.
+
+    Responds with 417 (RFC 9110, section 10.1.1) to an `Expect` that is not ASCII: aiohttp fails to repeat it.
+    """
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()  # starts the application, too
+        made = await super()._make_server()  # also starts the application
         handler = made.request_handler
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -113,7 +113,7 @@ class Participant:
 
     @property
     def _keeps_name(self) -> bool:
-        """Whether to ask the server to reserve the name: only if the token is stored, since the name needs the token."""
+        """Whether to ask the server to reserve the name: only if the token that the name needs is stored."""
         return self.keeps_name and self._file is not None and self._file.is_usable
 
     def recall(self, key: str, *, name: str = "", others: Iterable[str] = ()) -> str | None:
@@ -141,7 +141,7 @@ class Participant:
         return None if known.left else known.name
 
     def ask_for_recap(self, lines: int, show: Callable[[Recap], None]) -> None:
-        """Call `show` with the last `lines` messages after every registration, after ONLINE; the server pushes the rest.
+        """Call `show` with the last `lines` messages after every registration and ONLINE; the server pushes the rest.
 
         If the log cannot be read, `show` is not called and the server pushes all missed messages.
         """
@@ -236,7 +236,7 @@ class Participant:
         return True
 
     def _forget_file(self, is_told: bool) -> None:
-        """Remove the file, unless the server still reserves the name: the next `enter` under that name needs the token."""
+        """Remove the file, unless the server still reserves the name: the next `enter` then needs the token."""
         if self._file is None:
             return
         if is_told or self._known is None or not self._keeps_name:
@@ -361,7 +361,7 @@ class Participant:
         )
 
     def _remember(self) -> str:
-        """Store the registration and its cursor. Return a new problem as a sentence, or an empty string."""
+        """Store the registration and its cursor. Return a new problem as a sentence, or ""."""
         if self._token is None:
             return ""
         self._known = Remembered(
@@ -393,7 +393,7 @@ class Participant:
         self._keeper.add_done_callback(self._on_kept)
 
     def _on_kept(self, keeper: "asyncio.Task[None]") -> None:
-        """End with REPLACED if the keep-alive task has crashed; otherwise the client looks connected but never recovers."""
+        """End with REPLACED if the keep-alive task crashed: else the client looks connected but never recovers."""
         if keeper.cancelled() or (bug := keeper.exception()) is None:
             return
         _log.error("The keep-alive task of a registration failed", exc_info=bug)
@@ -485,7 +485,7 @@ class Participant:
 
     def _told_while_away(self, reason: ClientError) -> str:
         if isinstance(reason, CallRefused) and reason.code == ErrorCode.TAKEN and reason.retry_after is None:
-            return f"Another member has the name {self.name} now. Waiting until the name is free."
+            return f"The name {self.name} is in use now. Waiting until it is free."
         return f"{reason} Trying again until it works."
 
     def _tell(self, state: ConnectionState, detail: str) -> None:

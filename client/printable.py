@@ -1,7 +1,7 @@
-"""Text of others, made safe for a terminal or a log: nothing in it can move the cursor or pose as another line.
+"""Make untrusted text safe for a terminal or a log: it cannot move the cursor or imitate another line.
 
-What is shown as itself is what a reader can see: letters, digits, symbols, spaces, a few marks on each. Python's own
-tables settle which those are: an emoji that is younger is shown as its number.
+Visible characters stay: letters, digits, symbols, spaces, and a few marks on each. `unicodedata` decides which these
+are: an emoji that is newer than Python's tables is shown as its number.
 """
 
 import re
@@ -14,18 +14,18 @@ from protocol.messages import ChatMessage
 
 GUTTER: Final = "\n    | "
 TAB: Final = "    "
-ESCAPE: Final = "\\u{"  # begins what stands for a character that is not shown
+ESCAPE: Final = "\\u{"  # begins the escape of a character that is not shown
 
-# More paint over the lines above, and no living script needs more on one letter (Burmese and pointed Hebrew come near).
+# More marks cover the lines above, and no living script needs more on a letter (Burmese and pointed Hebrew come near).
 MOST_MARKS: Final = 5
-NARROWEST: Final = 20  # columns; no terminal to chat in has fewer
+NARROWEST: Final = 20  # columns; terminals in use have more
 EMOJI_SELECTOR: Final = "\ufe0f"
-ACTION: Final = "/me "  # begins a text that tells what its sender does (XEP-0245)
+ACTION: Final = "/me "  # begins a text that describes an action of its sender (XEP-0245)
 
-# Control, format (the bidi overrides are there), surrogate, private use, unassigned, line and paragraph separator:
+# Control, format (with the bidi overrides), surrogate, private use, unassigned, line and paragraph separator:
 # Unicode 16.0, table 4-4.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Default_Ignorable_Code_Point (DerivedCoreProperties.txt), but for those and the variation selectors: the combining
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt) without these and the variation selectors: the combining
 # grapheme joiner, the Hangul fillers, the inherent vowels of Khmer.
 _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 _SELECTORS: Final = frozenset(
@@ -34,7 +34,7 @@ _SELECTORS: Final = frozenset(
 _JOINERS: Final = frozenset("\u200c\u200d")
 # Parts of an emoji that are not of category So: the skin tones, and the arrow of a shaken head.
 VIRAMA: Final = 9  # canonical combining class
-# The flags of England, Scotland and Wales: a black flag, and letters that nobody sees (emoji-sequences.txt).
+# The flags of England, Scotland and Wales: a black flag and invisible letters (emoji-sequences.txt).
 _TAGS: Final = frozenset(map(chr, range(0xE0020, 0xE0080)))
 _FLAG: Final = re.compile(
     "(?<=\U0001f3f4)(\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)\U000e007f)"
@@ -43,43 +43,43 @@ _EMOJI_PARTS: Final = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f
 
 
 def printable(text: str) -> str:
-    r"""Give `text` as one line, what a terminal would obey or not show written as `\u{1b}`."""
+    r"""Return `text` as a single line; control and invisible characters become escapes such as `\u{1b}`."""
     if text.isascii() and text.isprintable():
         return text
-    parts = _FLAG.split(text)  # each second one is the letters of a flag
+    parts = _FLAG.split(text)  # every second part holds the letters of a flag
     return "".join(part if place % 2 else "".join(_shown(part)) for place, part in enumerate(parts))
 
 
 def printable_lines(text: str) -> str:
-    """Give `text` with its line breaks kept, each further line behind a gutter, so that it cannot pose as a line."""
+    """Return `text` with its line breaks; a gutter before each further line keeps it from imitating a message."""
     return GUTTER.join(printable(line.expandtabs(len(TAB))) for line in text.replace("\r\n", "\n").split("\n"))
 
 
 def line_of(message: ChatMessage) -> str:
-    """Show a message as the terminal does: `Bob: hi`, `* Bob waves`, `[SYSTEM] Bob joined the chat`."""
+    """Return the line of a message: `Bob: hi`, `* Bob waves` or `[SYSTEM] Bob joined the chat`."""
     return "".join(parts_of(message))
 
 
 def parts_of(message: ChatMessage) -> tuple[str, str, str]:
-    """Give what stands before the sender's name in that line, the name, and what stands behind it."""
+    """Return the parts of that line: the text before the sender's name, the name, and the text after it."""
     if message.is_system:
         return f"[SYSTEM] {printable_lines(message.text)}", "", ""
     name = printable(message.sender_name)
-    if name.startswith(("[", "* ")):  # only lines that are nobody's, or tell what somebody does, begin so
+    if name.startswith(("[", "* ")):  # only notices and actions begin with these
         name = _escape(name[0]) + name[1:]
     if not message.text.startswith(ACTION):
         return "", name, f": {printable_lines(message.text)}"
-    if " " in name:  # else `Eve Smith` could not be told from Eve, who does something
+    if " " in name:  # distinguishes `Eve Smith` from an action of Eve
         name = f'"{name}"'
     return "* ", name, f" {printable_lines(message.text.removeprefix(ACTION))}"
 
 
 def wrapped(line: str, columns: int) -> str:
-    """Break what `line_of` gives so that it fits, with the gutter before what goes on below.
+    """Wrap a line from `line_of` to `columns`, with the gutter before each continuation.
 
-    Else whoever knows or guesses the width can fill up a line with blanks, and what follows stands there as a new one.
+    Otherwise a sender could pad a message so that the wrapped remainder looks like a line of its own.
     """
-    width = max(columns, NARROWEST) - 1  # what ends in the last column makes some terminals begin a line, some not
+    width = max(columns, NARROWEST) - 1  # some terminals wrap after a character in the last column
     first, *further = line.split("\n")
     room = len(GUTTER) - 1
     parts = [*_broken(first, width, width - room)]
@@ -89,7 +89,7 @@ def wrapped(line: str, columns: int) -> str:
 
 
 def _shown(text: str) -> Iterator[str]:
-    left = 0  # how many marks what was shown last may still have; none after an escape, nor before the first letter
+    left = 0  # marks that may still follow; 0 after an escape and before the first letter
     for before, char, after in zip("\0" + text, text, text[1:] + "\0", strict=False):
         category = unicodedata.category(char)
         if category[0] == "M" and char not in _INVISIBLE:
@@ -104,7 +104,7 @@ def _shown(text: str) -> Iterator[str]:
 
 
 def _is_joined(before: str, after: str) -> bool:
-    """Tell whether a joiner is needed there: within a word (Persian, the scripts of India) or an emoji."""
+    """Return whether a joiner is legitimate there: within a word (Persian, the scripts of India) or an emoji."""
     if VIRAMA in (unicodedata.combining(before), unicodedata.combining(after)):  # RFC 5892, appendix A; RA of Bengali
         return True
     marked = unicodedata.category(before)[0] == "M"
@@ -121,10 +121,10 @@ def _escape(char: str) -> str:
 
 
 def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
-    """Give the parts of a line, at most `width` and then `width_below` columns each; no letter parts from its marks.
+    """Split a line: the first part has at most `width` columns, the rest `width_below`; letters keep their marks.
 
-    A part ends behind a blank, if there is one in its second half; else within a word. A link stays whole, so that it
-    can be copied; the terminal itself breaks one that is longer than a part, and that link ends its part.
+    A part ends after a blank if its second half has one, else within a word. A link stays whole, so that it can be
+    copied. A link longer than a part ends its part, and the terminal itself wraps it.
     """
     begun = used = 0
     word = used_by_words = 0  # where the last word begins, and the columns before it
@@ -146,7 +146,7 @@ def _broken(line: str, width: int, width_below: int) -> Iterator[str]:
 
 
 class _Unit(NamedTuple):
-    """What is never broken: a character with its marks, or a link."""
+    """An unbreakable part of a line: a character with its marks, or a link."""
 
     begin: int
     end: int
@@ -164,9 +164,9 @@ def _units(line: str, width: int) -> Iterator[_Unit]:
 
 
 def _whole_links(line: str, width: int) -> Iterator[_Unit]:
-    """Give the links that stay whole: what fits, and what is longer and cannot look like another line of the chat.
+    """Return the links that stay whole: links that fit, and longer links that cannot imitate another line of the chat.
 
-    Those lines have a blank behind the time, and brackets around who speaks.
+    A line of the chat has a blank after the time, and without a sender it begins with a tag in brackets.
     """
     for begin, end in find_links(line):
         link = line[begin:end]
@@ -191,12 +191,12 @@ def _is_mark(char: str) -> bool:
 
 
 def _columns(char: str, before: str = "") -> int:
-    """Give how many columns a terminal takes for a character, at most: it may draw any symbol as an emoji."""
-    if char == EMOJI_SELECTOR and before:  # asks for what stands `before` it as an emoji
+    """Return the most columns that a terminal uses for a character: it may draw any symbol as an emoji."""
+    if char == EMOJI_SELECTOR and before:  # requests the emoji form of the character `before`
         return 2 - min(2, _columns(before))
     category = unicodedata.category(char)
     if category in ("Mn", "Me") or char in _JOINERS or char in _TAGS:
         return 0
-    # Of the numbers that are no digits some are drawn as wide as a symbol: counting rods, those in circles.
+    # Some numbers that are not digits are as wide as a symbol: counting rods, numbers in circles.
     is_symbol = not char.isascii() and (category[0] == "S" or category in ("No", "Nl"))
     return 2 if is_symbol or unicodedata.east_asian_width(char) in "WF" else 1

@@ -58,7 +58,7 @@ def by_name(name: str) -> str:
 
 
 def by_cookie(cookie: str) -> str:
-    """Return the key of a browser's registration: not by name, since typing a name must not give access to its token."""
+    """Return the key of a browser's registration: not by name, as typing a name must not give access to its token."""
     return f"browser {hashlib.sha256(cookie.encode()).hexdigest()}"
 
 
@@ -106,7 +106,7 @@ class SeatFile:
             self._give_up(error)
         except OSError as error:
             if not self._is_failing:
-                self._trouble = f"{self._path} cannot be written ({error.strerror}), so this registration is not stored."
+                self._trouble = f"{self._path} cannot be written ({error.strerror}); this registration is not stored."
             self._is_failing = True
         else:
             os.close(self._fd)
@@ -147,7 +147,7 @@ class SeatFile:
         elif error is not None:
             why = f"cannot be used ({error.strerror})"
         self.close()
-        self._trouble = f"{self._path} {why}, so this registration is not stored."
+        self._trouble = f"{self._path} {why}; this registration is not stored."
 
 
 class SeatFiles:
@@ -162,14 +162,14 @@ class SeatFiles:
         return SeatFile(self._path(key), self._server)
 
     def move(self, name: str, key: str, others: Iterable[str]) -> None:
-        """Move the registration of `name` to `key`, unless `key` has one, from the first of the keys `others` that has it.
+        """Move the registration of `name` to `key` from the first of the keys `others` that has it, if `key` has none.
 
         A registration that is in use stays where it is.
         """
         if os.path.exists(self._path(key)):
             return
         for path in map(self._path, others):
-            if _name_in(path) != by_name(name):  # read without a lock, which would make other processes see the file in use
+            if _name_in(path) != by_name(name):  # read without a lock: others would see it in use
                 continue
             file = SeatFile(path, self._server)
             if file.remembered is not None:

@@ -1,4 +1,4 @@
-"""The client's settings: one table, from which come the flags, the environment variables, the checks and `--help`."""
+"""The client's settings: a table that defines the flags, the environment variables, the checks and `--help`."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Face(StrEnum):
-    """How a client shows itself."""
+    """How a client shows the chat."""
 
     AUTO = "auto"
     TERMINAL = "terminal"
@@ -37,27 +37,27 @@ class Face(StrEnum):
 
 
 class PageKey(StrEnum):
-    """Who must know the join key at the page: the person there, or the client that serves it."""
+    """The source of the join key for a visitor of the page: the visitor, or the client that serves the page."""
 
     ASK = "ask"
     CONTAINER = "container"
 
 
-# Each check gives the value, or raises ValueError with a sentence that says what would be right.
+# Each check returns the value, or raises ValueError with a sentence that states the expected value.
 
 
 def _server(text: str) -> str:
     _check_address(text, "such as http://localhost:9999")
-    # The endpoint, as the wire contract and curl have it, is below the address that is meant here.
+    # Also accept the URL of the endpoint, as in the wire contract and in curl examples: remove its path.
     return text.rstrip("/").removesuffix(RPC_PATH).rstrip("/")
 
 
 def _check_address(text: str, example: str) -> None:
-    """Raise `ValueError`, in words for each thing that can be wrong with a base address."""
+    """Raise `ValueError` with a sentence for each possible fault of a base address."""
     if not text.isprintable() or " " in text:
-        raise ValueError(f"expected an address without blanks and control characters, {example}")
+        raise ValueError(f"expected an address without blanks or control characters, {example}")
     if not re.match("https?://", text, re.IGNORECASE):
-        raise ValueError(f"expected http:// or https:// at the begin of the address, {example}")
+        raise ValueError(f"expected an address that begins with http:// or https://, {example}")
     try:
         url = urlsplit(text)
         is_port = url.port != 0
@@ -66,13 +66,13 @@ def _check_address(text: str, example: str) -> None:
     if not is_port:
         raise ValueError(f"expected a port from 1 to 65535, and brackets around an IPv6 address, {example}")
     if url.username is not None or url.query or url.fragment:
-        raise ValueError(f"expected an address without user name, ? and #, {example}")
+        raise ValueError(f"expected an address without user name, ? or #, {example}")
     if not _is_host(url.hostname or ""):
         raise ValueError(f"expected a host name in the address, {example}")
 
 
 def _is_host(name: str) -> bool:
-    """Tell whether a name can be looked up: no label of it is empty or too long (RFC 1035, section 2.3.4)."""
+    """Return whether a name can be resolved: none of its labels is empty or too long (RFC 1035, section 2.3.4)."""
     try:
         return bool(name.removesuffix(".").encode("idna"))
     except UnicodeError:
@@ -84,7 +84,7 @@ def _name(text: str) -> str:
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise ValueError(f"expected 1 to {MAX_NAME_CHARS} characters, not {len(name)}")
     if printable(name) != name:
-        raise ValueError("expected a name without control characters and what is no Unicode")
+        raise ValueError("expected a name without control characters or invalid Unicode")
     if found := re.search("[@/:]", name):
         raise ValueError(f"expected a name without {found[0]}")
     return name
@@ -108,7 +108,7 @@ def _callback(text: str) -> str:
 def _page_hosts(text: str) -> tuple[str, ...]:
     hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
     if not hosts or not all(re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", host) for host in hosts):
-        raise ValueError("expected host names apart by commas, without http://, such as localhost,chat.example")
+        raise ValueError("expected host names separated by commas, without http://, such as localhost,chat.example")
     return hosts
 
 
@@ -129,7 +129,7 @@ def _state_dir(text: str) -> Path:
 
 
 def refuse_marked_variables() -> None:
-    """Raise `UsageError` if a byte order mark hides a variable, as the first of a file that systemd or Docker reads."""
+    """Raise `UsageError` if the name of a variable has a byte order mark: the first in a file of systemd or Docker."""
     for name in os.environ:
         if name.startswith(f"{BYTE_ORDER_MARK}CHAT_"):
             problem = f"The name of the variable {name[1:]} begins with a byte order mark (U+FEFF)."
@@ -137,19 +137,18 @@ def refuse_marked_variables() -> None:
 
 
 class _Option(click.Option):
-    """An option whose value counts without white space and a byte order mark around it, as of a `.env` with CR LF."""
+    """An option that ignores white space and a byte order mark around its value, such as from a `.env` with CR LF."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Return the variable's value, without quotes around it; None if it counts as not set."""
+        """Return the variable's value without enclosing quotes; None if it counts as not set."""
         return read_variable(str(self.envvar), super().resolve_envvar_value(ctx))
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert the value."""
         return super().type_cast_value(ctx, (bare(value) or value) if isinstance(value, str) else value)
 
 
 def user_state_dir() -> Path:
-    """Give the user's own directory (XDG Base Directory Specification); `NO_STATE` for somebody without a home."""
+    """Return the user's directory (XDG Base Directory Specification); `NO_STATE` for a user without a home."""
     for base in (os.environ.get("XDG_STATE_HOME", ""), "~/.local/state"):
         with contextlib.suppress(ValueError):
             if os.path.isabs(path := expanded(base)):
@@ -191,13 +190,13 @@ _SWITCHES: Final = {"1": True, "0": False, "on": True, "off": False, "yes": True
 
 
 def _row(variable: str, check: Callable[[str], object], metavar: str, help: str, default: str = "") -> dict[str, Any]:
-    """Write one row: the field's name makes the flag; `default` tells in words one that depends on others."""
+    """Return the metadata of a row. The flag is the name of the field; `default` describes a computed default."""
     return {"variable": variable, "check": check, "metavar": metavar, "help": help, "default": default}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The table, and one run's settings."""
+    """The table of the settings; an instance holds the values of a run."""
 
     face: Face = field(
         default=Face.AUTO,
@@ -205,8 +204,8 @@ class Settings:
             "CHAT_FACE",
             _one_of(Face),
             "|".join(Face),
-            "How to show the chat: a terminal; headless, which takes a seat, prints what it hears and serves the web"
-            " page; or the page alone.",
+            "How to show the chat: a terminal; headless, which joins, prints the messages and serves the web page; or"
+            " the page alone.",
             "auto: terminal when stdin is one, else headless",
         ),
     )
@@ -230,14 +229,14 @@ class Settings:
             "CHAT_JOIN_KEY",
             _key,
             "KEY",
-            "Key that the server wants of newcomers. Others on this machine can see it when it is given as a flag.",
+            "Key that the server asks new members for. As a flag, other users of this machine can see it.",
             "none",
         ),
     )
     join_key_file: str | None = field(
         default=None,
         metadata=_row(
-            "CHAT_JOIN_KEY_FILE", _key_file, "FILE", "A file with that key, instead of the key itself.", "none"
+            "CHAT_JOIN_KEY_FILE", _key_file, "FILE", "A file that holds the join key.", "none"
         ),
     )
     client_host: str | None = field(
@@ -246,8 +245,8 @@ class Settings:
             "CHAT_CLIENT_HOST",
             _one_line,
             "ADDRESS",
-            "Address on which to listen for the server's calls, and for browsers.",
-            "loopback when the server is there, else ::, every address",
+            "Address on which to listen for the server's callbacks and for browsers.",
+            "loopback if the server is on it, else ::, all addresses",
         ),
     )
     client_port: int | None = field(
@@ -256,7 +255,7 @@ class Settings:
             "CHAT_CLIENT_PORT",
             _port,
             "PORT",
-            "Port on which to listen; 0: any free one.",
+            "Port on which to listen; 0: any free port.",
             "8080 with a page, 0 for a terminal",
         ),
     )
@@ -266,7 +265,7 @@ class Settings:
             "CHAT_CALLBACK",
             _callback,
             "URL",
-            "Address at which the server reaches this client, if it is not the one that the client calls from.",
+            "Address at which the server reaches this client, if that is not the address that the client calls from.",
             ":PORT, at the address that the client calls from",
         ),
     )
@@ -276,7 +275,7 @@ class Settings:
             "CHAT_PAGE_HOSTS",
             _page_hosts,
             "HOST,…",
-            "Host names under which the page may be opened, at any port or as NAME:PORT at that one; behind a proxy,"
+            "Host names under which the page may be opened, at any port, or as NAME:PORT at that port; behind a proxy,"
             " the name that people type.",
             "localhost,127.0.0.1,[::1]",
         ),
@@ -287,8 +286,8 @@ class Settings:
             "CHAT_PAGE_KEY",
             _one_of(PageKey),
             "|".join(PageKey),
-            "Who must know the join key at the page: ask, the person, who is asked for it; or container, this client,"
-            " whose key lets everybody in who can open the page.",
+            "Source of the join key for visitors of the page. ask: each visitor types it; container: this client's key"
+            " admits every visitor who can open the page.",
             PageKey.ASK,
         ),
     )
@@ -298,8 +297,8 @@ class Settings:
             "CHAT_STATE_DIR",
             _state_dir,
             f"DIR|{NO_STATE}",
-            "Directory in which seats are remembered, so that after a restart of this client nothing is missed and"
-            f" nothing is shown twice; {NO_STATE}: each start begins anew.",
+            "Directory that stores registrations, so that a restart of this client neither misses nor repeats messages;"
+            f" {NO_STATE}: each start joins as a new member.",
             "$XDG_STATE_HOME/ringback, else ~/.local/state/ringback",
         ),
     )
@@ -308,7 +307,7 @@ class Settings:
         default=False,
         metadata=_row(
             "NO_COLOR",
-            bool,  # whatever it says (no-color.org)
+            bool,  # any value counts (no-color.org)
             "",
             "Show the chat in a terminal without colours.",
             "colours",
@@ -316,7 +315,7 @@ class Settings:
     )
     bell: bool = field(
         default=False,
-        metadata=_row("CHAT_BELL", _switch, "", "Ring the terminal's bell when somebody says your name.", "off"),
+        metadata=_row("CHAT_BELL", _switch, "", "Ring the terminal's bell when a message mentions your name.", "off"),
     )
 
     @property
@@ -326,17 +325,17 @@ class Settings:
 
     @property
     def newcomers_key(self) -> str | None:
-        """The key that the server wants of newcomers, however it was given."""
+        """The join key, from `join_key` or `join_key_file`."""
         return self.join_key or self.join_key_file
 
     @property
     def pages_key(self) -> str | None:
-        """The key with which a newcomer at the page comes in without giving one."""
+        """The join key for a visitor of the page who types none."""
         return self.newcomers_key if self.page_key is PageKey.CONTAINER else None
 
 
 class _Checked(click.ParamType[Any]):
-    """A row's check, as click wants it."""
+    """A row's check as a click parameter type."""
 
     name = "value"
 
@@ -347,11 +346,11 @@ class _Checked(click.ParamType[Any]):
         try:
             return self._check(value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)  # without the value: it may be a key
+            self.fail(f"{error}.", param, ctx)  # without the value, which may be a key
 
 
 class _Switch(_Option):
-    """A row that is on or off: its flag stands alone, its variable goes through the row's check as any other."""
+    """A boolean row: its flag takes no value; the row's check converts its variable."""
 
     def __init__(self, param_decls: list[str], **attributes: Any) -> None:
         super().__init__(param_decls, is_flag=True, flag_value="1", **attributes)
@@ -373,7 +372,7 @@ def _option(row: Field[Any]) -> click.Option:
 
 
 def command(run: Callable[[Settings], int]) -> click.Command:
-    """Make the command line; it calls `run` with the settings and exits with what that returns."""
+    """Return the command line: it calls `run` with the settings and exits with the code that `run` returns."""
 
     def invoke(**given: Any) -> None:
         refuse_marked_variables()

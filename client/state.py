@@ -1,8 +1,8 @@
-"""What a client remembers, within the state directory: seats of people, and a folder of its own.
+"""The state directory of a client: registrations of people, and a folder for each client with a page.
 
-The folder is held by one process at a time. It is named after the host, so that clients that share a directory (the
-containers of one volume) find their own again. Seats of people stay beside the folders, since a person may come back by
-another client.
+One process at a time locks a folder. A folder is named after its host, so that each client that shares a directory (the
+containers of one volume) finds its own folder again. Registrations of people are stored beside the folders, since a
+person may come back through another client.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from client.web.cookies import PREFIX
 
 ID_FILE: Final = "id"
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
-MAX_CLIENTS: Final = 1000  # of one host, with folders in one state directory
+MAX_CLIENTS: Final = 1000  # of a host, with folders in the same state directory
 LOOK_UP_SECONDS: Final = 2.0
 DAY_SECONDS: Final = 86_400.0
 SWEPT_FILE: Final = "swept"
 
 
 class State:
-    """Where this client keeps what it remembers: seats of people, its own seat, and the name of its page's cookie."""
+    """The stored state of this client: registrations of people, its own registration, and the name of its cookie."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the folder, if this client has a page. Without a state directory nothing is remembered."""
+        """Lock a folder, if this client has a page. Without a state directory, nothing is stored."""
         self.seats_of_people: SeatFiles | None = None
         self.own_seats: SeatFiles | None = None
         self._directory = settings.state_dir
@@ -50,18 +50,18 @@ class State:
         self.own_seats = SeatFiles(self._folder.path if self._folder else settings.state_dir, settings.server)
 
     def cookie_name(self, port: int) -> str:
-        """Return the name of the page's cookie: it stays with the folder, and differs between the clients of a host."""
+        """Return the name of the page's cookie. It belongs to the folder, and differs between the clients of a host."""
         if self._folder is not None:
             return f"{PREFIX}{self._folder.id}"
         return f"{PREFIX}{hashlib.sha256(f'{socket.gethostname()} {port}'.encode()).hexdigest()[:12]}"
 
     def sweep(self, now: float) -> None:
-        """Remove what nobody holds and nobody has used for 30 days (`now` in Unix seconds)."""
+        """Remove files and folders that are not locked and were unused for 30 days (`now` in Unix seconds)."""
         if self.seats_of_people is None:
             return
         if self._folder is not None:
             self._folder.touch()
-        with contextlib.suppress(OSError):  # told when a seat is to be remembered
+        with contextlib.suppress(OSError):  # reported by `SeatFile`
             now = _aged_until(self._directory, now)
             sweep_folders(self._directory, now)
             for seats in (self.seats_of_people, self.own_seats):
@@ -85,11 +85,11 @@ class State:
 
 
 class StateFolder:
-    """A folder that this process holds as long as it lives. `id` is random, and stays with the folder."""
+    """A folder that this process locks until `close`. `id` is random, and stored in the folder."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
-        self._fd = fd  # flock: until this process ends
+        self._fd = fd  # holds the lock (flock)
         told = os.read(fd, 64).decode(errors="replace").strip()
         self.id = told if ID_PATTERN.fullmatch(told) else secrets.token_hex(6)
         if self.id != told:
@@ -98,19 +98,19 @@ class StateFolder:
         self.touch()
 
     def touch(self) -> None:
-        """Note that the folder is in use: it is not swept for another 30 days."""
+        """Mark the folder as in use: `sweep_folders` keeps it for another 30 days."""
         with contextlib.suppress(OSError):
             os.utime(self._fd)
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for other processes."""
         os.close(self._fd)
 
 
 def take_folder(directory: Path, host: str) -> StateFolder | None:
-    """Return the first of `host`, `host-2`, `host-3` … that nobody holds; None when no folder can be had."""
+    """Lock and return the first free folder of `host`, `host-2`, `host-3` …; None if there is none or it fails."""
     name = re.sub(r"[^a-z0-9._-]", "-", host.lower()).strip(".")[:64] or "client"
-    with contextlib.suppress(OSError):  # told when a seat is to be remembered
+    with contextlib.suppress(OSError):  # reported by `SeatFile`
         for number in range(1, MAX_CLIENTS + 1):
             path = directory / (name if number == 1 else f"{name}-{number}")
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,14 +120,14 @@ def take_folder(directory: Path, host: str) -> StateFolder | None:
 
 
 def sweep_folders(directory: Path, now: float) -> None:
-    """Remove each folder that nobody holds and nobody has used for 30 days (`now` in Unix seconds)."""
+    """Remove each folder that is not locked and was unused for 30 days (`now` in Unix seconds)."""
     with contextlib.suppress(OSError):
         for path in directory.glob(f"*/{ID_FILE}"):
             _remove_old(path, now - KEPT_SECONDS)
 
 
 def _remove_old(path: Path, then: float) -> None:
-    with contextlib.suppress(OSError):  # held, not ours to remove, or gone already
+    with contextlib.suppress(OSError):  # locked, not permitted, or already removed
         if is_unused_since(path, then):
             fd = hold(path, os.O_RDWR)
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -135,18 +135,18 @@ def _remove_old(path: Path, then: float) -> None:
 
 
 class _Swept(msgspec.Struct):
-    """What the file `SWEPT_FILE` holds, in Unix seconds: until when seats have aged, and what the clock said then."""
+    """The content of `SWEPT_FILE`, in Unix seconds: the time up to which files have aged, and the latest clock value."""
 
     aged_until: float
     clock: float
 
 
 def _aged_until(directory: Path, now: float) -> float:
-    """Return the time up to which seats have aged, and note it: what the clock has gone on by since the last sweep.
+    """Return and store the time up to which files have aged: advance it by the clock's progress since the last sweep.
 
-    A day at most counts, and only beyond the latest time that the clock ever told: a clock that jumps does not empty
-    the directory, however often this client is started with it. At the first sweep the newest seat stands for the last
-    one. Raise `OSError` if there is no directory.
+    The progress counts up to a day, and only beyond the latest clock value ever seen, so that a jumping clock does not
+    empty the directory, however often this client starts. The first sweep uses the time of the newest registration as
+    the last sweep. Raise `OSError` if there is no directory.
     """
     stamp = directory / SWEPT_FILE
     fd = os.open(stamp, os.O_RDWR | os.O_CREAT, 0o600)
@@ -171,10 +171,10 @@ def _read_swept(fd: int) -> _Swept | None:
 
 
 def host_name() -> str:
-    """Return a name of this host that a rebuilt container has again.
+    """Return a name of this host that a rebuilt container gets again.
 
-    The host name of a container is its id, unless somebody chose one. Docker's name server knows the address by the
-    container's name, `project-service-1.network`. `getent -s dns` passes over `/etc/hosts`, which has the id only.
+    The host name of a container is its id by default. Docker's name server resolves the address to the container's
+    name, `project-service-1.network`. `getent -s dns` bypasses `/etc/hosts`, which has only the id.
     """
     name = socket.gethostname()
     if not Path("/.dockerenv").exists():

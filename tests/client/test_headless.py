@@ -193,7 +193,7 @@ async def test_a_seat_that_is_not_remembered_is_told(
     held.close()
     *_, joined, told = capfd.readouterr().out.splitlines()
     assert joined.startswith("[CLIENT] Joined as Head (ID: head-1)")
-    assert told.endswith("is in use by another client, so this registration is not stored.")
+    assert told.endswith("is in use by another client; this registration is not stored.")
 
 
 async def test_the_page_alone_takes_no_seat() -> None:

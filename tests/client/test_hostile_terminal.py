@@ -324,4 +324,4 @@ async def test_a_name_that_is_half_a_character_is_refused_in_words(room: Room) -
     )
     out, err = await pipe.communicate()
     assert out == b""
-    assert "expected a name without control characters and what is no Unicode" in " ".join(err.decode().split())
+    assert "expected a name without control characters or invalid Unicode" in " ".join(err.decode().split())

@@ -202,7 +202,7 @@ async def test_a_name_that_was_taken_meanwhile_is_waited_for(room: Rig) -> None:
     await room.sleep.let_pass()
     assert await room.listener.told() == (
         RECONNECTING,
-        "Another member has the name Alice now. Waiting until the name is free.",
+        "The name Alice is in use now. Waiting until it is free.",
     )
     await room.sleep.let_pass()
     assert (await room.listener.told())[0] is ONLINE

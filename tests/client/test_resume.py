@@ -252,7 +252,7 @@ async def test_a_place_that_cannot_be_written_is_told(room: Rig, tmp_path: Path)
     me = room.participant()
     assert me.recall(ALICE) is None
     await me.enter("Alice")
-    assert "so this registration is not stored" in (await room.listener.told())[1]
+    assert "; this registration is not stored" in (await room.listener.told())[1]
 
 
 async def test_resuming_goes_on_until_it_works(room: Rig) -> None:

@@ -157,7 +157,7 @@ async def test_a_batch_is_kept_once_and_a_repeat_not_at_all() -> None:
 
 
 async def test_without_a_log_in_its_webhook_id_a_message_is_not_taken_early() -> None:
-    with pytest.raises(RuntimeError, match="before the answer to Register"):
+    with pytest.raises(RuntimeError, match="before the response to Register"):
         Rung().seat.receive(message(1))
 
 

@@ -52,7 +52,7 @@ def test_server_address_with_or_without_the_endpoint_is_the_same(given: str) -> 
         ("http://a:99999", "a port from 1 to 65535"),
         ("http://::1:9999", "brackets around an IPv6 address"),
         ("http://me:secret@a", "without user name"),
-        ("http://a/?b", "without user name, ? and #"),
+        ("http://a/?b", "without user name, ? or #"),
         ("http://", "a host name"),
         ("http://a..b", "a host name"),
         (f"http://{'a' * 64}.example", "a host name"),

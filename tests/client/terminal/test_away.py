@@ -72,7 +72,7 @@ async def test_a_name_that_is_anothers_by_then_is_told_beside_that(fake: FakeSer
     window = await cut_off(fake, windows)
     fake.refuse["Register"] = [ContractError(ErrorCode.TAKEN, {"field": "name"})]
     fake.down = None
-    await asyncio.to_thread(window.reads, "Another member has the name Alice now. Waiting until the name is free.")
+    await asyncio.to_thread(window.reads, "The name Alice is in use now. Waiting until it is free.")
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
 
 
@@ -82,11 +82,11 @@ async def test_another_name_can_be_taken_then(fake: FakeServer, windows: list[Wi
     removed = ContractError(ErrorCode.UNAUTHORIZED)  # what cannot be sent without the name
     fake.refuse = {"Register": [taken] * 20, "SendMessage": [removed] * 20}
     fake.down = None
-    await asyncio.to_thread(window.reads, "until the name is free again. /nick NAME chooses another.")
+    await asyncio.to_thread(window.reads, "Waiting until it is free. /nick NAME takes another.")
     fake.refuse["Register"] = [taken]
     window.enters("/nick Alicia")
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] Trying Alicia.")
-    await asyncio.to_thread(window.reads, "Another member has the name Alicia now.")
+    await asyncio.to_thread(window.reads, "The name Alicia is in use now.")
     fake.refuse = {}
     window.enters("/nick Alison")
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] back, no new messages")
