@@ -34,7 +34,7 @@ class CallRefused(ClientError):
         self.message = message
         self.data: dict[str, Any] = dict(data or {})
         self.clocks_apart: float | None = None
-        """Seconds by which this computer's clock is ahead of the server's, if this client refused a callback for that."""
+        """Seconds by which this clock is ahead of the server's, if this client refused a callback for that."""
 
     def __str__(self) -> str:
         if self.code == ErrorCode.CALLBACK_UNREACHABLE and self.clocks_apart is not None:
@@ -96,7 +96,7 @@ _SUBJECTS: Final = {"name": "That name", "text": "The text", "id": "That id"}
 def _invalid(data: Mapping[str, Any]) -> str:
     field, problem = data.get("field"), data.get("problem")
     if not problem:
-        return "The server does not understand this call."
+        return "The server rejected the request as invalid."
     if not field:
         return f"The server refused: {problem}."
     subject = _SUBJECTS.get(field, f"The {field}")
@@ -107,13 +107,13 @@ def _invalid(data: Mapping[str, Any]) -> str:
 
 def _unauthorized(data: Mapping[str, Any]) -> str:
     if data.get("kicked") is True:
-        return "An operator has removed you from this chat. If you come in again, you are a newcomer."
+        return "An operator has removed you from this chat. You can join again as a new member."
     return "The server does not know this client any more."
 
 
 def _taken(data: Mapping[str, Any]) -> str:
     if data.get("field") == "id":
-        return "That id belongs to somebody else. Choose another, or none."
+        return "That id belongs to another member. Choose another, or none."
     if wait := _wait(data):
         name = f"The name {data['name']}" if data.get("name") else "That name"
         return (
@@ -133,26 +133,26 @@ _ELSEWHERE: Final = (
     " that the server can reach"
 )
 _STAGES: Final[Mapping[str, tuple[str, str]]] = {
-    "dns": ("The server finds no address for the host name in", "Set CHAT_CALLBACK to one that the server knows"),
+    "dns": ("The server finds no address for the host name in", "Set CHAT_CALLBACK to a host name that the server can resolve"),
     "connect": (
         "The server cannot connect to",
-        f"It calls every client there, so a firewall or NAT in between shuts you out: {_ELSEWHERE}",
+        f"It must reach every client, and a firewall or NAT in between blocks it: {_ELSEWHERE}",
     ),
     "tls": (
         "The server cannot make a secure connection to",
         "CHAT_CALLBACK needs the host name of a certificate that the server trusts, or http://",
     ),
     "timeout": (
-        "The server has connected, and waited in vain for an answer from",
+        "The server has connected, but did not get a response in time from",
         "Is this computer very busy, or does CHAT_CALLBACK lead to another program?",
     ),
     "http": (
-        "The server was refused at",
-        "Something in between answers, or another program at that address: see where CHAT_CALLBACK leads",
+        "The server got an HTTP error at",
+        "A proxy or another program responds at that address: check CHAT_CALLBACK",
     ),
     "rpc": (
-        "The server heard something else than this client at",
-        "Another program answers at that address: see where CHAT_CALLBACK leads",
+        "The server got a response that is not from this client at",
+        "Another program responds at that address: check CHAT_CALLBACK",
     ),
 }
 
@@ -166,14 +166,14 @@ def _unreachable(data: Mapping[str, Any]) -> str:
         return told if told.endswith("?") else f"{told}."
     why = ", ".join(filter(None, (stage, str(detail or ""))))
     told = f"The server cannot call back at {where}{f' ({why})' if why else ''}."
-    return f"{told} It calls every client there: {_ELSEWHERE}."
+    return f"{told} It must reach every client: {_ELSEWHERE}."
 
 
 def _not_allowed(data: Mapping[str, Any]) -> str:
     detail = str(data.get("detail") or data.get("problem") or "")
     if "CHAT_TRUSTED_PROXIES" in detail:
         return (
-            f"The server cannot tell where this client is: {detail}. Ask the server's operator to name that proxy"
+            f"The server cannot determine this client's address: {detail}. Ask the server's operator to name that proxy"
             " there, or chat through a client's web page."
         )
     return (
@@ -193,19 +193,19 @@ def _too_long(data: Mapping[str, Any]) -> str:
 
 def _internal(data: Mapping[str, Any]) -> str:
     told = data.get("error_id") or data.get("id")
-    return f"The server failed within{f' (error {told}, in its log)' if told else ''}. Try again later."
+    return f"The server had an internal error{f' (id {told} in its log)' if told else ''}. Try again later."
 
 
 _WORDS: Final[Mapping[int, Callable[[Mapping[str, Any]], str]]] = {
     ErrorCode.INVALID_PARAMS: _invalid,
     ErrorCode.INTERNAL_ERROR: _internal,
     ErrorCode.UNAUTHORIZED: _unauthorized,
-    ErrorCode.AWAY: lambda _: "The server holds no seat for this client now.",
+    ErrorCode.AWAY: lambda _: "You are not in the chat now.",
     ErrorCode.TAKEN: _taken,
     ErrorCode.CALLBACK_UNREACHABLE: _unreachable,
     ErrorCode.ADDRESS_NOT_ALLOWED: _not_allowed,
     ErrorCode.RATE_LIMITED: _rate_limited,
     ErrorCode.TEXT_TOO_LONG: _too_long,
-    ErrorCode.JOIN_KEY_WRONG: lambda _: "This chat wants a join key, and it was missing or wrong (CHAT_JOIN_KEY).",
-    ErrorCode.NOT_STORED: lambda _: "The server could not store it. Try again later.",
+    ErrorCode.JOIN_KEY_WRONG: lambda _: "This chat requires a join key, and it was missing or wrong (CHAT_JOIN_KEY).",
+    ErrorCode.NOT_STORED: lambda _: "The server could not store this. Try again later.",
 }

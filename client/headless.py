@@ -44,7 +44,7 @@ def numbered(name: str, number: int) -> str:
 
 
 class Headless:
-    """Joins, with as many tries as it takes, and prints. `name` None: `client-` and the host name (a container's id)."""
+    """Joins, however many tries that takes, and prints. `name` None: `client-` and the host name (a container's id)."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Headless:
             await self._participant.leave()
 
     async def _take_seat(self) -> bool:
-        """Register under the first free name, until success or the end; False if the server will never accept the name."""
+        """Register under the first free name, until success or the end. False: the server never accepts the name."""
         names = self._names()
         name = next(names)
         delays = backoff()

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from runtime.http_problem import http_problem
 
-SERVER: Final = "Ringback"  # without the versions of aiohttp and Python, which help an attacker
+SERVER: Final = "Ringback"  # does not disclose the versions of aiohttp and Python
 UNEXPECTED: Final = "unsupported Expect header: only 100-continue is supported\n"
 MAX_HEADER_BYTES: Final = 64 * 1024  # a browser sends the cookies of all programs of this host, of any port
 HEAD_TOO_LARGE: Final = (

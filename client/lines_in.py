@@ -1,4 +1,4 @@
-"""Lines from stdin, whatever it is: a pipe, a file, a terminal that edits by itself."""
+"""Lines from stdin: a pipe, a file, or a terminal in line mode."""
 
 import asyncio
 import codecs
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 CHUNK_BYTES: Final = 65536
-LONGEST_LINE_BYTES: Final = 65536  # beyond any text that the server takes (4,096 characters)
+LONGEST_LINE_BYTES: Final = 65536  # longer than any text that the server accepts (4,096 characters)
 UTF_8: Final = "utf-8"
 
-# Byte order marks (Unicode 16.0, section 23.8); that of UTF-16 LE begins that of UTF-32 LE as well.
+# Byte order marks (Unicode 16.0, section 23.8). UTF-32 LE comes first: its mark begins with the mark of UTF-16 LE.
 MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -22,29 +22,29 @@ MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LONGEST_MARK: Final = 4
-# Makes half a surrogate pair of what is no character: not UTF-8 either, so that only its own line is refused.
+# Replaces an invalid sequence by half a surrogate pair: as it is not UTF-8 either, only its own line is refused.
 NO_CHARACTER: Final = "client.lines_in"
 codecs.register_error(NO_CHARACTER, lambda error: ("\udfff", cast("UnicodeDecodeError", error).end))
 
 
 @dataclass(frozen=True)
 class UnreadableLine:
-    """A line that is not text in any encoding that is known here. `number` counts from 1, blank lines included."""
+    """A line that no known encoding can decode. `number` counts from 1, blank lines included."""
 
     number: int
     problem: str
 
 
 async def read_lines(fd: int, encoding: str | None = None) -> AsyncGenerator[str | UnreadableLine, None]:
-    """Give the lines that are not blank, as they stand, without their line ends.
+    """Yield the lines that are not blank, unchanged, without their line ends.
 
-    They are UTF-8 or, if not, in `encoding` (None: that of the locale); with a byte order mark at the begin of the
-    input, in what that says. Of a line that is longer than any text may be only the begin is given: too long to be
-    taken for the whole, and what follows up to the next line break is no line of its own.
+    Decode a line as UTF-8, else in `encoding` (None: the encoding of stdin, from the locale). A byte order mark at the
+    start of the input selects its encoding. Truncate a line over 64 KiB, to more than the server accepts, so that
+    it is refused and never taken for a complete text; discard the rest of the line.
     """
     read = _LineDecoder(encoding or (sys.stdin.encoding if sys.stdin else UTF_8))
     rest = b""
-    is_cut = False  # the begin of this line has been given
+    is_cut = False  # the start of this line was yielded
     async for chunk in _in_utf_8(_chunks(fd)):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
@@ -63,7 +63,7 @@ async def read_lines(fd: int, encoding: str | None = None) -> AsyncGenerator[str
 
 
 class _LineDecoder:
-    """From bytes to text, with the number of the line for what is not text."""
+    """Decodes lines, and counts them for `UnreadableLine`."""
 
     def __init__(self, encoding: str) -> None:
         self.number = 1
@@ -71,7 +71,7 @@ class _LineDecoder:
         self._is_utf_8 = codecs.lookup(encoding).name == UTF_8
 
     def __call__(self, line: bytes, *, is_whole: bool = True) -> str | UnreadableLine | None:
-        """Decode a line, or the begin of one; None for a blank one."""
+        """Decode a line or its start; None for a blank line."""
         if b"\0" in line:
             return UnreadableLine(self.number, "It holds a zero byte, as UTF-16 without a byte order mark does.")
         text = self._text(line.removesuffix(b"\r"), is_whole=is_whole)
@@ -90,7 +90,7 @@ class _LineDecoder:
 
 
 async def _in_utf_8(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Give the chunks without a byte order mark, in UTF-8 if that says that they are in another encoding."""
+    """Yield the chunks without a byte order mark; convert them to UTF-8 if the mark states another encoding."""
     begin = b""
     async for chunk in chunks:
         begin += chunk
@@ -110,9 +110,9 @@ async def _in_utf_8(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes
 
 
 async def _chunks(fd: int) -> AsyncGenerator[bytes, None]:
-    """Read in a thread each time: stdin may be a file, which no event loop can wait for, or a pipe that never ends.
+    """Yield chunks; a new thread reads each, since an event loop cannot wait for files, and a pipe may never end.
 
-    A daemon thread, as the process must be able to end while one waits; nothing is read ahead.
+    The threads are daemons, so that the process can end during a read. No chunk is read ahead.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -134,5 +134,5 @@ def _read_once(fd: int, loop: asyncio.AbstractEventLoop, read: asyncio.Future[by
         chunk = b""
     try:
         loop.call_soon_threadsafe(hand_over, chunk)
-    except RuntimeError:  # the loop has ended meanwhile
+    except RuntimeError:  # the loop has ended in the meantime
         return

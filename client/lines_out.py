@@ -1,4 +1,4 @@
-"""Lines to a pipe or a file: whole ones, each once, and without ever waiting for a reader."""
+"""Lines to a pipe or a file: complete, each once, and without waiting for a reader."""
 
 import os
 import select
@@ -17,20 +17,20 @@ def lost(lines: int, why: str) -> str:
 
 
 class LinesOut:
-    """Writes past the buffers of Python, which repeat or drop what could not be written."""
+    """Writes to the descriptor: Python's buffers repeat or drop the data of a failed write."""
 
     def __init__(self, stdout: TextIO | None) -> None:
-        """Lines go where those of `stdout` would; None is one that was closed before: nobody wants them."""
+        """Write to the descriptor of `stdout`. None, a closed standard output: discard all lines."""
         self._fd = os.open(os.devnull, os.O_WRONLY) if stdout is None else _without_waiting(stdout.fileno())
         self._encoding = ("utf-8", "strict") if stdout is None else (stdout.encoding, stdout.errors or "strict")
-        self._owed = b""  # the line that was refused with `NotNow`, and is expected again
-        self._rest = b""  # what is still to be written of it, and of others
-        self._dropped = 0  # lines that were told
+        self._owed = b""  # the line refused with `NotNow`; `write` gets it again
+        self._rest = b""  # unwritten bytes, of this line and of lines from `tell`
+        self._dropped = 0  # count of lines from `tell` that did not fit
 
     def write(self, text: str) -> None:
-        """Write a line to its end. Raises `OSError`, and `NotNow` when nobody reads fast enough: then try again.
+        """Write a complete line. Raise `OSError`, or `NotNow` if the reader is too slow: then call again with the line.
 
-        A line that was begun by then goes on where it stopped.
+        A partly written line continues where it stopped.
         """
         line = self._encoded(text)
         if line != self._owed:
@@ -40,9 +40,9 @@ class LinesOut:
         self._owed = b""
 
     def tell(self, text: str) -> None:
-        """Write a line that does not come again: after `NotNow` it is kept for `write_rest`. Raises as `write` does.
+        """Write a line that the caller does not repeat: after `NotNow`, it waits for `write_rest`. Raise like `write`.
 
-        While 64 KiB are kept, further ones are dropped, and counted in a line when there is room again.
+        Lines beyond 64 KiB of waiting data are dropped; a later line reports their count.
         """
         line = self._encoded(text)
         if len(self._rest) + len(line) > MAX_TOLD_BYTES:
@@ -52,7 +52,7 @@ class LinesOut:
         self.write_rest()
 
     def write_rest(self) -> None:
-        """Write what is kept. Raises `OSError` and `NotNow`."""
+        """Write the waiting data. Raise `OSError` and `NotNow`."""
         self._empty()
         if self._dropped:
             self._rest, self._dropped = self._encoded(lost(self._dropped, TOO_SLOW)), 0
@@ -63,9 +63,9 @@ class LinesOut:
             if not select.select([], [self._fd], [], 0)[1]:
                 raise NotNow
             try:
-                # So much a pipe has room for that is ready; more might wait, and all of the client with it.
+                # A ready pipe has room for PIPE_BUF bytes; a larger write might block the whole client.
                 written = os.write(self._fd, self._rest[: select.PIPE_BUF])
-            except BlockingIOError:  # another process that writes there was faster
+            except BlockingIOError:  # another process has filled the pipe
                 raise NotNow from None
             self._rest = self._rest[written:]
 
@@ -74,15 +74,16 @@ class LinesOut:
 
 
 def _without_waiting(fd: int) -> int:
-    """Return a descriptor of the same pipe or terminal with O_NONBLOCK, where the system gives one, else `fd`.
+    """Return a descriptor of the same pipe or terminal with O_NONBLOCK if the system allows it, else `fd`.
 
-    The flag belongs to the open file and not to the descriptor: set on `fd`, it would also hold for the other processes
-    that have it. A terminal is ready for less than PIPE_BUF, and two processes may write into the same pipe.
+    The flag belongs to the open file, not to the descriptor: on `fd`, it would also affect other processes that share
+    it. O_NONBLOCK is needed since a terminal may be ready for less than PIPE_BUF, and since another process may write
+    to the same pipe.
     """
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return fd
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:  # the pipe belongs to another user, nobody reads it any more, or this is not Linux
+    except OSError:  # the pipe belongs to another user, has no reader, or this is not Linux
         return fd

@@ -1,4 +1,4 @@
-"""Where links stand in a text. The page has the same rule (`web/static/format.js`)."""
+"""Find links in a text. The page uses the same rule (`web/static/format.js`)."""
 
 import re
 import unicodedata
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-# `\` begins an escape of `client.printable`, and no URL has one (RFC 3986, section 2).
+# `\` begins an escape of `client.printable`, and URLs do not contain it (RFC 3986, section 2).
 CANDIDATE: Final = re.compile(r"(?<![A-Za-z0-9_])https?://[^\s<>\"`\\]+", re.IGNORECASE)
 SENTENCE_ENDS: Final = ".,;:!?'\"*_~"
 BRACKETS: Final = {")": "(", "]": "[", "}": "{"}
 ENDING_CATEGORIES: Final = frozenset({"Po", "Ps", "Pe", "Pi", "Pf"})
-WITHIN_WORDS: Final = frozenset("·・")  # Catalan and Japanese titles, as Wikipedia has them in addresses
-MAX_TARGET_CHARS: Final = 2083  # longer ones are ignored by terminals (VTE)
+WITHIN_WORDS: Final = frozenset("·・")  # in Catalan and Japanese titles, such as in Wikipedia addresses
+MAX_TARGET_CHARS: Final = 2083  # terminals ignore longer targets (VTE)
 SAFE_IN_TARGET: Final = "%:/?#[]@!$&'()*+,;=-._~|^{}"
 
 
 def find_links(text: str) -> Iterator[tuple[int, int]]:
-    """Give begin and end of each link. Punctuation of the sentence and brackets around it are not part of it."""
+    """Yield start and end of each link, without punctuation of the sentence and without brackets around the link."""
     for found in CANDIDATE.finditer(text):
         link = _up_to_end(found[0]).rstrip(SENTENCE_ENDS)
         if _has_host(link):
@@ -26,13 +26,13 @@ def find_links(text: str) -> Iterator[tuple[int, int]]:
 
 
 def target_of(link: str) -> str:
-    """Give the URL in ASCII, as a terminal takes it; empty if it is too long for that."""
+    """Return the URL in ASCII for a terminal, or "" if it is too long."""
     target = quote(link, safe=SAFE_IN_TARGET, errors="replace")
     return target if len(target) <= MAX_TARGET_CHARS else ""
 
 
 def _up_to_end(link: str) -> str:
-    """Cut a link at punctuation that is not ASCII, and at the first bracket that was not opened in it."""
+    """Cut a link at punctuation that is not ASCII, or at the first closing bracket without an opening bracket."""
     opened: Counter[str] = Counter()
     for place, char in enumerate(link):
         opened[char] += 1
@@ -42,12 +42,12 @@ def _up_to_end(link: str) -> str:
 
 
 def _ends_a_link(char: str) -> bool:
-    """Tell whether this is a full stop of Chinese, a typographic quotation mark or the like."""
+    """Return whether this is punctuation beyond ASCII, such as a Chinese full stop or a typographic quotation mark."""
     return not char.isascii() and char not in WITHIN_WORDS and unicodedata.category(char) in ENDING_CATEGORIES
 
 
 def _has_host(link: str) -> bool:
     try:
         return bool(urlsplit(link).hostname)
-    except ValueError:  # an IPv6 address that is none
+    except ValueError:  # an invalid IPv6 address
         return False

@@ -1,4 +1,4 @@
-"""What a participant tells the face that it has: messages, who is typing, and how its connection stands."""
+"""The interface from a participant to its face: messages, typing notifications, and the connection state."""
 
 from enum import StrEnum
 from typing import Final, Protocol
@@ -7,10 +7,10 @@ from client.seat import Hearer
 
 
 class ConnectionState(StrEnum):
-    """NEW -> ONLINE <-> RECONNECTING; one that resumes begins at RECONNECTING.
+    """NEW -> ONLINE <-> RECONNECTING; a participant that resumes starts at RECONNECTING.
 
-    REPLACED (another process has the seat, an operator has removed who sat there, or this client has failed) and LEFT
-    are ends.
+    REPLACED and LEFT are final. REPLACED: another process has the registration, an operator has removed the member, the
+    server requires a join key that this client does not know, or this client has failed.
     """
 
     NEW = "new"
@@ -24,7 +24,7 @@ SEATED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING}
 
 
 class Listener(Hearer, Protocol):
-    """The face that a participant speaks to. Messages come only after the first `on_state(ONLINE)`."""
+    """The face of a participant. Messages arrive only after the first `on_state(ONLINE)`."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Show the state; `detail` is a sentence for a person, or empty."""

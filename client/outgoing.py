@@ -1,4 +1,4 @@
-"""Send a text until it is stored, once: through lost answers, restarts of the server and rate limits."""
+"""Send a text until it is stored exactly once, despite lost responses, server restarts and rate limits."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ from client.participant import SEAT_LOST, Participant
 from protocol.errors import ErrorCode
 from protocol.messages import SendMessageResult
 
-# Refusals of the moment; the participant's keeper mends a lost seat meanwhile.
+# Temporary errors. Meanwhile, the keep-alive task of the participant renews a lost registration.
 PASSING: Final = SEAT_LOST | {ErrorCode.RATE_LIMITED, ErrorCode.NOT_STORED}
 ENDED: Final = frozenset({ConnectionState.LEFT, ConnectionState.REPLACED})
 
@@ -20,10 +20,10 @@ ENDED: Final = frozenset({ConnectionState.LEFT, ConnectionState.REPLACED})
 async def send_until_stored(
     participant: Participant, text: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> SendMessageResult:
-    """Send `text`; every try carries the same `client_msg_id`, so that it is stored only once.
+    """Send `text`; all tries have the same `client_msg_id`, so that the server stores it only once.
 
-    Raises `CallRefused` for a refusal that will stay, and whatever the last try met once the participant's seat has
-    ended. Waits for as long as the server is away: bound it with `asyncio.timeout` where that is too long.
+    Raise `CallRefused` for a permanent error, or the error of the last try once the participant has left or was
+    replaced. Waits as long as the server is unreachable: use `asyncio.timeout` to limit that.
     """
     client_msg_id = uuid.uuid4().hex
     delays = backoff()

@@ -1,4 +1,4 @@
-"""aiohttp's HTTP parser: the one in C, or the one in Python that it falls back on without a word."""
+"""Check that aiohttp uses its HTTP parser in C: it falls back on a parser in Python silently."""
 
 from typing import Final
 
@@ -12,9 +12,9 @@ IN_PYTHON: Final = (
 
 
 def parser_problem() -> str | None:
-    """Say what is wrong with the parser that aiohttp has chosen; None if it is the one in C.
+    """Return the problem with aiohttp's parser as a text; None if it is the parser in C.
 
-    Advisories on the one in Python alone: CVE-2024-52304, CVE-2025-53643. aiohttp's WebSocket reader is one source,
-    compiled or not, so there is nothing to check about it.
+    Advisories on the Python parser only: CVE-2024-52304, CVE-2025-53643. aiohttp's WebSocket reader needs no check: its
+    compiled and uncompiled forms have the same source.
     """
     return IN_PYTHON if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy else None

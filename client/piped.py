@@ -1,4 +1,4 @@
-"""The terminal's face when stdin or stdout is no terminal: lines in, lines out; what is not chat goes to stderr."""
+"""The terminal face if stdin or stdout is not a terminal: reads and prints lines; other output goes to stderr."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from client.seat_file import by_name
 from client.terminal.typed import NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
 from protocol.messages import ChatMessage, ReceiveTypingParams
 
-LONGEST_TOLD_CHARS: Final = 60  # of a line that was not sent
+LONGEST_TOLD_CHARS: Final = 60  # of an unsent line
 PATIENCE_SECONDS: Final = 60.0
 
 
 class PipedTerminal:
-    """Says what comes in on `fd`, line by line, until its end. `name` None: the first line is the name.
+    """Sends the lines from `fd` until its end. `name` None: the first line is the name.
 
-    A line is a command only if a person types it: in a pipe `exit` is data like any other.
+    Commands work only if `fd` is a terminal: in a pipe, `exit` is ordinary text.
     """
 
     def __init__(self, new_participant: NewParticipant, server: str, name: str | None, fd: int = 0) -> None:
@@ -35,20 +35,20 @@ class PipedTerminal:
         self._lines = read_lines(fd)
         self._out = LinesOut(sys.stdout)
         self._failed = False
-        self._unsent = ""  # the line that is on its way
+        self._unsent = ""  # the line being sent
         self._is_anything_said = False
         self._is_all_read = False
         self._over = asyncio.Event()
 
     async def run(self) -> int:
-        """Give 0 when every line was sent, else 1 (told on stderr), also when a signal ends it before that."""
+        """Return 0 if all lines were sent, else 1 with a report on stderr, also when a signal interrupts."""
         try:
             return await self._run()
         except asyncio.CancelledError:
             if self._unsent:
                 self._fail(f"Stopped, not sent: {_begin(self._unsent)}")
             elif not (self._is_all_read or self._is_typed):
-                self._fail("Stopped before the end of the input: perhaps not everything was sent.")
+                self._fail("Stopped before the end of the input: some lines may not have been sent.")
             if self._failed:
                 return 1
             raise
@@ -71,7 +71,7 @@ class PipedTerminal:
         return 1 if self._failed else 0
 
     async def _read_name(self) -> str:
-        if self._is_typed:  # somebody sits there, and reads stderr while stdout goes elsewhere
+        if self._is_typed:  # a person reads stderr, even if stdout goes elsewhere
             sys.stderr.write(NAME_PROMPT)
             sys.stderr.flush()
         line = await anext(self._lines, "")
@@ -81,7 +81,7 @@ class PipedTerminal:
         return line.strip()
 
     def _tell_of_name_alone(self, name: str) -> None:
-        """Tell somebody who forgot `--name` where the only line went."""
+        """Report that the only line was used as the name, as `--name` was missing."""
         if not (self._name or self._is_typed or self._is_anything_said or self._failed):
             self._fail(f"Nothing was sent: the first line was taken as the name, {_begin(name)}. Give it with --name.")
 
@@ -93,7 +93,7 @@ class PipedTerminal:
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                task.result()  # a bug is not passed over
+                task.result()  # raises the exception of a failed task
         finally:
             for task in tasks:
                 task.cancel()
@@ -110,7 +110,7 @@ class PipedTerminal:
         self._is_all_read = True
 
     async def _takes(self, line: str) -> bool:
-        """Say the line, or do what it asks for if a person types it; False to leave."""
+        """Send the line, or execute its command if `fd` is a terminal; return False to leave."""
         match read_typed(line) if self._is_typed else Say(line):
             case Say(text):
                 return await self._say(text)
@@ -133,7 +133,7 @@ class PipedTerminal:
             _complain(str(error))
 
     async def _say(self, line: str) -> bool:
-        """Send the line; False when there is no use in going on."""
+        """Send the line; return False if further lines cannot be sent."""
         self._is_anything_said = True
         self._unsent = line
         try:
@@ -155,25 +155,25 @@ class PipedTerminal:
         _complain(sentence)
 
     def on_message(self, message: ChatMessage) -> None:
-        """Show it, or raise `NotNow` while its reader takes a break.
+        """Print the message. Raise `NotNow` while the reader is too slow, and when the message cannot be written.
 
-        Raises it, too, when it cannot be written: then it was not taken, and comes next time.
+        In both cases the message is not acknowledged and arrives again, also at the next start.
         """
         if self._over.is_set():
             raise NotNow
         try:
             self._out.write(line_of(message))
         except OSError as error:
-            if not isinstance(error, BrokenPipeError):  # which is a reader that has had enough, as of `… | head`
-                self._fail(f"Cannot write what is said: {error.strerror}.")
+            if not isinstance(error, BrokenPipeError):  # the reader has ended, such as in `… | head`
+                self._fail(f"Cannot write messages: {error.strerror}.")
             self._over.set()
             raise NotNow from None
 
     def on_typing(self, who: ReceiveTypingParams) -> None:
-        """Say nothing: it is no line of the chat."""
+        """Ignore typing notifications."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:
-        """Tell what a person has to know, and end when another process has the seat."""
+        """Print state changes, and end on REPLACED."""
         if state is ConnectionState.REPLACED:
             self._fail(detail)
             self._over.set()

@@ -1,4 +1,4 @@
-"""What a face that asks for it is shown at every entry: the end of the log, and in it what was missed."""
+"""The catch-up of a face after every registration: the end of the log, with the missed messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,18 +10,19 @@ from client.rpc import ServerRpc
 from protocol import methods
 from protocol.messages import ChatMessage, GetHistoryParams, GetHistoryResult, RegisterResult
 
-# What is pushed meanwhile waits 4 s at most (client.callback) before it is told to come again.
+# Messages pushed in the meantime wait up to 4 s (client.callback) before they get a 503.
 PATIENCE_SECONDS: Final = 3.0
 
-OWN_NOTICES: Final = 2  # at the end of the log, as a rule: that one left, and that one is back
+OWN_NOTICES: Final = 2  # usually at the end of the log: that this member left, and that it is back
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recap:
-    """The newest messages of the log, oldest first, one's own included, but not the notices of oneself.
+    """The newest messages of the log, oldest first, own messages included, but not the notices about this member.
 
-    All up to `taken` had been taken before, or was said before a newcomer came. `skipped`: how many of others lie
-    between that and the first message here. `resumed`: the seat was held before; `again`: by this very process.
+    Messages up to `taken` were received before, or precede the arrival of a new member. `skipped`: the number of
+    messages of other members between these and `messages`. `resumed`: the registration existed before; `again`: in this
+    process.
     """
 
     messages: list[ChatMessage]
@@ -33,34 +34,34 @@ class Recap:
 
     @property
     def missed(self) -> list[ChatMessage]:
-        """What the server would have pushed of it."""
+        """The messages that the server would have pushed."""
         return [message for message in self.messages if message.seq > self.taken and message.sender_id != self.me]
 
     @property
     def newest(self) -> int:
-        """The `seq` up to which all has been seen, once this is shown."""
+        """The last `seq` that was seen once `messages` are shown."""
         return max([self.taken, *(message.seq for message in self.messages)])
 
 
 @dataclass(frozen=True)
 class RecapAsked:
-    """How many lines a face wants, and how it shows them."""
+    """A face's request for a catch-up: the number of lines, and the function that shows them."""
 
     lines: int
     show: Callable[[Recap], None]
 
 
 async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int, *, again: bool) -> Recap | None:
-    """Read the end of the log after `Register` was answered; None when it cannot be had, now or in time."""
+    """Read the end of the log after `Register`; None if that fails or takes more than 3 s."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             end = await _read(rpc, now, GetHistoryParams(limit=lines + OWN_NOTICES))
             messages = [each for each in end.messages if not (each.is_system and each.sender_id == now.id)][-lines:]
             left_out = end.messages[: end.messages.index(messages[0])] if messages else []
             skipped = sum(each.seq > taken and each.sender_id != now.id for each in left_out)
-            if messages and end.earlier and end.messages[0].seq > taken:  # there may be more of it further back
+            if messages and end.earlier and end.messages[0].seq > taken:  # more missed messages may precede
                 begin = await _read(rpc, now, GetHistoryParams(after=taken, limit=lines))
-                # What one said and did oneself is not missed; it lies where one left, as a rule.
+                # Own entries do not count as missed; they usually lie where this member left.
                 own = sum(each.sender_id == now.id and each.seq < messages[0].seq for each in begin.messages)
                 skipped = max(0, end.earlier + len(left_out) - begin.earlier - own)
     except (ClientError, TimeoutError, _AnotherLog):
@@ -69,7 +70,7 @@ async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int
 
 
 class _AnotherLog(Exception):
-    """The log has changed since `Register` was answered."""
+    """The epoch has changed since the response to `Register`."""
 
 
 async def _read(rpc: ServerRpc, now: RegisterResult, params: GetHistoryParams) -> GetHistoryResult:

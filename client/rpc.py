@@ -1,4 +1,4 @@
-"""Calls to the server: jsonrpcclient's requests and replies, over an aiohttp session."""
+"""Calls to the server: JSON-RPC by jsonrpcclient, over an aiohttp session."""
 
 from typing import Any, Final, TypeVar
 
@@ -14,22 +14,22 @@ from protocol.methods import CONTENT_TYPE, RPC_PATH
 
 T = TypeVar("T")
 
-# Register waits up to 5 s for the server's call back, and may queue behind 63 others that do.
+# Register waits up to 5 s for the server's proof request, and may queue behind 63 other registrations.
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15.0, sock_connect=5.0)
 LONGEST_RETRY_AFTER: Final = 3600.0
 
 
 class ServerRpc:
-    """The server's methods, at `server` (its base address, such as `http://localhost:9999`)."""
+    """Calls the methods of `server`, a base address such as `http://localhost:9999`."""
 
     def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
         self._session = session
         self.server = server.rstrip("/")
 
     async def call(self, method: str, params: msgspec.Struct, result: type[T], token: str | None = None) -> T:
-        """Call `method` and give its result as `result`.
+        """Call `method` and return its result, converted to the type `result`.
 
-        Raises `CallRefused` for the server's errors and `ServerUnreachable` when there was no answer that counts.
+        Raise `CallRefused` for an error of the server, `ServerUnreachable` without a valid response.
         """
         given = {name: value for name, value in msgspec.to_builtins(params).items() if value is not None}
         request = jsonrpcclient.request(method, params=given)
@@ -37,12 +37,12 @@ class ServerRpc:
         return self._result(body, content_type, request["id"], result)
 
     async def _post(self, body: bytes, token: str | None) -> tuple[bytes, str]:
-        """Give the body of the answer, and its type."""
+        """Return the body of the response and its content type."""
         headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            # A redirect is not followed: it would carry the token to another place.
+            # Redirects are not followed: they would send the token to another server.
             async with self._session.post(
                 self.server + RPC_PATH, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
             ) as response:
@@ -63,15 +63,15 @@ class ServerRpc:
                 refusal = convert(reply._asdict(), _Refusal)
                 raise CallRefused(refusal.code, refusal.message, refusal.data)
             if not isinstance(reply, jsonrpcclient.Ok) or reply.id != request_id:
-                raise ValueError("not an answer to this request")
+                raise ValueError("not a response to this request")
             return convert(reply.result, result)
-        # jsonrpcclient takes the shape of a reply for granted, and trips over any other.
+        # jsonrpcclient does not validate the shape of a response: the error for another shape varies.
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ServerUnreachable(words_for_body(content_type, self.server)) from error
 
 
 class _Refusal(msgspec.Struct):
-    """The error object of a reply."""
+    """The error object of a response."""
 
     code: int
     message: str = ""
@@ -81,10 +81,10 @@ class _Refusal(msgspec.Struct):
 def _encode(request: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(request)
-    except UnicodeEncodeError:  # half a surrogate pair, as a terminal of another encoding may give it
+    except UnicodeEncodeError:  # half a surrogate pair, such as from a terminal with another encoding
         given = request.get("params", {})
         field = next((name for name, value in given.items() if not _is_unicode(value)), "text")
-        problem = {"field": field, "problem": "holds characters that are no Unicode"}
+        problem = {"field": field, "problem": "holds characters that are not valid Unicode"}
         raise CallRefused(ErrorCode.INVALID_PARAMS, ErrorCode.INVALID_PARAMS.message, problem) from None
 
 

@@ -235,9 +235,7 @@ class Settings:
     )
     join_key_file: str | None = field(
         default=None,
-        metadata=_row(
-            "CHAT_JOIN_KEY_FILE", _key_file, "FILE", "A file that holds the join key.", "none"
-        ),
+        metadata=_row("CHAT_JOIN_KEY_FILE", _key_file, "FILE", "A file that holds the join key.", "none"),
     )
     client_host: str | None = field(
         default=None,

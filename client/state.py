@@ -135,7 +135,7 @@ def _remove_old(path: Path, then: float) -> None:
 
 
 class _Swept(msgspec.Struct):
-    """The content of `SWEPT_FILE`, in Unix seconds: the time up to which files have aged, and the latest clock value."""
+    """The content of `SWEPT_FILE`, in Unix seconds: the time up to which files have aged, and the latest clock."""
 
     aged_until: float
     clock: float

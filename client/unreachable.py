@@ -1,7 +1,7 @@
-"""Why the chat server cannot be reached, in words: one sentence for each cause, with what to do.
+"""Sentences on why the chat server cannot be reached: cause and remedy.
 
-A number is only looked up in the table of the library that it is from: `errno` of the system, `EAI_…` of the resolver,
-verification codes of OpenSSL.
+Error numbers of different libraries overlap, so each library has its own table: `errno` of the system, `EAI_…` of the
+resolver, verification codes of OpenSSL.
 """
 
 import errno
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 SSL_CERT_FILE: Final = "SSL_CERT_FILE"
-LONGEST_TOLD_CHARS: Final = 200  # of what a stranger's answer says
+LONGEST_TOLD_CHARS: Final = 200  # of text from an unknown server
 RINGBACK: Final = "Ringback"  # the header `Server` of a chat server, and of a client's page
 
 BROKE_OFF: Final = "the connection broke off before an answer came."
@@ -24,12 +24,12 @@ PERHAPS_HTTPS: Final = " Is it an https port?"
 SYSTEM: Final[Mapping[int, str]] = {
     errno.ECONNREFUSED: "the connection was refused. Is the server running, and is the port right?",
     errno.ETIMEDOUT: "nothing answers at that address. Is the host up, and does a firewall let you through?",
-    errno.EHOSTUNREACH: "no way leads to that host. Is it up, and in a network that this computer reaches?",
-    errno.ENETUNREACH: "this computer has no network that leads there. Is it online?",
+    errno.EHOSTUNREACH: "there is no route to that host. Is it up, and in a network that this computer reaches?",
+    errno.ENETUNREACH: "this computer has no route to that network. Is it online?",
     errno.ENETDOWN: "this computer's network is down.",
     errno.EADDRNOTAVAIL: "this computer has no address, or no free port, to call from.",
-    errno.EPERM: "this computer does not let this program out: a firewall here forbids it.",
-    errno.EACCES: "this computer does not let this program use that address.",
+    errno.EPERM: "a firewall on this computer blocks the connection.",
+    errno.EACCES: "this computer does not permit this program to use that address.",
     errno.EMFILE: "this program has too many files open (ulimit -n).",
     errno.ENFILE: "this computer has too many files open.",
     errno.ECONNRESET: BROKE_OFF,
@@ -37,8 +37,8 @@ SYSTEM: Final[Mapping[int, str]] = {
     errno.EPIPE: BROKE_OFF,
 }
 RESOLVER: Final[Mapping[int, str]] = {
-    socket.EAI_NONAME: "no computer of that name is known. Is the name spelled right?",
-    socket.EAI_AGAIN: "the name server gives no answer now. Is this computer online?",
+    socket.EAI_NONAME: "that host name is unknown. Is it spelled right?",
+    socket.EAI_AGAIN: "the name server does not respond. Is this computer online?",
     getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "that name has no address.",
     socket.EAI_FAIL: "the name server failed.",
 }
@@ -47,11 +47,11 @@ RESOLVER: Final[Mapping[int, str]] = {
 CERTIFICATE: Final[Mapping[int, str]] = {
     9: "its certificate is not valid yet. Is this computer's clock right?",
     10: "its certificate has expired. Its operator has to renew it; or is this computer's clock wrong?",
-    18: "its certificate is self-signed, so nobody vouches for it. Name it in SSL_CERT_FILE if you trust it.",
-    19: "its certificate is of an authority that this computer does not know. Name that one in SSL_CERT_FILE.",
-    20: "its certificate is of an unknown authority, or the server leaves out the certificates in between. Name the"
+    18: "its certificate is self-signed. Name it in SSL_CERT_FILE if you trust it.",
+    19: "its certificate is from an authority that this computer does not know. Name that authority in SSL_CERT_FILE.",
+    20: "its certificate is from an unknown authority, or the server omits intermediate certificates. Name the"
     " authority in SSL_CERT_FILE if you trust it.",
-    21: "it does not send the certificates between its own and an authority's. Its operator has to add them.",
+    21: "it does not send the intermediate certificates. Its operator has to add them.",
     23: "its certificate was revoked. Do not use this server before its operator has a new one.",
     62: "its certificate is for another host name. Use the name that it is for.",
     64: "its certificate is not for this IP address. Use the name that it is for.",
@@ -59,32 +59,32 @@ CERTIFICATE: Final[Mapping[int, str]] = {
 TLS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"),
-        "it does not speak TLS at that port. Write http:// if it is a plain one, or another port.",
+        "it does not speak TLS at that port. Write http:// if the port is plain HTTP, or another port.",
     ),
     **dict.fromkeys(
         ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE"),
-        "it has no version of TLS that this computer has.",
+        "it supports no TLS version that this computer supports.",
     ),
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it could not agree with this computer on how to encrypt.",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it supports no encryption that this computer supports.",
     "TLSV1_UNRECOGNIZED_NAME": "it has no certificate for that host name. Is the name right?",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of this client, and there is none.",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a client certificate, and this client has none.",
     "UNEXPECTED_EOF_WHILE_READING": "the connection ended while TLS was being set up.",
 }
 
 STATUS: Final[Mapping[int, str]] = {
-    400: "does not understand the request (HTTP status 400). Is it an https port that was asked by http?",
-    401: "asks for a login that Ringback does not have (HTTP status 401): a proxy in front of it wants one.",
+    400: "does not understand the request (HTTP status 400). Is it an https port?",
+    401: "asks for a login that Ringback does not have (HTTP status 401): a proxy in front of it requires it.",
     403: "refuses access (HTTP status 403): a proxy or a firewall in front of it does.",
-    405: "takes no calls there (HTTP status 405): it is another web server, or the address has a wrong path.",
-    407: "is behind a proxy that wants a login (HTTP status 407).",
+    405: "accepts no calls there (HTTP status 405): it is another web server, or the address has a wrong path.",
+    407: "is behind a proxy that requires a login (HTTP status 407).",
     408: "did not get the request in time (HTTP status 408). Is the connection slow?",
-    413: "takes no request that large (HTTP status 413): a proxy in front of it has a lower limit than a mebibyte.",
-    415: "does not take JSON (HTTP status 415): it is another web server.",
+    413: "does not accept a request of this size (HTTP status 413): a proxy in front of it has a limit below 1 MiB.",
+    415: "does not accept JSON (HTTP status 415): it is another web server.",
     421: "does not answer to that host name (HTTP status 421). Use the name that it is known by.",
-    429: "asks to slow down (HTTP status 429): a proxy in front of it counts requests.",
-    500: "failed within (HTTP status 500). Its log says why.",
+    429: "asks to slow down (HTTP status 429): a proxy in front of it limits requests.",
+    500: "had an internal error (HTTP status 500). Its log has the cause.",
     502: "is a proxy that cannot reach the chat server behind it (HTTP status 502). Is the server running?",
-    504: "is a proxy that gets no answer from the chat server behind it (HTTP status 504).",
+    504: "is a proxy that gets no response from the chat server behind it (HTTP status 504).",
     511: "is this network, which asks for a login first (HTTP status 511): open any web page in a browser.",
 }
 NOT_FOUND_RINGBACK: Final = (
@@ -97,10 +97,10 @@ NOT_FOUND: Final = (
 
 
 def words_for_failure(error: Exception, server: str) -> str:
-    """Say why no answer came from `server`."""
+    """Return a sentence on why `server` did not respond."""
     cannot = f"The chat server at {server} cannot be reached:"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"{cannot} no connection came about in time. Is the host up, and does a firewall let you through?"
+        return f"{cannot} connecting took too long. Is the host up, and does a firewall let you through?"
     if isinstance(error, TimeoutError):
         return f"The chat server at {server} does not answer."
     if isinstance(error, aiohttp.ClientResponseError):
@@ -120,12 +120,12 @@ def words_for_failure(error: Exception, server: str) -> str:
 
 
 def _is_tls_alert(error: aiohttp.ClientResponseError) -> bool:
-    """Tell whether the answer is an alert of TLS (RFC 8446, section 5.1: type 21, version 3), as aiohttp repeats it."""
+    """Return whether aiohttp's message quotes a TLS alert (RFC 8446, section 5.1: type 21, version 3)."""
     return r"\x15\x03" in error.message
 
 
 def _of_connection(error: Exception) -> str:
-    # On a connection that stands, aiohttp has the number of an error of OpenSSL, but not its type.
+    # On an open connection, aiohttp keeps the number of an OpenSSL error but not its type.
     cause: Any = getattr(error, "os_error", None) or (
         error.__cause__ if isinstance(error.__cause__, OSError) else error
     )
@@ -141,7 +141,7 @@ def _of_connection(error: Exception) -> str:
 
 
 def _unread_authorities() -> str:
-    """Return a sentence if SSL_CERT_FILE is set and of no use, which OpenSSL passes over."""
+    """Return a sentence if SSL_CERT_FILE is set but unusable, which OpenSSL ignores."""
     file = os.environ.get(SSL_CERT_FILE)
     if not file:
         return ""
@@ -165,7 +165,7 @@ def _of_system(cause: Exception) -> str:
 
 
 def words_for_status(status: int, headers: Mapping[str, str], server: str) -> str:
-    """Say what an answer means that is not 200."""
+    """Return a sentence on a status other than 200."""
     if 300 <= status < 400:
         to = headers.get("Location", "")[:LONGEST_TOLD_CHARS]
         where = f"elsewhere, to {to}" if to else "elsewhere"
@@ -181,7 +181,7 @@ def words_for_status(status: int, headers: Mapping[str, str], server: str) -> st
 
 
 def words_for_body(content_type: str, server: str) -> str:
-    """Say what a 200 means whose body is no answer."""
+    """Return a sentence on a 200 with an invalid body."""
     if content_type == "text/html":
         return (
             f"What answers at {server} is a web page, not a chat server: is the address right, or does this network ask"

@@ -23,12 +23,12 @@ def test_every_error_that_a_person_can_meet_is_a_sentence(code: ErrorCode) -> No
             "That name is reserved: others would take it for the chat itself.",
         ),
         ("text", "must not be empty", "The text must not be empty."),
-        ("text", "holds characters that are no Unicode", "The text holds characters that are no Unicode."),
+        ("text", "holds characters that are not valid Unicode", "The text holds characters that are not valid Unicode."),
         ("id", "is required: a string", "That id is required: a string."),
         ("callback", "has no host", "The callback has no host."),
         ("secret", "expected whsec_", "The server does not accept the secret: expected whsec_."),
         (None, "9 parameters given", "The server refused: 9 parameters given."),
-        (None, None, "The server does not understand this call."),
+        (None, None, "The server rejected the request as invalid."),
     ],
 )
 def test_refusal_of_a_parameter_is_a_whole_sentence(field: str | None, problem: str | None, told: str) -> None:
@@ -72,7 +72,7 @@ def test_refusal_for_the_clock_says_how_far_it_is_off_and_no_word_of_firewalls(a
 
 def test_taken_name_or_id_tells_to_choose_another() -> None:
     assert str(CallRefused(-32003, "Taken", {"field": "name"})) == "That name is in use. Choose another."
-    assert str(CallRefused(-32003, "Taken", {"field": "id"})).startswith("That id belongs to somebody else.")
+    assert str(CallRefused(-32003, "Taken", {"field": "id"})).startswith("That id belongs to another member.")
 
 
 def test_rate_limit_says_why_and_how_long_to_wait() -> None:

@@ -287,7 +287,7 @@ async def test_one_whom_an_operator_removed_says_so_and_does_not_come_back(room:
     await room.sleep.let_pass()
     assert await room.listener.told() == (
         REPLACED,
-        "An operator has removed you from this chat. If you come in again, you are a newcomer.",
+        "An operator has removed you from this chat. You can join again as a new member.",
     )
     assert (await room.server.post(seat, ring_message(2)))[0] == 410
     await me.leave()

@@ -56,7 +56,7 @@ def test_a_server_that_is_not_there_is_one_clear_line_and_no_success() -> None:
 
 def test_a_join_key_that_is_missing_is_one_clear_line_and_no_success(locked: ServerProcess) -> None:
     done = shell(f'echo "deploy done" | {CLIENT} --name ci --server {locked.url}')
-    told = "[CLIENT] This chat wants a join key, and it was missing or wrong (CHAT_JOIN_KEY).\n"
+    told = "[CLIENT] This chat requires a join key, and it was missing or wrong (CHAT_JOIN_KEY).\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
     assert shell(f"echo hi | {CLIENT} --name ci --join-key sesame --server {locked.url}").returncode == 0
 
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_and_no_success(server: ServerProcess) -> None:
     server.wait_for("[JOIN] User Reader")
     shell(f"echo hi | {CLIENT} --name ci --server {server.url}")
     _, told = pipe.communicate(timeout=60)
-    assert (pipe.returncode, told) == (1, "[CLIENT] Cannot write what is said: No space left on device.\n")
+    assert (pipe.returncode, told) == (1, "[CLIENT] Cannot write messages: No space left on device.\n")
 
 
 def test_a_signal_before_the_end_of_the_input_is_told_and_no_success(server: ServerProcess) -> None:
@@ -149,7 +149,7 @@ def test_a_signal_before_the_end_of_the_input_is_told_and_no_success(server: Ser
     pipe.terminate()
     pipe.wait(timeout=60)  # its input ends behind that
     _, told = pipe.communicate()
-    assert told == "[CLIENT] Stopped before the end of the input: perhaps not everything was sent.\n"
+    assert told == "[CLIENT] Stopped before the end of the input: some lines may not have been sent.\n"
     assert pipe.returncode == 1
     server.wait_for("[LEAVE] User Stopped")
 

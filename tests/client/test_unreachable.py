@@ -120,7 +120,7 @@ def test_words_for_an_error_of_tls_on_a_standing_connection_are_not_those_of_the
     """aiohttp makes an `OSError` of it, with the number of OpenSSL: 1, which is EPERM in the table of the system."""
     error = aiohttp.ClientOSError(ssl.SSL_ERROR_SSL, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]")
     error.__cause__ = of_tls("TLSV13_ALERT_CERTIFICATE_REQUIRED").os_error  # type: ignore[attr-defined]
-    assert words_for_failure(error, SERVER).endswith("it wants a certificate of this client, and there is none.")
+    assert words_for_failure(error, SERVER).endswith("it requires a client certificate, and this client has none.")
 
 
 def test_words_for_a_request_that_could_not_be_written_say_that_the_connection_broke_off() -> None:
@@ -194,7 +194,7 @@ async def test_call_by_http_of_a_tls_port_is_told(session: aiohttp.ClientSession
     assert "Write https:// instead of http://." in await told_by(session, b"\x15\x03\x01\x00\x02\x02\x46")
     assert "Is it an https port?" in await told_by(session, b"")
     status = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"  # nginx
-    assert "Is it an https port that was asked by http?" in await told_by(session, status)
+    assert "Is it an https port?" in await told_by(session, status)
 
 
 async def test_call_of_another_protocol_is_told(session: aiohttp.ClientSession) -> None:

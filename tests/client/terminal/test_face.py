@@ -85,7 +85,7 @@ def test_a_name_that_is_half_a_character_is_asked_for_again(opens: Opens) -> Non
     window = opens()
     window.gets("Enter your name: ")
     os.write(window.child.fileno(), b"Ev\xe9a\r")
-    window.reads("That name holds characters that are no Unicode.")
+    window.reads("That name holds characters that are not valid Unicode.")
     window.enters("Eva")
     window.gets("Welcome, Eva!")
 
