@@ -60,7 +60,7 @@ class CallRefused(ClientError):
 
 
 class SeatMissing(CallRefused):
-    """A call that needs a registration, made without one; raised without a request to the server."""
+    """A call that needs a registration, made without it; raised without a request to the server."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.AWAY, ErrorCode.AWAY.message)
@@ -117,8 +117,8 @@ def _taken(data: Mapping[str, Any]) -> str:
     if wait := _wait(data):
         name = f"The name {data['name']}" if data.get("name") else "That name"
         return (
-            f"{name} is kept for somebody who is away, for another {wait}."
-            " Choose another name, or ask whoever runs this chat to release it."
+            f"{name} is reserved for an absent member, for another {wait}."
+            " Choose another name, or ask the operator of this chat to release it."
         )
     return "That name is in use. Choose another."
 
@@ -133,7 +133,10 @@ _ELSEWHERE: Final = (
     " that the server can reach"
 )
 _STAGES: Final[Mapping[str, tuple[str, str]]] = {
-    "dns": ("The server finds no address for the host name in", "Set CHAT_CALLBACK to a host name that the server can resolve"),
+    "dns": (
+        "The server finds no address for the host name in",
+        "Set CHAT_CALLBACK to a host name that the server can resolve",
+    ),
     "connect": (
         "The server cannot connect to",
         f"It must reach every client, and a firewall or NAT in between blocks it: {_ELSEWHERE}",

@@ -497,7 +497,7 @@ class Participant:
         self._listener.on_state(state, detail)
 
 
-# Creates the participant of a face. The join key is the one that a person typed; None: the key of the settings.
+# Creates the participant of a face. The join key was typed by a person; None: use the key of the settings.
 NewParticipant = Callable[[Listener, str | None], Participant]
 
 

@@ -169,7 +169,7 @@ class SeatFiles:
         if os.path.exists(self._path(key)):
             return
         for path in map(self._path, others):
-            if _name_in(path) != by_name(name):  # read without a lock: others would see it in use
+            if _name_in(path) != by_name(name):  # read without a lock, as other processes would see the file in use
                 continue
             file = SeatFile(path, self._server)
             if file.remembered is not None:

@@ -328,7 +328,7 @@ class Settings:
 
     @property
     def pages_key(self) -> str | None:
-        """The join key for a visitor of the page who types none."""
+        """The join key for a visitor of the page without a typed key."""
         return self.newcomers_key if self.page_key is PageKey.CONTAINER else None
 
 

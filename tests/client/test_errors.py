@@ -23,7 +23,11 @@ def test_every_error_that_a_person_can_meet_is_a_sentence(code: ErrorCode) -> No
             "That name is reserved: others would take it for the chat itself.",
         ),
         ("text", "must not be empty", "The text must not be empty."),
-        ("text", "holds characters that are not valid Unicode", "The text holds characters that are not valid Unicode."),
+        (
+            "text",
+            "holds characters that are not valid Unicode",
+            "The text holds characters that are not valid Unicode.",
+        ),
         ("id", "is required: a string", "That id is required: a string."),
         ("callback", "has no host", "The callback has no host."),
         ("secret", "expected whsec_", "The server does not accept the secret: expected whsec_."),
@@ -118,7 +122,7 @@ def test_an_error_of_a_later_server_is_told_with_its_own_words() -> None:
 def test_taken_for_somebody_away_tells_for_how_long_and_what_to_do(hours: float, wait: str) -> None:
     data = {"field": "name", "name": "Bob", "retry_after_ms": int(hours * 3_600_000)}
     told = str(CallRefused(ErrorCode.TAKEN, "Taken", data))
-    assert told.startswith(f"The name Bob is kept for somebody who is away, for {wait}. Choose another name")
+    assert told.startswith(f"The name Bob is reserved for an absent member, for {wait}. Choose another name")
     assert "release it" in told
 
 

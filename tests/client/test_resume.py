@@ -486,7 +486,7 @@ async def test_seat_that_needs_a_key_again_ends_where_a_person_can_give_it(room:
 async def test_name_kept_for_another_is_told_with_the_time(room: Rig) -> None:
     me = room.participant()
     room.server.refuse = {"Register": [ContractError(ErrorCode.TAKEN, {"field": "name", "retry_after_ms": 7_200_000})]}
-    with pytest.raises(CallRefused, match="The name Alice is kept for somebody who is away, for another 2 hours"):
+    with pytest.raises(CallRefused, match="The name Alice is reserved for an absent member, for another 2 hours"):
         await me.enter("Alice")
 
 

@@ -75,7 +75,7 @@ async def test_an_error_of_the_server_is_a_refusal_in_words(serve: Serve) -> Non
 
 async def test_text_that_is_no_unicode_is_refused_before_it_is_sent(session: aiohttp.ClientSession) -> None:
     rpc = ServerRpc(session, f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(CallRefused, match="no Unicode"):
+    with pytest.raises(CallRefused, match="not valid Unicode"):
         await rpc.call("SendMessage", SendMessageParams(user_id="a", text="\udcff"), PingResult)
 
 

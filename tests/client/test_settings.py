@@ -45,8 +45,8 @@ def test_server_address_with_or_without_the_endpoint_is_the_same(given: str) -> 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("localhost:9999", "expected http:// or https:// at the begin"),
-        ("ws://localhost:9999", "expected http:// or https:// at the begin"),
+        ("localhost:9999", "expected an address that begins with http:// or https://"),
+        ("ws://localhost:9999", "expected an address that begins with http:// or https://"),
         ("http://local host", "without blanks"),
         ("http://a:0", "a port from 1 to 65535"),
         ("http://a:99999", "a port from 1 to 65535"),

@@ -77,7 +77,7 @@ async def test_name_kept_for_another_is_told_at_once(new_person: NewPerson) -> N
     """Not after waiting for it: another browser, or one whose cookies were deleted, has no way to that seat."""
     wire = Wire()
     kept = {"field": "name", "name": "Alice", "retry_after_ms": 86_400_000}
-    words = "The name Alice is kept for somebody who is away, for another 24 hours."
+    words = "The name Alice is reserved for an absent member, for another 24 hours."
     alice = await new_person(wire=wire, clock=True)
     await alice.tab.evaluate("sessionStorage.setItem('ringback-name', '\"Alice\"')")
     wire.refuse["Register"] = {"code": -32003, "message": words, "data": kept}
