@@ -1,6 +1,6 @@
-"""The outgoing HTTP seam: one POST to one callback, within the contract's limits.
+"""Outgoing HTTP: a POST to a callback, within the limits of the protocol.
 
-`answer` reads what a callback sends, `connection` is one kept connection, `turns` has the work of all of them
-done kind by kind, `dialling` makes a connection, to an address that was checked, `deadlines` ends what takes too long,
-and `callback` is what the rest of the server knows.
+`callback` is the interface for the rest of the server. It uses `dialling` (connects to a checked address), `connection`
+(a kept connection), `answer` and `heads` (parse the response), `turns` (batches reads and writes across
+connections), `deadlines` (ends exchanges that take too long) and `places` (callbacks that share an address and port).
 """

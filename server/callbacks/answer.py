@@ -1,4 +1,4 @@
-"""From the bytes that a callback sends to the HTTP answer that they are (RFC 9112), within bounds."""
+"""Incremental parser of the HTTP/1.x responses of a callback (RFC 9112), with size limits."""
 
 from typing import Final
 
@@ -9,19 +9,19 @@ from server.callbacks.heads import END_OF_HEAD, MENDABLE, BadHead, describe, men
 from server.core.reply import Reply
 
 MAX_HEAD_BYTES: Final = 32 * 1024
-# A body that comes in chunks of one byte is six times as long on the wire; more than that is padding.
+# A body in chunks of 1 byte is 6 times as long on the wire. Beyond 8 times, the rest is padding.
 MAX_WIRE_BYTES: Final = MAX_HEAD_BYTES + 8 * MAX_REPLY_BYTES
 
 
 class BadAnswer(Exception):
-    """What came is no HTTP answer; `str()` says why, without a word of what it was."""
+    """The bytes are not an acceptable HTTP response. `str()` names the broken rule and never quotes the bytes."""
 
 
 class AnswerReader:
-    """Reads the answers of one connection, one after the other.
+    """Parses the responses of a connection in sequence.
 
-    `reusable` tells whether, after an answer, the connection may carry another exchange. Methods that begin with `on_`
-    are called by the parser.
+    `reusable` is true while the connection may carry another exchange. httptools calls the methods that begin with
+    `on_`.
     """
 
     __slots__ = (
@@ -30,26 +30,25 @@ class AnswerReader:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        """Begin before the first answer."""
         self.reusable = True
         self._parser = self._new_parser()
         self._is_mended = False
-        self._unread = b""  # the head that is not complete yet
+        self._unread = b""  # the bytes of an incomplete head
         self._received = 0
         self._reply: Reply | None = None
         self._clear()
 
     @property
     def begun(self) -> bool:
-        """True when something of the present answer has come."""
+        """True when the first byte of the current response has arrived."""
         return self._received > 0
 
     def feed(self, data: bytes) -> Reply | None:
-        """Take what has come; gives the answer when it is complete, or too large. Raises `BadAnswer`."""
+        """Parse `data`. Return the response when it is complete or its body is too large. Raise `BadAnswer`."""
         room = MAX_HEAD_BYTES - self._received
         if not 0 < room < len(data):
             return self._parse(data)
-        # In two pieces, so that the bound is the same however the answer is cut.
+        # Split at the limit, so that the limit does not depend on how the response is divided into packets.
         if (reply := self._parse(data[:room])) is None:
             return self._parse(data[room:])
         self.reusable = False
@@ -61,24 +60,24 @@ class AnswerReader:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self.reusable = False
-            if self._reply is None:  # after a complete answer, what follows does not matter
+            if self._reply is None:  # errors after a complete response do not matter
                 self._mend(self._unread + data, str(error))
         if (reply := self._reply) is not None:
             self._reply = None
             self._received = 0
             return reply
         if self._received >= MAX_HEAD_BYTES and not self._has_head:
-            raise BadAnswer("the head of the answer is too large")
+            raise BadAnswer("the head of the response is too large")
         if not self._has_head:
             self._unread += data
         if self._size > MAX_REPLY_BYTES:
             return self._make_reply()
         if self._received > MAX_WIRE_BYTES:
-            raise BadAnswer("the body of the answer is mostly padding")
+            raise BadAnswer("the body of the response is mostly padding")
         return None
 
     def _mend(self, data: bytes, reason: str) -> None:
-        """Read a head that was refused once more, when it is complete, after mending what may be mended."""
+        """Once a refused head is complete, normalize it as `heads.mend` allows and parse it again."""
         if self._is_mended or self._has_head or reason not in MENDABLE:
             raise BadAnswer(describe(reason, data))
         if END_OF_HEAD.search(data, max(0, len(self._unread) - len(b"\n\r"))) is None:
@@ -99,41 +98,40 @@ class AnswerReader:
 
     def _new_parser(self) -> HttpResponseParser:
         parser = HttpResponseParser(self)
-        # A bare LF ends a line as well (section 2.2), and shell scripts that answer by hand have just that.
+        # RFC 9112, section 2.2 permits a bare LF as line end. Shell scripts that write a response often send it.
         parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         return parser
 
     def drop(self) -> None:
-        """Let go of what has come: parser and reader hold each other, and may wait long for the garbage collector."""
+        """Release the buffers: parser and reader form a reference cycle, which the garbage collector frees late."""
         self._clear()
 
     def end(self) -> Reply | None:
-        """Take the end of the connection; gives the answer if it is one that ends so (section 6.3)."""
+        """Handle the end of the connection. Return the response if its body ends that way (section 6.3)."""
         self.reusable = False
         return self._make_reply() if self._has_head and not self._has_length() else None
 
     def on_message_begin(self) -> None:
-        """Note that another answer begins: nobody has asked for it."""
+        """Forbid reuse of the connection when an unsolicited response follows a complete response."""
         if self._reply is not None:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header. Trailers tell nothing here (RFC 9110, section 6.5.1), and small ones cost a lot of memory."""
+        """Store a header. Ignore trailers (RFC 9110, section 6.5.1): many small trailers would cost a lot of memory."""
         if not self._has_head:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete."""
         self._has_head = True
 
     def on_body(self, data: bytes) -> None:
-        """Keep a piece of the body, up to the first that is too much."""
+        """Store a piece of the body, up to the first piece beyond the size limit."""
         if self._size <= MAX_REPLY_BYTES:
             self._body += data
             self._size += len(data)
 
     def on_message_complete(self) -> None:
-        """Keep the first answer that is not an interim one (RFC 9110, section 15.2)."""
+        """Store the first response that is not interim (1xx; RFC 9110, section 15.2)."""
         if self._reply is not None:
             return
         if 100 <= self._parser.get_status_code() < 200 and not self._parser.should_upgrade():
@@ -165,7 +163,7 @@ class AnswerReader:
         return next((value.decode("latin-1") for name, value in self._headers if name.lower() == wanted), None)
 
     def _has_length(self) -> bool:
-        """Tell whether the end of the body is told by the head, and not by the end of the connection."""
+        """Return true if the head determines where the body ends, and not the end of the connection."""
         return any(
             name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
             for name, value in self._headers

@@ -1,4 +1,4 @@
-"""The way to one callback: one exchange at a time, over one connection that is kept."""
+"""Client for a callback: exchanges in sequence, over a kept connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,31 +23,32 @@ HEAD: Final = (
 )
 
 NOTHING: Final = (b"", b"", b"")
-LOOKED_UP_SECONDS: Final = 60.0  # for so long the addresses of a name are taken to be the same
+LOOKED_UP_SECONDS: Final = 60.0  # lifetime of a look-up
 NEVER: Final = float("inf")
 
 Done = Callable[[Reply | CallbackError], None]
 
 
 class Callbacks:
-    """What all callbacks share: who makes connections, and how long an exchange may take."""
+    """State that all callbacks share: the dialler, the deadlines and the places."""
 
     def __init__(self, dialler: Dialler, exchange_seconds: float = EXCHANGE_SECONDS) -> None:
-        """Let one exchange take `exchange_seconds`, with look-up and connecting."""
+        """Limit an exchange to `exchange_seconds`, look-up and connecting included."""
         self.dialler = dialler
         self.deadlines = Deadlines(exchange_seconds)
         self.places = Places()
 
     def to(self, url: CallbackUrl, caller: IPAddress | None, recipient: str) -> "Callback":
-        """Give the way to one callback that was registered by `caller` for the member with the id `recipient`."""
+        """Return the client for `url`, which `caller` registered for the member with the id `recipient`."""
         return Callback(self, url, caller, recipient)
 
 
 class Callback:
-    """Dials when there is something to post and no connection.
+    """Posts to a callback; dials when a POST finds no connection.
 
-    The address that was checked is kept until it fails, the other side hangs up by itself, or it was looked up a minute
-    ago: another may have it by then. A connection that works is kept longer, if its address is still one of the name's.
+    The checked address is kept until an exchange fails, the peer closes a kept connection, or the look-up is
+    `LOOKED_UP_SECONDS` old: by then the address may belong to another host. A working connection outlives the look-up
+    if a new look-up still returns its address.
     """
 
     __slots__ = (
@@ -56,7 +57,7 @@ class Callback:
     )  # fmt: skip
 
     def __init__(self, callbacks: Callbacks, url: CallbackUrl, caller: IPAddress | None, recipient: str) -> None:
-        """Nothing is looked up before the first POST."""
+        """Look nothing up before the first POST."""
         self.url = url
         self._dialler = callbacks.dialler
         self._deadlines = callbacks.deadlines
@@ -64,10 +65,10 @@ class Callback:
         self._caller = caller
         self._head = HEAD.format(url=url, recipient=recipient).encode()
         self._address: IPAddress | None = None
-        self._stale_at = NEVER  # by the loop, when the name is to be looked up again
-        self._place: IPAddress | None = None  # the address at which others may have a callback as well
+        self._stale_at = NEVER  # loop time at which the look-up expires
+        self._place: IPAddress | None = None  # the address under which `_places` has this callback
         self._connection: Connection | None = None
-        self._is_fresh = False  # the connection has not brought an answer yet
+        self._is_fresh = False  # no response has arrived on this connection yet
         self._request = NOTHING
         self._done: Done | None = None
         self._dialling: asyncio.Task[None] | None = None
@@ -77,23 +78,23 @@ class Callback:
 
     @property
     def exchange_under_way(self) -> object | None:
-        """Return what identifies the exchange that is under way, if any."""
+        """Return an object that identifies the exchange in flight, or None."""
         return self._done
 
     @property
     def is_served(self) -> bool:
-        """True while an exchange is under way on a connection that has brought an answer before."""
+        """True while an exchange is in flight on a connection that has carried a response before."""
         return self._done is not None and self._connection is not None and not self._is_fresh
 
     @property
     def is_idle(self) -> bool:
-        """True while a connection is kept and nothing is under way."""
+        """True while a connection is kept and no exchange is in flight."""
         return self._done is None and self._connection is not None
 
     def post(self, headers: bytes, body: bytes, done: Done) -> None:
-        """Post once; `done` gets the answer, or why there is none, and is never called before this returns.
+        """Start a POST; `done` receives the response or the `CallbackError`, never before this method returns.
 
-        `headers` are the end of the head, with Content-Length and the empty line. Nothing may be under way.
+        `headers` are the end of the head, with Content-Length and the empty line. No exchange may be in flight.
         """
         self._done = done
         self._request = (self._head, headers, body)
@@ -106,11 +107,11 @@ class Callback:
             self._connection.send(self._request)
 
     async def exchange(self, headers: bytes, body: bytes) -> Reply:
-        """Post once, and wait for the answer. Raises `CallbackError`, `AddressNotAllowed`."""
+        """Post, and return the response. Raise `CallbackError`, `AddressNotAllowed`."""
         answered: asyncio.Future[Reply | CallbackError] = asyncio.get_running_loop().create_future()
 
         def settle(result: Reply | CallbackError) -> None:
-            if not answered.done():  # it may be cancelled in the very moment
+            if not answered.done():  # it may have been cancelled in the same loop iteration
                 answered.set_result(result)
 
         self.post(headers, body, settle)
@@ -124,25 +125,25 @@ class Callback:
         return result
 
     def close(self) -> None:
-        """Hang up. What is under way is dropped, and nobody hears of it."""
+        """Close the connection. Drop the exchange in flight without a call of its `done`."""
         self._done = None
         self._deadlines.stop(self)
         self._hang_up()
         self._leave_place()
 
     def drop(self) -> None:
-        """Forget connection and address, while nothing is under way: the next POST looks the name up."""
+        """Drop connection and address, while no exchange is in flight. The next POST looks the name up again."""
         self._hang_up()
         self._address = None
 
     def let_go(self) -> None:
-        """Close the connection that is kept, if any."""
+        """Close the kept connection, if any."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def replied(self, reply: Reply, *, reusable: bool) -> None:
-        """Hand the answer over."""
+        """Complete the exchange with a response."""
         self._is_fresh = False
         if not reusable:
             self._connection = None
@@ -153,10 +154,9 @@ class Callback:
             done(reply)
 
     def lost(self, connection: Connection, problem: str, *, unanswered: bool) -> None:
-        """Dial again, once and at once, if a kept connection had ended; else nothing came of it.
+        """Retry the POST once on a new connection if a reused connection ended without a response; else fail it.
 
-        The other side may close a connection that nothing is sent on, and that may cross with a request
-        (RFC 9112, section 9.3.1).
+        A peer may close an idle connection at the moment at which a request is sent (RFC 9112, section 9.3.1).
         """
         if connection is not self._connection:
             return
@@ -169,24 +169,24 @@ class Callback:
             self._fail(CallbackError("http", problem))
 
     def expire(self) -> None:
-        """Give up: the time is over."""
+        """Fail the exchange with a timeout."""
         self._hang_up()
-        self._fail(CallbackError("timeout", f"no complete answer within {self._deadlines.seconds:g} s"))
+        self._fail(CallbackError("timeout", f"no complete response within {self._deadlines.seconds:g} s"))
 
     def _dial_soon(self) -> None:
         self._dialling = asyncio.create_task(self._dial(), name=f"dial {self.url.text}")
 
     async def _look_up(self) -> None:
-        """See whether the connection still leads to an address of the name before it is used."""
+        """Check that the name still resolves to the connection's address, then send; else dial again."""
         try:
             has_moved = self._address not in await self._dialler.addresses(self.url, self._caller)
         except CallbackError:
-            has_moved = False  # a name server that is out of order changes nothing
+            has_moved = False  # a failing name server must not end a working connection
         self._note_look_up()
         if has_moved:
             self.let_go()
             self._address = None
-        if self._connection is None:  # it may have ended meanwhile
+        if self._connection is None:  # closed above, or lost during the look-up
             await self._dial()
             return
         self._dialling = None
@@ -215,7 +215,7 @@ class Callback:
         self._stale_at = asyncio.get_running_loop().time() + LOOKED_UP_SECONDS if is_name else NEVER
 
     def _enter_place(self, address: IPAddress, connection: Connection) -> None:
-        """Note where a connection leads, as soon as there is one."""
+        """Register with the place of a new connection. Called before the TLS handshake."""
         if self._place not in (None, address):
             self._leave_place()
         self._place = address

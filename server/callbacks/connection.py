@@ -1,4 +1,4 @@
-"""One kept connection to a callback: writes a request, reads its answer, and notices when the other side hangs up."""
+"""A kept connection to a callback: writes a request, reads its response, and detects that the peer closed it."""
 
 import asyncio
 import contextlib
@@ -12,32 +12,32 @@ from server.callbacks.answer import AnswerReader, BadAnswer
 from server.callbacks.turns import Turns
 from server.core.reply import Reply
 
-ENDED: Final = "the connection ended before there was an answer"
+ENDED: Final = "the connection ended before a response came"
 QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
 class Owner(Protocol):
-    """Who is told what comes of it."""
+    """Receives the outcome of requests on a connection."""
 
     def replied(self, reply: Reply, *, reusable: bool) -> None:
-        """Take the answer to the request that was sent, and note whether the connection is still there."""
+        """Handle the response. `reusable` is false if the connection is closed."""
 
     def lost(self, connection: "Connection", problem: str, *, unanswered: bool) -> None:
-        """Take note that the connection has ended. `unanswered`: before the first byte of an answer."""
+        """Handle the loss of the connection. `unanswered` is true if no byte of a response had arrived."""
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time. After `close` the owner hears nothing more."""
+    """Carries one exchange at a time. After `close`, the connection does not call its owner again."""
 
     __slots__ = ("_asked", "_owner", "_reader", "_transport", "_turns", "_wire")
 
     def __init__(self, owner: Owner, turns: Turns) -> None:
-        """Answer to `owner`, in `turns`."""
+        """Report to `owner`; `turns` batches the reads and writes."""
         self._owner: Owner | None = owner
         self._turns = turns
         self._reader = AnswerReader()
         self._asked = False
-        self._wire: asyncio.Transport  # what has left TLS waits here
+        self._wire: asyncio.Transport  # the TCP transport, below TLS: its write buffer holds the unsent bytes
         self._transport: asyncio.Transport
 
     def __repr__(self) -> str:
@@ -45,56 +45,56 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_closed(self) -> bool:
-        """True when the owner will hear nothing more."""
+        """True when the connection does not call its owner again."""
         return self._owner is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, on which asyncio and uvloop have set TCP_NODELAY."""
+        """Store the transport. asyncio and uvloop have set TCP_NODELAY on it."""
         self._wire = self._transport = cast("asyncio.Transport", transport)
 
     async def start_tls(self, tls: ssl.SSLContext, name: str) -> None:
-        """Shake hands. Raises `OSError` (of which `ssl.SSLError` is one), `ValueError`."""
+        """Do the TLS handshake. Raise `OSError` (`ssl.SSLError` is a subclass), `ValueError`."""
         secured = await asyncio.get_running_loop().start_tls(self._transport, self, tls, server_hostname=name)
         if secured is None:
             raise ConnectionResetError("the connection ended during the handshake")
         self._transport = secured
 
     def use_once(self) -> None:
-        """Let the connection go after its first answer."""
+        """Close the connection after its first response."""
         self._reader.reusable = False
 
     def send(self, request: Iterable[bytes]) -> None:
-        """Write a request, in pieces; the owner hears what comes of it."""
+        """Write a request, in pieces, in the current batch. The owner receives the outcome."""
         self._asked = True
         self._turns.write_later(self, request)
 
     def write(self, pieces: Iterable[bytes]) -> None:
-        """Write now, unless it has been closed since: then that is what the owner hears."""
+        """Write now. If the transport is closing, do nothing: `connection_lost` reports it to the owner."""
         if not self._transport.is_closing():
             self._transport.writelines(pieces)
 
     def close(self) -> None:
-        """Hang up at once, whatever is under way."""
+        """Abort the connection, even during an exchange."""
         self._owner = None
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Read when it is time."""
-        # Who answers before it has read the whole request may take the rest of it for the next one.
+        """Queue the data for the current batch."""
+        # A peer that responds before it has read the whole request may take the rest of it for the next request.
         if self._wire.get_write_buffer_size():
             self._reader.reusable = False
         if len(data) >= MAX_REPLY_BYTES:
-            self._transport.pause_reading()  # it is too much for an answer already, and is not to grow until its turn
+            self._transport.pause_reading()  # already too large for a response; buffer no more until the batch runs
         self._turns.read_later(self, data)
 
     def eof_received(self) -> None:
-        """Take the end, after what has come before it; the transport closes itself meanwhile."""
+        """Queue the end of the stream behind the data before it. The transport closes itself."""
         self._turns.read_later(self, b"")
 
     def read(self, data: bytes) -> None:
-        """Read what has come; no bytes mean that nothing more will, which may complete an answer."""
+        """Parse `data`. Empty `data` is the end of the stream, which may complete a response."""
         if not self._asked:
-            self._lose("the other side spoke without being asked" if data else ENDED)
+            self._lose("the other side sent data without a request" if data else ENDED)
             return
         try:
             reply = self._reader.feed(data) if data else self._reader.end()
@@ -109,12 +109,12 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the owner, if it does not know."""
+        """Report the loss to the owner, unless that has happened."""
         self._lose(ENDED)
         self._reader.drop()
 
     def _deliver(self, reply: Reply) -> None:
-        """Hand over the answer, and let the connection go if it cannot carry another exchange."""
+        """Pass the response to the owner. Close the connection first if it cannot carry another exchange."""
         self._asked = False
         owner, reusable = self._owner, self._reader.reusable
         if not reusable:
@@ -129,11 +129,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _acknowledge(self) -> None:
-        """Acknowledge what has come now, and not up to 40 ms later.
+        """Send the TCP acknowledgement now, and not up to 40 ms later.
 
-        A recipient that writes head and body apart, with Nagle's algorithm on, sends the body only when it has the
+        A recipient that writes head and body separately, with Nagle's algorithm on, sends the body only after the
         acknowledgement of the head (RFC 9293, section 3.7.4; tcp(7), TCP_QUICKACK).
         """
         if QUICKACK is not None and not self._wire.is_closing():
-            with contextlib.suppress(OSError):  # it is being closed
+            with contextlib.suppress(OSError):  # the socket may be closing
                 self._wire.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)

@@ -1,30 +1,30 @@
-"""Ends what takes too long. All may take equally long, so that one timer is enough for all of them."""
+"""Deadlines of equal length for many objects. Because all lengths are equal, a single timer is enough."""
 
 import asyncio
 from typing import Final, Protocol
 
-GRAIN_SECONDS: Final = 0.05  # the timer goes off at most so often, however many deadlines there are
+GRAIN_SECONDS: Final = 0.05  # minimum time between two runs of the timer, however many deadlines there are
 
 
 class Bounded(Protocol):
-    """What is ended."""
+    """An object with a deadline."""
 
     def expire(self) -> None:
-        """Give up."""
+        """Handle the passing of the deadline."""
 
 
 class Deadlines:
-    """Knows when each of those that are under way has to be done. Real time: it is about sockets."""
+    """Tracks the deadline of each started object. Uses the loop's time, not the store clock: it bounds socket I/O."""
 
     def __init__(self, seconds: float) -> None:
-        """Let each have `seconds`."""
+        """Expire an object `seconds` after its `start`."""
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._ends: dict[Bounded, float] = {}  # in the order in which they began, and so in that in which they end
+        self._ends: dict[Bounded, float] = {}  # in order of `start`, which is also the order of the deadlines
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, bounded: Bounded) -> float:
-        """Let the time of this one begin; return the time of the loop."""
+        """Start the deadline of `bounded`. Return the loop's time."""
         now = self._loop.time()
         self._ends[bounded] = now + self.seconds
         if self._timer is None:
@@ -32,7 +32,7 @@ class Deadlines:
         return now
 
     def stop(self, bounded: Bounded) -> float | None:
-        """Note that it is done; gives when its time would have been over, by the loop, if it was under way."""
+        """Cancel the deadline of `bounded`. Return that deadline in loop time, or None if it was not started."""
         return self._ends.pop(bounded, None)
 
     def _look(self) -> None:
@@ -46,6 +46,6 @@ class Deadlines:
             try:
                 bounded.expire()
             except Exception as error:
-                # One that is mistaken must not take their end from all the others.
-                self._loop.call_exception_handler({"message": f"{bounded!r} stumbled", "exception": error})
+                # An exception in an expire() must not keep the other objects from expiring.
+                self._loop.call_exception_handler({"message": f"expire() of {bounded!r} failed", "exception": error})
         self._timer = None

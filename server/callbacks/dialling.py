@@ -1,4 +1,4 @@
-"""From the URL of a callback to a connection: look up, check, dial, and shake hands where it is https."""
+"""Opens the connection to a callback URL: look up the host, check the addresses, connect, and start TLS for https."""
 
 import asyncio
 import errno
@@ -33,7 +33,7 @@ UNCONNECTED: Final = {
     errno.ENFILE: "the server has no file left for the connection",
 }
 NOT_FOR_THE_HOST: Final = "the certificate is for another host"
-INCOMPLETE: Final = "the server does not know who issued the certificate, or a certificate between them was not sent"
+INCOMPLETE: Final = "the issuer of the certificate is unknown to the server, or an intermediate certificate is missing"
 # X509_V_ERR_… of OpenSSL (x509_vfy.h).
 CERTIFICATES: Final = {
     2: INCOMPLETE,
@@ -44,7 +44,7 @@ CERTIFICATES: Final = {
     20: INCOMPLETE,
     21: INCOMPLETE,
     23: "the certificate has been revoked",
-    24: "a certificate of the chain must not issue others",
+    24: "a certificate of the chain must not issue certificates",
     26: "the certificate is not made for a server",
     62: NOT_FOR_THE_HOST,
     64: NOT_FOR_THE_HOST,
@@ -52,8 +52,8 @@ CERTIFICATES: Final = {
     67: "the key of an issuing certificate is too weak",
     68: "the signature of the certificate uses a hash that is too weak",
 }
-NO_TLS: Final = "the answer is not TLS: this port speaks plain HTTP, or another protocol; give an http URL"
-NO_COMMON: Final = "no version of TLS or cipher that both sides have"
+NO_TLS: Final = "the response is not TLS: this port speaks plain HTTP, or another protocol; give an http URL"
+NO_COMMON: Final = "the two sides have no common TLS version or cipher"
 # Names of OpenSSL (sslerr.h).
 HANDSHAKES: Final = {
     "WRONG_VERSION_NUMBER": NO_TLS,
@@ -66,44 +66,44 @@ HANDSHAKES: Final = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the other side refused the handshake: no common cipher, or it has no certificate",
     "TLSV1_UNRECOGNIZED_NAME": "the other side has no certificate for this host",
     "TLSV1_ALERT_INTERNAL_ERROR": "the other side failed in the TLS handshake (alert internal_error)",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the other side asks for a certificate, and the server has none to show",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the other side requires a client certificate, and the server has none",
     "DH_KEY_TOO_SMALL": "the other side's keys are too weak",
     "EE_KEY_TOO_SMALL": "the key of the certificate is too weak",
 }
 
-MAX_ADDRESSES: Final = 8  # of one name: more would make a scan of it
+MAX_ADDRESSES: Final = 8  # per name; more would let a registration scan a network
 
 
 class CallbackError(Exception):
-    """No HTTP answer came; `failure` says at which stage it ended."""
+    """The exchange ended without an HTTP response. `failure` holds the stage and the cause."""
 
     def __init__(self, stage: str, detail: str) -> None:
-        """Say where and why, without a word about what was found at other addresses."""
+        """Describe the stage and the cause of an attempt. `detail` must not describe the other addresses."""
         super().__init__(f"{stage}: {detail}")
         self.failure = Failed(stage, detail)
 
 
 class AddressNotAllowed(CallbackError):
-    """The callback has addresses, but none that may be called for this caller."""
+    """The callback's host has addresses, but the server may not connect to any of them for this caller."""
 
     def __init__(self) -> None:
-        """Name no address in the detail: a caller learns nothing about names inside the server's network."""
+        """Keep addresses out of the detail: it must not reveal names inside the server's network to the caller."""
         super().__init__(
             "address",
-            'no address of this host may be called for you; a callback like ":PORT/PATH" is rung at the address that '
-            "you call from, and CHAT_CALLBACK_ALLOW allows others",
+            'the server may not call any address of this host for you; it calls a callback like ":PORT/PATH" at the '
+            "address that your requests come from, and CHAT_CALLBACK_ALLOW allows more addresses",
         )
 
 
 class Unconnected(CallbackError):
-    """Nobody took the connection at this address; another one may."""
+    """The connection to this address failed. The next address of the host may work."""
 
 
 class Dialler:
-    """Makes connections, only to addresses that may be called."""
+    """Opens connections, only to addresses that the policy allows."""
 
     def __init__(self, resolver: Resolver, policy: AddressPolicy, tls: ssl.SSLContext) -> None:
-        """Trust the certificates that `tls` trusts."""
+        """Use `tls` to verify certificates."""
         self._resolver = resolver
         self._policy = policy
         self._tls = tls
@@ -112,10 +112,11 @@ class Dialler:
     async def dial(
         self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner, connected: Connected
     ) -> tuple[IPAddress, Connection]:
-        """Connect to the address that is known to work, or else look the host up and try one after the other.
+        """Connect to the `known` address, or look the host up and try its addresses in order.
 
-        What is dialled is the address that was checked, never the name. `connected` is told of the connection before a
-        handshake. Raise `CallbackError` (dns, connect, tls), `AddressNotAllowed`.
+        The connection goes to the checked address, never to the name: a second look-up could return another address.
+        `connected` is called with the connection before the TLS handshake. Raise `CallbackError` (dns, connect, tls),
+        `AddressNotAllowed`.
         """
         found = [known] if known is not None else await self._look_up(url, network_of(caller))
         failure: CallbackError = AddressNotAllowed()
@@ -127,7 +128,7 @@ class Dialler:
         raise failure
 
     async def addresses(self, url: CallbackUrl, caller: IPAddress | None) -> list[IPAddress]:
-        """Return the addresses that the host has now, and that may be called. Raise `CallbackError` (dns)."""
+        """Return the current addresses of the host that the policy allows. Raise `CallbackError` (dns)."""
         return allowed_addresses(await self._look_up(url, network_of(caller)), url.port, caller, self._policy)
 
     async def _look_up(self, url: CallbackUrl, network: str) -> list[IPAddress]:
@@ -137,7 +138,7 @@ class Dialler:
             raise CallbackError("dns", str(error)) from None
 
     async def _connect(self, url: CallbackUrl, address: IPAddress, owner: Owner, connected: Connected) -> Connection:
-        """Dial one address. Raise `Unconnected`, `CallbackError` (tls)."""
+        """Connect to an address. Raise `Unconnected`, `CallbackError` (tls)."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -163,12 +164,12 @@ class Dialler:
 
 
 def describe_unconnected(number: int | None) -> str:
-    """Say why there is no connection, by the number that the system gave."""
+    """Return the reason for a failed connection, from the errno of the system call."""
     return UNCONNECTED.get(number or 0, "the connection could not be made")
 
 
 def describe_handshake(error: Exception) -> str:
-    """Say why a TLS handshake failed, in words that name what would be right."""
+    """Return the reason for a failed TLS handshake, with the remedy where the error shows it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return CERTIFICATES.get(error.verify_code, "the certificate is not valid")
     if isinstance(error, ssl.SSLError):

@@ -1,8 +1,8 @@
-"""The callbacks that share an address and port, which a server that serves one connection at a time needs to know of.
+"""Callbacks that share an address and port, and the detection of recipients that serve one connection at a time.
 
-Such a server (Python's `HTTPServer`, many small ones) reads from the connection that it has until that ends. A
-connection that is kept there, idle, keeps all others waiting: a participant that registers anew, and a second one
-beside it. Servers in general do not mind, and their connections are kept.
+A serial HTTP server (Python's `HTTPServer`, many small servers) reads from its current connection until that connection
+ends. An idle kept connection to it blocks all further connections: that of a participant that registers again, and that
+of a second participant at the same place. For all other servers, connections are kept.
 """
 
 import asyncio
@@ -10,51 +10,51 @@ from typing import Final, Protocol
 
 from server.core.address_policy import IPAddress
 
-STALLED_SECONDS: Final = 0.25  # without an answer on a new connection, while the other to the same place is idle
-SERIAL_SECONDS: Final = 60.0  # then it may have become another, or it was only slow that time
+# A new connection without a response for so long counts as stalled, if another connection to the place is idle.
+STALLED_SECONDS: Final = 0.25
+# How long a place counts as serial; afterwards another server may listen there, or it was only slow that time.
+SERIAL_SECONDS: Final = 60.0
 
 
 class Shares(Protocol):
-    """A callback, as far as it concerns the others at its place."""
+    """The part of a callback that its place uses."""
 
     @property
     def exchange_under_way(self) -> object | None:
-        """Return what identifies the exchange that is under way, if any."""
+        """Return an object that identifies the exchange in flight, or None."""
 
     @property
     def is_served(self) -> bool:
-        """True while an exchange is under way on a connection that has brought an answer before."""
+        """True while an exchange is in flight on a connection that has carried a response before."""
 
     @property
     def is_idle(self) -> bool:
-        """True while a connection is kept and nothing is under way."""
+        """True while a connection is kept and no exchange is in flight."""
 
     def let_go(self) -> None:
-        """Close the connection that is kept, if any."""
+        """Close the kept connection, if any."""
 
 
 class Place:
-    """One address and port, which may serve one connection at a time."""
+    """An address and port. `_serial_until` is the time until which it counts as serial."""
 
     __slots__ = ("_callbacks", "_loop", "_serial_until")
 
     def __init__(self) -> None:
-        """Begin with no callback."""
         self._callbacks: set[Shares] = set()
         self._loop = asyncio.get_running_loop()
-        self._serial_until = 0.0  # by the loop
+        self._serial_until = 0.0  # loop time
 
     def add(self, callback: Shares) -> None:
-        """Count a callback in."""
         self._callbacks.add(callback)
 
     def remove(self, callback: Shares) -> bool:
-        """Count a callback out; return whether it was the last one."""
+        """Remove a callback. Return true if the place is empty now."""
         self._callbacks.discard(callback)
         return not self._callbacks
 
     def connected(self, newcomer: Shares) -> bool:
-        """Note a new connection. Return whether it is to be closed after its answer, because others need the place."""
+        """Handle a new connection. Return true if it must close after its response, because the place is serial."""
         if len(self._callbacks) < 2:
             return False
         self._loop.call_later(STALLED_SECONDS, self._look, newcomer, newcomer.exchange_under_way)
@@ -65,10 +65,10 @@ class Place:
         return is_serial
 
     def _look(self, newcomer: Shares, exchange: object) -> None:
-        """Close the connection that keeps the newcomer waiting, if there is one.
+        """Close the only idle connection, which may block the newcomer.
 
-        Where another is served, the place is only busy; where several are idle, it has served them side by side.
-        Others that wait on new connections are no sign of either.
+        If the place serves another connection, it is only busy. If several connections are idle, it has served them in
+        parallel. Other callbacks that wait on new connections indicate neither.
         """
         if newcomer.exchange_under_way is not exchange:
             return
@@ -81,10 +81,10 @@ class Place:
             self._loop.call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
 
     def _learn(self, newcomer: Shares, exchange: object) -> None:
-        """Note that the other one was the hindrance, if the answer came as soon as it had gone."""
+        """Mark the place as serial if the response came as soon as the idle connection was closed."""
         if newcomer.exchange_under_way is not exchange:
             self._serial_until = self._loop.time() + SERIAL_SECONDS
-        else:  # the place may serve a third one first
+        else:  # the place may serve a third connection first
             self._look(newcomer, exchange)
 
     def _idle(self, newcomer: Shares) -> list[Shares]:
@@ -92,24 +92,22 @@ class Place:
 
 
 class Places:
-    """All places at which a callback has a connection, or had its last one."""
+    """All places, by address and port. A callback belongs to the place of its newest connection."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._places: dict[tuple[IPAddress, int], Place] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether there is any."""
         return bool(self._places)
 
     def enter(self, address: IPAddress, port: int, callback: Shares) -> Place:
-        """Return the place, with the callback in it."""
+        """Add the callback to its place. Return the place."""
         place = self._places.setdefault((address, port), Place())
         place.add(callback)
         return place
 
     def leave(self, address: IPAddress, port: int, callback: Shares) -> None:
-        """Take the callback out of its place."""
+        """Remove the callback from its place. Delete an empty place."""
         place = self._places.get((address, port))
         if place is not None and place.remove(callback):
             del self._places[address, port]

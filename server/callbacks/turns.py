@@ -1,46 +1,47 @@
-"""Has the work of many connections done kind by kind, and not connection by connection.
+"""Batches I/O across connections: per loop iteration, process all reads, then flush all writes.
 
-What the sockets bring in one turn of the event loop is only kept at first. Then all of it is read and decided on, and
-then all that came of it is written. Done one connection after the other, each step would find the processor's caches
-full of the other steps, and each write would wake a recipient that has just gone to sleep.
+`read_later` only queues the data that the sockets deliver in one iteration of the event loop. Then `_run` parses all of
+it, and then writes all requests that result. With one connection after the other, each step would find the processor's
+caches full of the other steps' data, and each write would wake a recipient process that has just gone to sleep.
 """
 
 import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-AT_ONCE: Final = 10  # so many are decided on before they are written: nobody need wait for many others
+# Queued writes that trigger a flush within an iteration. With 64 instead of 10, the median recipient of 100 waited for
+# 14 decisions about other recipients: p50 at 20 messages/s was 0.38 of the rival's, and is 0.33 (`make bench` row 4).
+AT_ONCE: Final = 10
 
 
 class Works(Protocol):
-    """What has its work done in turns."""
+    """A connection with batched reads and writes."""
 
     def read(self, data: bytes) -> None:
-        """Take what has come; no bytes mean the end."""
+        """Parse `data`; empty data is the end of the stream."""
 
     def write(self, pieces: Iterable[bytes]) -> None:
-        """Send."""
+        """Write the pieces to the transport."""
 
 
 class Turns:
-    """Collects what is to be read and written, and does it as soon as the loop has looked at all sockets."""
+    """Queues reads and writes, and runs them as soon as the loop has polled all sockets."""
 
     def __init__(self) -> None:
-        """Begin with nothing to do."""
         self._loop = asyncio.get_running_loop()
         self._is_due = False
         self._to_read: list[tuple[Works, bytes]] = []
         self._to_write: list[tuple[Works, Iterable[bytes]]] = []
 
     def read_later(self, who: Works, data: bytes) -> None:
-        """Have `who` read."""
+        """Queue `data` for `who.read`."""
         self._to_read.append((who, data))
         if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._run)
 
     def write_later(self, who: Works, pieces: Iterable[bytes]) -> None:
-        """Have `who` write."""
+        """Queue `pieces` for `who.write`."""
         self._to_write.append((who, pieces))
         if len(self._to_write) >= AT_ONCE:
             self._write()
@@ -67,5 +68,5 @@ class Turns:
                 self._tell(who, error)
 
     def _tell(self, who: Works, error: Exception) -> None:
-        """Tell what asyncio tells of a protocol that is mistaken: it must not take the turn from the others."""
-        self._loop.call_exception_handler({"message": f"{who!r} stumbled", "exception": error})
+        """Report the exception to the loop's handler, so that a failing connection does not stall the batch."""
+        self._loop.call_exception_handler({"message": f"read() or write() of {who!r} failed", "exception": error})

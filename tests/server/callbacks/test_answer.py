@@ -292,7 +292,7 @@ def test_what_is_not_http_is_refused_however_it_is_cut(data: bytes) -> None:
 def test_the_reason_of_a_refusal_says_nothing_of_what_came() -> None:
     with pytest.raises(BadAnswer) as refused:
         AnswerReader().feed(b"HTTP/1.1 200 OK\r\nContent-Length: hidden\r\n\r\n")
-    assert str(refused.value) == "the Content-Length of the answer is not a number"
+    assert str(refused.value) == "the Content-Length of the response is not a number"
     assert refused.value.__cause__ is None
 
 
@@ -302,23 +302,25 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     ("data", "rule"),
     [
-        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "the answer is not HTTP", id="SSH"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "the response is not HTTP", id="SSH"),
         pytest.param(b"\x15\x03\x01\x00\x02\x02\x28", "is TLS, not HTTP: this port expects an https URL", id="TLS"),
         pytest.param(b"HTTP/2 200\r\n\r\n", "is not HTTP/1.1 or HTTP/1.0", id="version"),
         pytest.param(b"HTTP/1.1 OK\r\n\r\n", "no status of three digits", id="no status"),
-        pytest.param(HEAD + b" A: b\r\n\r\n", "the status line of the answer is followed by a folded line", id="fold"),
+        pytest.param(
+            HEAD + b" A: b\r\n\r\n", "the status line of the response is followed by a folded line", id="fold"
+        ),
         pytest.param(
             HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "two different Content-Length", id="2 and 3"
         ),
         pytest.param(HEAD + b"Content-Length: 2, 3\r\n\r\n{}", "two different Content-Length", id="2, 3"),
-        pytest.param(HEAD + b"Content-Length: 2 0\r\n\r\n", "Content-Length of the answer is not a number", id="gap"),
-        pytest.param(HEAD + b"Content-Length: \r\n\r\n", "Content-Length of the answer is not a number", id="empty"),
-        pytest.param(HEAD + b"Content-Length: %b\r\n\r\n" % (b"9" * 99), "too large for any answer", id="9...9"),
+        pytest.param(HEAD + b"Content-Length: 2 0\r\n\r\n", "Content-Length of the response is not a number", id="gap"),
+        pytest.param(HEAD + b"Content-Length: \r\n\r\n", "Content-Length of the response is not a number", id="empty"),
+        pytest.param(HEAD + b"Content-Length: %b\r\n\r\n" % (b"9" * 99), "too large for any response", id="9...9"),
         pytest.param(
             HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "has both Content-Length and", id="both"
         ),
         pytest.param(HEAD + b"no colon\r\n\r\n", "has no colon", id="no colon"),
-        pytest.param(HEAD + b"Server : a\r\n\r\n", "has no colon, or a name with a character", id="blank"),
+        pytest.param(HEAD + b"Server : a\r\n\r\n", "has no colon, or an invalid character", id="blank"),
         pytest.param(HEAD + b"A: b\0c\r\n\r\n", "has a control character", id="NUL"),
         pytest.param(HEAD + b"A: b\rc\r\n\r\n", "ends with CR alone", id="CR"),
         pytest.param(CHUNKED + b"zz\r\n", "size in hexadecimal digits", id="chunk size"),
@@ -333,7 +335,7 @@ def test_refusal_names_the_rule_that_was_broken(data: bytes, rule: str) -> None:
 
 
 def test_http_2_is_told_from_rubbish() -> None:
-    with pytest.raises(BadAnswer, match="the answer is HTTP/2"):
+    with pytest.raises(BadAnswer, match="the response is HTTP/2"):
         AnswerReader().feed(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
 
 
@@ -370,7 +372,7 @@ def test_head_that_may_be_read_in_one_way_only_is_taken(data: bytes, reply: Repl
 
 def test_head_that_is_refused_grows_no_further_than_32_kib() -> None:
     beginning = HEAD + b"A: b\r\n c"
-    with pytest.raises(BadAnswer, match="the head of the answer is too large"):
+    with pytest.raises(BadAnswer, match="the head of the response is too large"):
         read(chain([beginning], repeat(b" x\n", MAX_HEAD_BYTES)))
 
 

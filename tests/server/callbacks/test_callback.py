@@ -371,7 +371,7 @@ async def test_what_takes_too_long_is_given_up_and_hung_up(before: list[Act], ac
         await frozen_loop().pass_time(4.99)
         assert not failing.done()
         await frozen_loop().pass_time(0.01)
-        assert await failing == Failed("timeout", "no complete answer within 5 s")
+        assert await failing == Failed("timeout", "no complete response within 5 s")
         await recipient.left(1)
         assert await exchange(callback) == HAPPY
     assert recipient.connections == 2

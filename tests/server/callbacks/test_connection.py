@@ -198,7 +198,7 @@ async def test_what_is_said_while_nothing_is_asked_ends_the_connection(ear: Ear,
         answered.set()
         await ear.hears(replies=1, losses=1)
         await recipient.left(1)
-    assert ear.losses == [("the other side spoke without being asked", True)]
+    assert ear.losses == [("the other side sent data without a request", True)]
 
 
 async def test_what_is_not_http_ends_the_connection(ear: Ear) -> None:
@@ -207,7 +207,7 @@ async def test_what_is_not_http_ends_the_connection(ear: Ear) -> None:
         connection.send((HEAD, b"{}"))
         await ear.hears(losses=1)
         await recipient.left(1)
-    assert ear.losses == [("the answer is not HTTP", False)]
+    assert ear.losses == [("the response is not HTTP", False)]
 
 
 @pytest.mark.parametrize("secured", [False, True])
