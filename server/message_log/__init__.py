@@ -1,1 +1,1 @@
-"""The log of messages and members: the one thing that the server must not lose."""
+"""The message log: messages, notices, members and their cursors. All state that must survive a restart."""

@@ -1,10 +1,10 @@
-"""What every engine of the log promises.
+"""The contract of every log engine.
 
-A message has its place (`seq`, from 1, each one higher by one but for the gaps that restored backups leave, see
-`server.core.numbering`) when `append` returns, and not before; from then on it is there for every reader, and a notice
-is there together with the change of the member that it tells of. Calls may overlap; each is atomic, and those that
-store take effect, and return, in the order in which they were made. A call that is cancelled may still take effect.
-What raises has changed nothing.
+`append` assigns the `seq`: it starts at 1 and increases by 1, except for the gaps of restored backups (see
+`server.core.numbering`). An entry is visible to every reader from the return of `append` on, not earlier. A notice
+becomes visible together with the change of its member. Calls may overlap, and each call is atomic. Calls that store
+take effect, and return, in the order in which they were made. A cancelled call may still take effect. A call that
+raises has changed nothing.
 """
 
 import asyncio
@@ -19,59 +19,58 @@ from server.core.store_clock import Mark
 
 
 class LogError(Exception):
-    """The log did not do what it was asked."""
+    """Base class: the log could not carry out a call."""
 
 
 class Taken(LogError):
-    """The member's `id` or `name` (see `field`) is another's by now. Nothing was stored.
+    """The member's `id` or `name` (see `field`) belongs to another member. Nothing was stored.
 
-    `held_until` is given for a name whose owner is away: until then, on the store clock, it is kept.
+    `held_until` is not None for a name whose owner is away: the store clock time until which the name is reserved.
     """
 
     def __init__(self, field: str, held_until: float | None = None) -> None:
-        """Say which field it is."""
         super().__init__(f"{field} is taken")
         self.field = field
         self.held_until = held_until
 
 
 class MessageIdReused(LogError):
-    """The sender has used the `client_msg_id` for another text, which is stored as `seq`. Nothing was stored."""
+    """The sender has used the `client_msg_id` for a different text, which is stored as `seq`. Nothing was stored."""
 
     def __init__(self, draft: Draft, seq: int) -> None:
-        """Take the refused draft, and where the other text is."""
-        super().__init__(f"{draft.sender_id} has sent another text as {draft.client_msg_id}: message {seq}")
+        """Describe the refused draft, and the `seq` of the stored text."""
+        super().__init__(f"{draft.sender_id} has sent a different text as {draft.client_msg_id}: message {seq}")
         self.seq = seq
 
 
 class SenderAway(LogError):
-    """The sender of a text has left: nobody speaks behind the notice that it is gone. Nothing was stored."""
+    """The sender has left: no message may follow the sender's own leave notice. Nothing was stored."""
 
 
 class NotStored(LogError):
-    """The engine could not store it (`str()` says why, for the server's own log). Nothing was stored.
+    """The engine could not store the data (`str()` is the cause, for the server's log). Nothing was stored.
 
-    Only if the disk itself failed, and the server was killed right after, it may turn out to be stored nevertheless.
+    Exception: after a failure of the disk itself, followed by a kill of the server, the data may be stored after all.
     """
 
 
 class Unreadable(LogError):
-    """The engine could not read (`str()` says why, for the server's own log)."""
+    """The engine could not read (`str()` is the cause, for the server's log)."""
 
 
 class StoreUnusable(LogError):
-    """What is to be opened cannot be used as a log; `str()` is the sentence that the operator reads."""
+    """The file cannot be used as a log. `str()` is the sentence that the operator reads."""
 
 
 class Appended(NamedTuple):
-    """The stored entry; `repeated` when the same `client_msg_id` and text had been stored before."""
+    """The stored entry. `repeated` is true if the same `client_msg_id` and text were stored before."""
 
     entry: Entry
     repeated: bool
 
 
 class Forgotten(NamedTuple):
-    """What was dropped: how many entries, and the members by their ids."""
+    """The result of `forget_before`: the number of dropped entries, and the ids of the dropped members."""
 
     entries: int
     members: Sequence[str]
@@ -81,16 +80,16 @@ class MessageLog(ABC):
     """One log for all rooms, with the members and their cursors beside it."""
 
     epoch: str
-    """Random, made with the log: a `seq` means something only together with it."""
+    """Random, created with the log. A `seq` is meaningful only together with its epoch."""
     newest: int
-    """The highest `seq` that was stored, or left out by a gap; 0 in a new log. It moves only after the commit."""
+    """The highest `seq` that was stored or is in a gap; 0 in a new log. It changes only after the commit."""
     oldest: int
-    """The lowest `seq` that is kept; `newest` + 1 when none is."""
+    """The lowest `seq` that is kept; `newest` + 1 if the log is empty."""
     gaps: Sequence[Gap]
-    """The numbers that no entry has, in order."""
+    """The ranges of numbers that no entry has, in order."""
 
     def __init__(self, epoch: str, newest: int = 0, oldest: int = 1, gaps: Sequence[Gap] = ()) -> None:
-        """Stand where the stored log stands."""
+        """Start with the epoch and extent of the stored log; without arguments, with those of a new log."""
         self.epoch = epoch
         self.newest = newest
         self.oldest = oldest
@@ -99,65 +98,66 @@ class MessageLog(ABC):
 
     @abstractmethod
     async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
-        """Store a message and, in the same step, the member as it is from then on, and its cursor if one is given.
+        """Store a message and, in the same transaction, the new state of `member` and its `cursor`, if given.
 
-        A new member for whom none is given begins at this `seq`. Raises `Taken` when the member's id belongs to another
-        token, or its name to somebody else at `changed_at` (see `Members.other_called`); `SenderAway` when there is no
-        member and the sender is one who is away; `MessageIdReused`; `NotStored`.
+        Without `cursor`, a known member keeps its cursor, and that of a new member is the `seq` of this entry. Raise
+        `Taken` if the member's id belongs to another token, or its name to another member at `changed_at` (see
+        `Members.other_called`); `SenderAway` if `member` is None and the sender is away; `MessageIdReused`;
+        `NotStored`.
         """
 
     @abstractmethod
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
-        """Store a member that has changed without a notice, and its cursor if one is given. Raises as `append`."""
+        """Store a member that has changed without a notice, and its `cursor`, if given. Raise as `append` does."""
 
     @abstractmethod
     async def members(self) -> Sequence[tuple[Member, int]]:
-        """List all members, present and away, each with its cursor. Raises `Unreadable`."""
+        """Return all members, present and away, each with its cursor. Raise `Unreadable`."""
 
     @abstractmethod
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
-        """Store how far these members are; unknown ids are passed over. Raises `NotStored`."""
+        """Store cursors, by member id. Ignore unknown ids. Raise `NotStored`."""
 
     @abstractmethod
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read the oldest `limit` entries above `seq`, oldest first. Raises `Unreadable`."""
+        """Return the oldest `limit` entries above `seq`, oldest first. Raise `Unreadable`."""
 
     @abstractmethod
     def recent_after(self, seq: int, limit: int) -> Sequence[Entry] | None:
-        """Give what `read_after` gives, at once, or None when it has to be read from somewhere."""
+        """Return the result of `read_after` from memory, or None if it has to be read from the disk."""
 
     @abstractmethod
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read the newest `limit` entries below `seq`, oldest first. Raises `Unreadable`."""
+        """Return the newest `limit` entries below `seq`, oldest first. Raise `Unreadable`."""
 
     @abstractmethod
     async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
-        """Count for each sender its own entries above the `seq` that is given with it. Raises `Unreadable`."""
+        """Return for each sender the number of its own entries above the given `seq`. Raise `Unreadable`."""
 
     @abstractmethod
     async def mark(self, at: float, wall: float) -> None:
-        """Note that all entries so far were stored before `at` on the store clock (see `Mark`). Raises `NotStored`."""
+        """Store that all entries so far are older than `at` on the store clock (see `Mark`). Raise `NotStored`."""
 
     @abstractmethod
     async def recent_marks(self) -> Sequence[Mark]:
-        """Give the marks of the last day before the newest one, and that one, oldest first. Raises `Unreadable`."""
+        """Return the newest mark and those of the day before it, oldest first. Raise `Unreadable`."""
 
     @abstractmethod
     async def forget_before(self, at: float) -> Forgotten:
-        """Drop what is older than `at` on the store clock.
+        """Drop entries, marks and members that are older than `at` on the store clock.
 
-        That is: entries up to the newest mark before `at`, in portions if they are many, and all marks before that one;
-        members who are away since before `at`, last and at once. Raises `NotStored`; then some may have gone.
+        First, in portions, drop entries up to the newest mark before `at`, and all marks before that mark. Then, in one
+        transaction, drop members that have been away since before `at`. Raise `NotStored`; a part may be dropped then.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what is under way; afterwards nothing may be called."""
+        """Finish the pending calls and release the resources. No method may be called afterwards."""
 
     def count(self, after: int, up_to: int) -> int:
-        """Count the entries that were stored above `after`, up to and including `up_to`, whether or not they are kept.
+        """Return the number of entries stored above `after`, up to and including `up_to`. Dropped entries count too.
 
-        Nothing else derives a count from a `seq`.
+        Because of the gaps, this is the only valid way to derive a count from `seq` numbers.
         """
         return count_entries(after, up_to, self.gaps)
 
@@ -167,7 +167,7 @@ class MessageLog(ABC):
             await self._grown.wait()
 
     def _grow_to(self, newest: int) -> None:
-        """Let everybody who waits know that so much is stored; for engines, on the thread of the loop."""
+        """Set `newest` and wake all `wait_beyond` calls. For engines, on the loop's thread only."""
         self.newest = newest
         self._grown.set()
         self._grown = asyncio.Event()

@@ -1,6 +1,6 @@
-"""One connection on a thread of its own that stores in groups: what arrives while a commit runs goes into the next one.
+"""Group commit: a thread with its own SQLite connection. Jobs that arrive during a commit go into the next commit.
 
-A commit waits for the disk, and takes about as long for one message as for a thousand.
+A commit waits for the disk, and takes about as long for 1 message as for 1,000.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ T = TypeVar("T")
 WorkForAll = Callable[[sqlite3.Connection, Sequence[G]], Sequence[T | LogError]]
 
 LARGEST_GROUP: Final = 1000
-# Each system call of the thread gives the loop's thread the interpreter, which it gives back after up to 5 ms: with a
-# check in each commit, the deliveries of `make bench` row 2 cost 1.1 times as much.
+# Each system call releases the GIL to the loop's thread, which may keep it for up to 5 ms. With a check in each commit,
+# the deliveries of `make bench` row 2 cost 1.1 times as much.
 CHECK_SECONDS: Final = 0.1
 
 
 class Job(NamedTuple):
-    """What is to be done within a transaction, who waits for it, and what is to happen first when it is stored."""
+    """Work to run within a transaction, its argument, the callback after the commit, and the caller's future."""
 
     work: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
     given: Any
@@ -37,63 +37,64 @@ class Job(NamedTuple):
 
 
 class GroupCommit:
-    """Runs jobs in the order of arrival, each as a whole or not at all, and reports them in that order."""
+    """Runs jobs in the order of arrival, each atomically, and reports their outcomes in that order."""
 
     def __init__(self, db: sqlite3.Connection, check: Callable[[], None] = lambda: None) -> None:
-        """Use `db`, in autocommit mode, until `close`; for calls from the thread of the running loop.
+        """Use `db`, in autocommit mode, until `close`. Methods may only be called on the running loop's thread.
 
-        `check` is called before a commit, every `CHECK_SECONDS` at most, and raises what is to refuse the whole group.
+        `check` is called before a commit, at most every `CHECK_SECONDS`. An exception from it refuses the whole group.
         """
         self._db = db
         self._check = check
-        self._checked_at = 0.0  # time.monotonic(), when it passed
+        self._checked_at = 0.0  # time.monotonic() of the last successful check
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="message log", daemon=True)
         self._thread.start()
 
     async def store(self, work: Callable[[sqlite3.Connection], T], stored: Callable[[T], None] = lambda _: None) -> T:
-        """Run `work` on the thread, and return when what it did is on the disk.
+        """Run `work` on the thread, and return its result when its writes are on the disk.
 
-        `work` decides before it writes: a `LogError` from it refuses this job alone. `stored` is called with its
-        result on the loop, after the commit and before anybody hears of it. Raises that `LogError`, or `NotStored`.
+        `work` must decide before it writes: a `LogError` from it refuses this job alone. After the commit, `stored` is
+        called with the result on the loop's thread, before the caller resumes. Raise that `LogError`, or `NotStored`.
         """
         return await self.store_together(_run_each, work, stored)
 
     async def store_together(self, work: WorkForAll[G, T], given: G, stored: Callable[[T], None]) -> T:
-        """As `store`, but `work` does in one go what is asked of it here and right before and after.
+        """Like `store`, but adjacent jobs with the same `work` are executed as one batch.
 
-        It gets all that is given, in order, and gives for each the result, or the `LogError` that refuses it.
+        `work` receives the `given` values of all jobs of the batch, in order. It returns for each job the result, or
+        the `LogError` that refuses it.
         """
         job = Job(work, given, stored, self._loop.create_future())
         self._jobs.put(job)
         return await job.outcome  # type: ignore[no-any-return]
 
     async def close(self) -> None:
-        """Return when all that was asked for is done; afterwards nothing may be."""
+        """Return when all jobs are done. No method may be called afterwards."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         while group := self._next_group():
             outcomes = self._commit(group)
-            # The loop may have ended, if nobody closed this: then nobody waits, either.
+            # RuntimeError: the loop was closed without a call of `close`. Then no caller waits for the outcomes.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_report, group, outcomes)
 
     def _next_group(self) -> list[Job]:
-        """Wait for a job, and take with it all that are there; none at all means the end."""
+        """Wait for a job. Return it with all queued jobs, up to `LARGEST_GROUP`; an empty list after `close`."""
         group: list[Job] = []
         while not group or (len(group) < LARGEST_GROUP and not self._jobs.empty()):
             job = self._jobs.get()
             if job is None:
-                self._jobs.put(None)  # for the next time, when this group is done
+                self._jobs.put(None)  # for the next call, which then returns an empty group
                 break
             group.append(job)
         return group
 
     def _commit(self, group: list[Job]) -> list[Any]:
-        """Store a group; gives for each job its result, or the error that it is to raise."""
+        """Store a group in one transaction. Return for each job its result, or the exception that it raises."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             outcomes: list[Any] = []
@@ -102,7 +103,7 @@ class GroupCommit:
             self._check_now_and_then()
             self._db.execute("COMMIT")
         except Exception as error:
-            # Whatever it was: nothing of this group is stored, those who wait hear it, and the next group has its turn.
+            # Every exception, a bug in `work` included, fails the jobs of this group only: roll back, report, continue.
             self._roll_back()
             return [NotStored(str(error)) if isinstance(error, sqlite3.Error) else error for _ in group]
         return outcomes
@@ -114,7 +115,7 @@ class GroupCommit:
             self._checked_at = now
 
     def _roll_back(self) -> None:
-        if self._db.in_transaction:  # some errors have ended it already (https://www.sqlite.org/lang_transaction.html)
+        if self._db.in_transaction:  # some errors roll back by themselves: https://www.sqlite.org/lang_transaction.html
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
 
@@ -135,9 +136,9 @@ def _report(group: list[Job], outcomes: list[Any]) -> None:
         if not isinstance(outcome, Exception):
             try:
                 job.stored(outcome)
-            except Exception as error:  # it must not cost the others of the group what they wait for
+            except Exception as error:  # a failing callback must not keep the other jobs from their outcomes
                 outcome = error
-        if job.outcome.done():  # it was cancelled
+        if job.outcome.done():  # the caller was cancelled
             continue
         if isinstance(outcome, Exception):
             job.outcome.set_exception(outcome)

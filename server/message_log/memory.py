@@ -1,4 +1,4 @@
-"""The log in memory: complete, fast, and gone with the process."""
+"""The log engine without a file: it keeps all entries in memory and loses them with the process."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -11,10 +11,9 @@ from server.message_log.base import Appended, Forgotten, MessageIdReused, Messag
 
 
 class MemoryLog(MessageLog):
-    """Keeps all of it; nothing here ever suspends, so that each call is atomic by itself."""
+    """Keeps all entries in memory. No method suspends, so that each call is atomic."""
 
     def __init__(self, epoch: str) -> None:
-        """Begin an empty log."""
         super().__init__(epoch)
         self._entries = EntryRun(self.oldest)
         self._members = Members()
@@ -27,7 +26,6 @@ class MemoryLog(MessageLog):
         return f"<MemoryLog {self.epoch} {self.oldest}..{self.newest} {self._members!r}>"
 
     async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
-        """Store a message; see the base class."""
         if (earlier := self._find(draft)) is not None:
             return Appended(earlier, repeated=True)
         entry = make_entry(draft, self.newest + 1, self.epoch)
@@ -44,44 +42,35 @@ class MemoryLog(MessageLog):
         return Appended(entry, repeated=False)
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
-        """Store a member."""
         self._store(member, cursor)
         self._cursors.setdefault(member.id, self.newest)
 
     async def members(self) -> Sequence[tuple[Member, int]]:
-        """List all members with their cursors."""
         return [(member, self._cursors[member.id]) for member in self._members]
 
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
-        """Store cursors of members that are known."""
         self._cursors.update((key, cursor) for key, cursor in cursors.items() if self._members.get(key))
 
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read forward."""
         return self._entries.after(seq, limit)
 
     def recent_after(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read forward: all of it is here."""
+        """Return the same as `read_after`: all entries are in memory."""
         return self._entries.after(seq, limit)
 
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read backward."""
         return self._entries.before(seq, limit)
 
     async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
-        """Count senders' entries."""
         return {sender_id: self._count(sender_id, seq) for sender_id, seq in after.items()}
 
     async def mark(self, at: float, wall: float) -> None:
-        """Note how far the log is."""
         self._marks.append(Mark(at, wall, self.newest))
 
     async def recent_marks(self) -> Sequence[Mark]:
-        """Give the marks of the last day."""
         return [mark for mark in self._marks if mark.at >= self._marks[-1].at - DAY]
 
     async def forget_before(self, at: float) -> Forgotten:
-        """Drop what is old."""
         dropped = self._drop_before(at)
         gone = [member.id for member in self._members.away_since_before(at)]
         for member_id in gone:
@@ -90,7 +79,7 @@ class MemoryLog(MessageLog):
         return Forgotten(dropped, gone)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the log holds no resources."""
 
     def _find(self, draft: Draft) -> Entry | None:
         if draft.client_msg_id is None:

@@ -1,4 +1,4 @@
-"""The durable log: an SQLite file, one thread that writes in groups, one that reads what is no longer in memory."""
+"""The durable log engine: an SQLite file, a thread that writes in groups, and a thread that reads older entries."""
 
 import asyncio
 import functools
@@ -18,22 +18,22 @@ from server.message_log.store_file import StoreFile, open_store
 
 T = TypeVar("T")
 
-# So many of the newest entries are kept in memory, where every recipient that keeps up finds them. Whoever is further
-# behind reads the file.
+# Limits of the newest entries in memory, by number and by bytes. Deliveries to recipients that keep up read only these
+# entries; deliveries that are further behind read the file.
 RECENT_ENTRIES: Final = 2048
 RECENT_BYTES: Final = 8 * 1024 * 1024
 
 
 class SqliteLog(MessageLog):
-    """A log in a file; `open` makes it."""
+    """A log in a file. Create instances with `open`."""
 
     def __init__(self, file: StoreFile, extent: statements.Extent, recent: Sequence[Entry] = ()) -> None:
-        """Take over an open file that reaches so far, and of which these are the newest entries."""
+        """Own the open `file`, with its `extent` and its newest entries `recent`."""
         super().__init__(*extent)
         self._file = file
         self._writer = GroupCommit(file.writer, file.check_in_place)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="message log reader")
-        # Made once: `GroupCommit` joins what is asked of the same object.
+        # Created once, because `GroupCommit` batches adjacent jobs whose `work` is the same object.
         self._say = functools.partial(statements.say, epoch=self.epoch)
         self._recent = EntryRun(recent[0].seq if recent else self.newest + 1)
         self._recent_bytes = 0
@@ -42,9 +42,10 @@ class SqliteLog(MessageLog):
 
     @classmethod
     async def open(cls, path: Path, new_epoch: str, now: float) -> "SqliteLog":
-        """Open the log in a file, or make one. Raises `StoreUnusable`.
+        """Open the log in a file, or create the file. Raise `StoreUnusable`.
 
-        `new_epoch` is for a new log and for a restored one, whose numbers go on by `now`, in Unix seconds.
+        A new or restored log gets the epoch `new_epoch`. `now`, in Unix seconds, determines where the numbers of a
+        restored log continue.
         """
         return cls(*await asyncio.to_thread(_open, path, new_epoch, now))
 
@@ -52,38 +53,31 @@ class SqliteLog(MessageLog):
         return f"<SqliteLog {self.epoch} {self.oldest}..{self.newest} recent={self._recent!r}>"
 
     async def append(self, draft: Draft, member: Member | None = None, cursor: int | None = None) -> Appended:
-        """Store a message; see the base class."""
         if member is None:
             return await self._writer.store_together(self._say, draft, self._note)
         announce = functools.partial(statements.announce, notice=draft, member=member, cursor=cursor, epoch=self.epoch)
         return await self._writer.store(announce, self._note)
 
     async def put_member(self, member: Member, cursor: int | None = None) -> None:
-        """Store a member."""
         await self._writer.store(lambda db: statements.put_member(db, member, cursor))
 
     async def members(self) -> Sequence[tuple[Member, int]]:
-        """List all members with their cursors."""
         return await self._read(statements.read_members)
 
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
-        """Store cursors of members that are known."""
         given = dict(cursors)
         await self._writer.store(lambda db: statements.save_cursors(db, given))
 
     async def read_after(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read forward."""
         if (recent := self.recent_after(seq, limit)) is not None:
             return recent
         newest = self.newest
         return await self._read(lambda db: statements.read_after(db, seq, newest, limit, self.epoch))
 
     def recent_after(self, seq: int, limit: int) -> Sequence[Entry] | None:
-        """Read forward what is in memory."""
         return self._recent.after(seq, limit) if max(seq + 1, self.oldest) >= self._recent.first else None
 
     async def read_before(self, seq: int, limit: int) -> Sequence[Entry]:
-        """Read backward."""
         end = min(seq, self.newest + 1)
         recent = self._recent.before(end, limit)
         if len(recent) == limit or self._recent.first <= self.oldest:
@@ -91,20 +85,16 @@ class SqliteLog(MessageLog):
         return await self._read(lambda db: statements.read_before(db, end, limit, self.epoch))
 
     async def count_own(self, after: Mapping[str, int]) -> Mapping[str, int]:
-        """Count senders' entries."""
         given, newest = dict(after), self.newest
         return await self._read(lambda db: statements.count_own(db, given, newest))
 
     async def mark(self, at: float, wall: float) -> None:
-        """Note how far the log is."""
         await self._writer.store(lambda db: statements.mark(db, at, wall))
 
     async def recent_marks(self) -> Sequence[Mark]:
-        """Give the marks of the last day."""
         return await self._read(statements.read_recent_marks)
 
     async def forget_before(self, at: float) -> Forgotten:
-        """Drop what is old."""
         dropped, more = 0, True
         while more:
             portion = await self._writer.store(lambda db: statements.forget_messages(db, at), self._note_oldest)
@@ -112,7 +102,7 @@ class SqliteLog(MessageLog):
         return Forgotten(dropped, await self._writer.store(lambda db: statements.forget_members(db, at)))
 
     async def close(self) -> None:
-        """Finish what is under way, and give the file back."""
+        """Finish the pending writes and reads, then close the file."""
         await self._writer.close()
         await asyncio.to_thread(self._reader.shutdown)
         await asyncio.to_thread(self._file.close)
@@ -135,7 +125,7 @@ class SqliteLog(MessageLog):
             self._trim()
 
     def _trim(self) -> None:
-        """Drop what is too much. There may be twice as much, so that not each new entry costs a walk through all."""
+        """Shrink to the limits. Runs at twice the limits, so that a new entry does not always cost a full walk."""
         first, count = self._recent.first, len(self._recent)
         for entry in self._recent.after(0, count):
             if count <= RECENT_ENTRIES and self._recent_bytes <= RECENT_BYTES:
@@ -153,7 +143,7 @@ def _open(path: Path, new_epoch: str, now: float) -> tuple[StoreFile, statements
     file = open_store(path, new_epoch, now)
     try:
         extent = statements.read_extent(file.reader)
-        # After a restart everybody may be a little behind: the same entries for all of them, not a copy for each.
+        # After a restart many recipients may be a little behind: they share these entries, without a copy for each.
         return file, extent, statements.read_before(file.reader, extent.newest + 1, RECENT_ENTRIES, extent.epoch)
     except sqlite3.Error as error:
         file.close()

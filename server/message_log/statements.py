@@ -1,6 +1,6 @@
-"""What is read and written within one transaction of the durable log.
+"""SQL of the durable log. Each function runs within a transaction of the caller.
 
-Functions that write decide first: when one raises a `LogError` it has written nothing.
+Functions that write check first: a function that raises a `LogError` has written nothing.
 """
 
 import sqlite3
@@ -19,8 +19,8 @@ from server.message_log.base import Appended, LogError, MessageIdReused, SenderA
 
 T = TypeVar("T")
 
-LARGEST_PORTION: Final = 64  # rows in one statement
-FORGOTTEN_AT_ONCE: Final = 1000  # in one transaction, so that nobody who has something to say waits for all of them
+LARGEST_PORTION: Final = 64  # rows in a statement
+FORGOTTEN_AT_ONCE: Final = 1000  # messages dropped in a transaction; new messages wait for one such transaction at most
 
 ENTRY_COLUMNS: Final = "seq, sender_id, sender_name, text, event, client_msg_id, at"
 MEMBER_COLUMNS: Final = (
@@ -29,7 +29,7 @@ MEMBER_COLUMNS: Final = (
 )  # fmt: skip
 STORED_COLUMNS: Final = (*MEMBER_COLUMNS, "name_folded", "name_drawn")
 
-# The last entry may have been dropped, and the numbers after it may be in a gap.
+# The highest `seq` is not always in `messages`: its entry may have been dropped, or a gap may follow the last entry.
 NEWEST: Final = (
     "max(coalesce((SELECT max(seq) FROM messages), 0), (SELECT oldest - 1 FROM log),"
     " coalesce((SELECT max(up_to) FROM gaps), 0))"
@@ -50,7 +50,7 @@ PUT_MEMBER: Final = (
 
 
 class Extent(NamedTuple):
-    """Which log it is, and from where to where it reaches."""
+    """The epoch of a log, its newest and oldest `seq`, and its gaps."""
 
     epoch: str
     newest: int
@@ -59,7 +59,7 @@ class Extent(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """Where the log begins now, how many entries were dropped, and whether there are more to drop."""
+    """The result of `forget_messages`: oldest kept `seq`, number of dropped entries, and whether old entries remain."""
 
     oldest: int
     dropped: int
@@ -67,14 +67,13 @@ class Portion(NamedTuple):
 
 
 def read_extent(db: sqlite3.Connection) -> Extent:
-    """Give epoch, newest and oldest `seq`, and the gaps."""
     [epoch, oldest] = db.execute("SELECT epoch, oldest FROM log").fetchone()
     gaps = [Gap(*row) for row in db.execute("SELECT after, up_to FROM gaps ORDER BY after, up_to")]
     return Extent(epoch, _newest(db), oldest, gaps)
 
 
 def begin_anew(db: sqlite3.Connection, epoch: str, now: float) -> None:
-    """Make a restored backup a log of its own, which goes on above every number that was given out after the backup."""
+    """Turn a restored backup into a new log: set `epoch`, and skip all numbers assigned after the backup was made."""
     gap = gap_at_restore(_newest(db), now)
     db.execute("INSERT INTO gaps (after, up_to) VALUES (?, ?)", gap)
     db.execute("UPDATE log SET epoch = ?", (epoch,))
@@ -82,7 +81,7 @@ def begin_anew(db: sqlite3.Connection, epoch: str, now: float) -> None:
 
 
 def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int | None, epoch: str) -> Appended:
-    """Store a notice with the member that it tells of; see `MessageLog.append`."""
+    """Store a notice together with the member that it is about; see `MessageLog.append`."""
     seq = _newest(db) + 1
     _store_member(db, member, cursor, seq)
     entry = make_entry(notice, seq, epoch)
@@ -91,9 +90,10 @@ def announce(db: sqlite3.Connection, notice: Draft, member: Member, cursor: int 
 
 
 def say(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> list[Appended | LogError]:
-    """Store what members say; gives for each what came of it, see `MessageLog.append`.
+    """Store messages of members. Return for each the stored entry or the error; see `MessageLog.append`.
 
-    It takes few statements, however many say something: at each one, this thread may have to wait for the other.
+    The number of statements stays small for any number of messages: at each statement, this thread may have to wait
+    for the loop's thread to release the GIL.
     """
     seq, away, known = _newest(db) + 1, _away_among(db, drafts), _find(db, drafts, epoch)
     outcomes: list[Appended | LogError] = []
@@ -116,55 +116,54 @@ def say(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> list[App
 
 
 def put_member(db: sqlite3.Connection, member: Member, cursor: int | None) -> None:
-    """Store a member; a new one begins at the newest `seq` if no cursor is given."""
+    """Store a member. Without `cursor`, a new member's cursor is the newest `seq`."""
     _store_member(db, member, cursor, _newest(db))
 
 
 def read_members(db: sqlite3.Connection) -> list[tuple[Member, int]]:
-    """Give all members with their cursors."""
     return [_member_of(row) for row in db.execute(SELECT_MEMBER)]
 
 
 def save_cursors(db: sqlite3.Connection, cursors: Mapping[str, int]) -> None:
-    """Store cursors by id."""
+    """Store cursors by member id; ignore unknown ids."""
     db.executemany("UPDATE members SET cursor = ? WHERE id = ?", [(cursor, key) for key, cursor in cursors.items()])
 
 
 def read_after(db: sqlite3.Connection, seq: int, newest: int, limit: int, epoch: str) -> list[Entry]:
-    """Give the oldest above `seq`, up to `newest`."""
+    """Return the oldest `limit` entries above `seq`, up to and including `newest`."""
     where = f"{SELECT_ENTRY} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
     return _entries(db.execute(where, (seq, newest, limit)), epoch)
 
 
 def read_before(db: sqlite3.Connection, seq: int, limit: int, epoch: str) -> list[Entry]:
-    """Give the newest below `seq`, oldest first."""
+    """Return the newest `limit` entries below `seq`, oldest first."""
     where = f"{SELECT_ENTRY} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
     return _entries(db.execute(where, (seq, limit)), epoch)[::-1]
 
 
 def count_own(db: sqlite3.Connection, after: Mapping[str, int], newest: int) -> dict[str, int]:
-    """Count for each sender its own above a `seq`, up to `newest`."""
+    """Return for each sender the number of its own entries above a `seq`, up to and including `newest`."""
     count = "SELECT count(*) FROM messages WHERE sender_id = ? AND seq > ? AND seq <= ?"
     return {key: db.execute(count, (key, seq, newest)).fetchone()[0] for key, seq in after.items()}
 
 
 def mark(db: sqlite3.Connection, at: float, wall: float) -> None:
-    """Note how far the log is at this time."""
+    """Store a mark with the newest `seq`."""
     db.execute("INSERT INTO marks (at, wall, seq) VALUES (?, ?, ?)", (at, wall, _newest(db)))
 
 
 def read_recent_marks(db: sqlite3.Connection) -> list[Mark]:
-    """Give the marks of the last day before the newest one."""
+    """Return the newest mark and those of the day before it, oldest first."""
     recent = "SELECT at, wall, seq FROM marks WHERE at >= (SELECT max(at) FROM marks) - ? ORDER BY at, rowid"
     return [Mark(*row) for row in db.execute(recent, (DAY,))]
 
 
 def forget_messages(db: sqlite3.Connection, at: float) -> Portion:
-    """Drop messages up to the newest mark before `at`, but only so many at once; with the last of them, older marks."""
+    """Drop up to `FORGOTTEN_AT_ONCE` messages up to the newest mark before `at`; with the last of them, older marks."""
     [(oldest,)] = db.execute("SELECT oldest FROM log")
     [(newest_old,)] = db.execute(f"SELECT max(seq) FROM marks {OLD_MARKS}", (at,))
     old = "SELECT seq FROM messages WHERE seq <= ? ORDER BY seq LIMIT ?"
-    seqs = [seq for (seq,) in db.execute(old, (newest_old, FORGOTTEN_AT_ONCE))]  # none if no mark is old
+    seqs = [seq for (seq,) in db.execute(old, (newest_old, FORGOTTEN_AT_ONCE))]  # empty if `newest_old` is NULL
     if seqs:
         end = _newest(db) + 1
         db.execute("DELETE FROM messages WHERE seq <= ?", (seqs[-1],))
@@ -177,7 +176,7 @@ def forget_messages(db: sqlite3.Connection, at: float) -> Portion:
 
 
 def forget_members(db: sqlite3.Connection, at: float) -> Sequence[str]:
-    """Drop the members who are away since before `at`, and give their ids."""
+    """Drop the members that have been away since before `at`. Return their ids."""
     return [
         key for (key,) in db.execute("DELETE FROM members WHERE NOT present AND changed_at < ? RETURNING id", (at,))
     ]
@@ -186,7 +185,7 @@ def forget_members(db: sqlite3.Connection, at: float) -> Sequence[str]:
 def _give_back_room(db: sqlite3.Connection) -> None:
     [(pages,)] = db.execute("PRAGMA freelist_count")
     for _ in range(pages):
-        db.execute("PRAGMA incremental_vacuum")  # frees one page a step, and this driver takes only the first step
+        db.execute("PRAGMA incremental_vacuum")  # frees a page per step, and the `sqlite3` module runs only one step
 
 
 def _newest(db: sqlite3.Connection) -> int:
@@ -194,11 +193,12 @@ def _newest(db: sqlite3.Connection) -> int:
 
 
 def _find(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> dict[tuple[str, str | None], Entry]:
-    """Give what these senders have stored under these values of `client_msg_id`, by both."""
+    """Return the stored entries with the drafts' `client_msg_id` values, by `(sender_id, client_msg_id)`."""
     keys = [(draft.sender_id, draft.client_msg_id) for draft in drafts if draft.client_msg_id is not None]
     found: dict[tuple[str, str | None], Entry] = {}
     for some in _portions(keys):
-        # A cross join takes the given rows first, and finds each by the index of both (the planner would read all).
+        # CROSS JOIN makes SQLite take the given rows first and look up each in the index on both columns. With a plain
+        # JOIN, the planner would scan all messages.
         asked = f"(VALUES {', '.join(['(?, ?)'] * len(some))}) AS asked"
         same = "sender_id = asked.column1 AND client_msg_id = asked.column2"
         rows = db.execute(f"SELECT {ENTRY_COLUMNS} FROM {asked} CROSS JOIN messages ON {same}", _flat(some))
@@ -207,7 +207,7 @@ def _find(db: sqlite3.Connection, drafts: Sequence[Draft], epoch: str) -> dict[t
 
 
 def _away_among(db: sqlite3.Connection, drafts: Sequence[Draft]) -> set[str]:
-    """Give the ids of those senders who are away."""
+    """Return the ids of the senders that are away."""
     senders = list({draft.sender_id for draft in drafts})
     away: set[str] = set()
     for some in _portions(senders):
@@ -229,7 +229,7 @@ def _row_of(entry: Entry) -> tuple[Any, ...]:
 
 
 def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut into powers of two, so that there are few texts of each statement, which are prepared only once."""
+    """Cut into portions of powers of two: each statement then has few texts, and `sqlite3` prepares each only once."""
     begin, size = 0, LARGEST_PORTION
     while begin < len(items):
         while size > len(items) - begin:
@@ -243,7 +243,7 @@ def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
 
 
 def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, begin: int) -> None:
-    """Store a member; without a cursor it keeps the one it has, and a new one begins at `begin`."""
+    """Store a member. Without `cursor`, a known member keeps its cursor, and that of a new member is `begin`."""
     known = db.execute("SELECT token_hash, cursor FROM members WHERE id = ?", (member.id,)).fetchone()
     if known is not None and known[0] != member.token_hash:
         raise Taken("id")

@@ -1,7 +1,8 @@
-"""The file of a durable log: made, locked, checked, brought up to date, copied.
+"""The file of a durable log: create, lock, check, migrate, back up and restore it.
 
-An SQLite database in WAL mode with `synchronous=FULL`, so that a commit that returned outlives the process and the
-power (https://www.sqlite.org/wal.html). Times in it are Unix seconds.
+The file is an SQLite database in WAL mode with `synchronous=FULL`: a commit that has returned survives a crash of the
+process and a power failure (https://www.sqlite.org/wal.html). The `at` of a message is in Unix seconds; the times of
+members are on the store clock.
 """
 
 import contextlib
@@ -20,17 +21,17 @@ from server.core.names import name_keys
 from server.message_log.base import NotStored, StoreUnusable
 from server.message_log.statements import begin_anew
 
-# What the file's header says it is.
 COPY_BYTES: Final = 64 * 1024
+# The `application_id` in the header of the file.
 STORE_ID: Final = int.from_bytes(b"RBst")
-BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy: what comes after its last message will be another log
+BACKUP_ID: Final = int.from_bytes(b"RBbk")  # a copy; a server that opens it makes it a new log with a new epoch
 MAGIC: Final = b"SQLite format 3\0"
-BUSY_SECONDS: Final = 2.0  # how long the write transaction of another program is waited for
-MODE: Final = 0o600  # secrets are in it
+BUSY_SECONDS: Final = 2.0  # maximum wait for a write transaction of another program
+MODE: Final = 0o600  # the file holds secrets
 LONGEST_CONTROL: Final = 80  # bytes
 
-# Migrations, in order: the schema version of a file (`user_version`) is how many of them it has had. What has been
-# released is never changed here, only added to.
+# Migrations, in order. The schema version of a file (`user_version`) is the number of migrations applied to it.
+# Released migrations must not change; append new migrations.
 MIGRATIONS: Final = (
     """
     CREATE TABLE log (
@@ -124,7 +125,7 @@ MIGRATIONS: Final = (
 
 
 class StoreFile(NamedTuple):
-    """An open store: who writes it, who reads it, and the lock that keeps a second server away."""
+    """An open store: the writing and the reading connection, and the lock that excludes a second server."""
 
     writer: sqlite3.Connection
     reader: sqlite3.Connection
@@ -134,24 +135,25 @@ class StoreFile(NamedTuple):
     def check_in_place(self) -> None:
         """Raise `NotStored` if a file was removed or replaced while it is open.
 
-        SQLite writes on into a file that has no name any more, and all of it is gone with the process. Without a WAL it
-        looks for that itself (SQLITE_READONLY_DBMOVED).
+        SQLite continues to write to an unlinked file, and the data is lost when the process ends. SQLite itself detects
+        this only without a WAL (SQLITE_READONLY_DBMOVED).
         """
         for file, inode in self.files.items():
             if _inode(file) != inode:
-                raise NotStored(f"{file} was removed or replaced while the server runs; put it back, or restart")
+                raise NotStored(f"{file} was removed or replaced while the server was running; put it back, or restart")
 
     def close(self) -> None:
-        """Close it. The writer goes last: it puts what is in the WAL where it belongs, and removes it."""
+        """Close the connections, the writer last: closing it moves the WAL into the database and removes the WAL."""
         self.reader.close()
         self.writer.close()
         os.close(self.lock)
 
 
 def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
-    """Open a store, making it if there is none. Raises `StoreUnusable`.
+    """Open a store, or create it. Raise `StoreUnusable`.
 
-    `new_epoch` is for a new log and for a backup, whose numbers go on by `now`, in Unix seconds.
+    A new log, and a log made from a backup, get the epoch `new_epoch`. `now`, in Unix seconds, determines where the
+    numbers of a backup continue.
     """
     path = _real(path)
     with contextlib.ExitStack() as undo, _explained(path):
@@ -161,7 +163,7 @@ def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
         if not path.exists():
             _create(path, new_epoch)
         _check_header(path)
-        with contextlib.suppress(OSError):  # somebody else's file, or a file system without modes
+        with contextlib.suppress(OSError):  # another user owns the file, or the file system has no modes
             path.chmod(MODE)
         writer = _connect(path, "rw")
         undo.callback(writer.close)
@@ -172,22 +174,22 @@ def open_store(path: Path, new_epoch: str, now: float) -> StoreFile:
 
 
 def back_up(path: Path, target: Path) -> None:
-    """Copy a store, whether or not a server runs on it, as it is at one moment. Raises `StoreUnusable`."""
+    """Write a consistent snapshot of a store to `target`. A server may be running on it. Raise `StoreUnusable`."""
     path, part = _real(path), _beside(target, ".part")
     with contextlib.ExitStack() as undo:
         with _explained(path):
             if not path.exists():
                 raise StoreUnusable(f"there is no store at {path}")
             _check_header(path)
-            # SQLite makes files beside a database in WAL mode even to read it. On a read-only mount it cannot. Where no
-            # WAL is, no server runs, and nothing changes.
+            # Even to read a database in WAL mode, SQLite creates files beside it, which fails on a read-only mount.
+            # Without a WAL no server is running, so that the file does not change and may be opened as immutable.
             mode = "ro" if _leftovers(path) or os.access(path.parent, os.W_OK) else "ro&immutable=1"
             source = undo.enter_context(contextlib.closing(_connect(path, mode)))
             _check_version(source, path, MIGRATIONS)
         with _explained(target):
             if target.exists():
-                raise StoreUnusable(f"{target} is there already, and is left as it is; give another name")
-            part.unlink(missing_ok=True)  # of a copy that was cut off
+                raise StoreUnusable(f"{target} already exists and was not changed; give another name")
+            part.unlink(missing_ok=True)  # left by an interrupted backup
             _make_file(part)
             undo.callback(part.unlink, missing_ok=True)
             with contextlib.closing(_connect(part, "rw")) as copy:
@@ -199,14 +201,14 @@ def back_up(path: Path, target: Path) -> None:
 
 
 def write_backup(path: Path, out: BinaryIO) -> None:
-    """Copy a store as `back_up` does, and write the copy to `out`. Raises `StoreUnusable`."""
+    """Copy a store as `back_up` does, and write the copy to `out`. Raise `StoreUnusable`."""
     path = _real(path)
     with contextlib.ExitStack() as undo:
         copy = _beside(path, "-backup")
         if not os.access(path.parent, os.W_OK):
             copy = Path(undo.enter_context(tempfile.TemporaryDirectory()), copy.name)
         undo.enter_context(_explained(copy))
-        copy.unlink(missing_ok=True)  # of a backup that was cut off
+        copy.unlink(missing_ok=True)  # left by an interrupted backup
         undo.callback(copy.unlink, missing_ok=True)
         back_up(path, copy)
         with copy.open("rb") as file:
@@ -214,19 +216,19 @@ def write_backup(path: Path, out: BinaryIO) -> None:
 
 
 def _send(file: BinaryIO, out: BinaryIO) -> None:
-    """Copy a file to the output of a command."""
+    """Copy a file to `out`. Raise `StoreUnusable` if `out` cannot be written."""
     while chunk := file.read(COPY_BYTES):
         try:
             out.write(chunk)
             out.flush()
-        except OSError as error:  # not one of the file that is read
+        except OSError as error:  # an error of the output; `_explained` handles those of the copied file
             raise StoreUnusable(f"{CANNOT_WRITE}: {error.strerror}") from None
 
 
 def restore(path: Path, source: BinaryIO, name: str) -> Path | None:
-    """Put the backup that `source` holds in the place of a store, and give where the replaced store is kept, if any.
+    """Replace a store by the backup in `source`. Return the path at which the replaced store is kept, or None.
 
-    `name` is what the operator calls the backup. Nothing has changed when it raises `StoreUnusable`.
+    `name` is the operator's name of the backup, for error texts. Raise `StoreUnusable`; then nothing has changed.
     """
     path = _real(path)
     new, replaced = _beside(path, "-restored"), _beside(path, "-replaced")
@@ -238,7 +240,7 @@ def restore(path: Path, source: BinaryIO, name: str) -> Path | None:
         undo.callback(new.unlink, missing_ok=True)
         _receive(new, source, name)
         was_there = path.exists()
-        for suffix in ("-wal", "-shm", "-journal", ""):  # SQLite finds what belongs to the replaced store by its name
+        for suffix in ("-wal", "-shm", "-journal", ""):  # SQLite finds the side files of the replaced store by name
             _beside(replaced, suffix).unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 _beside(path, suffix).rename(_beside(replaced, suffix))
@@ -248,14 +250,14 @@ def restore(path: Path, source: BinaryIO, name: str) -> Path | None:
 
 
 def _receive(new: Path, source: BinaryIO, name: str) -> None:
-    """Write a backup to `new`, checked and marked. A plain copy of a store is taken, too, and becomes a backup here."""
+    """Write a backup to `new`, check it, and mark it as a backup. A plain copy of a store is accepted, too."""
     with new.open("wb") as file:
         shutil.copyfileobj(source, file)
     header = _read_header(new)
     if header is None or header.application_id not in (STORE_ID, BACKUP_ID):
         raise StoreUnusable(f"{name} is not a backup of Ringback; `backup` makes one")
     if (size := new.stat().st_size) < header.size:
-        raise StoreUnusable(f"{name} is cut off: {size} bytes, and there should be {header.size}")
+        raise StoreUnusable(f"{name} is cut off: {size} bytes, expected {header.size}")
     try:
         with contextlib.closing(_connect(new, "rw")) as db:
             _check_version(db, Path(name), MIGRATIONS)
@@ -272,7 +274,7 @@ def _receive(new: Path, source: BinaryIO, name: str) -> None:
 
 
 def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring the schema up to date, in one step or not at all. Raises `StoreUnusable` for one from a newer version."""
+    """Bring the schema up to date, in one transaction. Raise `StoreUnusable` for a schema of a newer version."""
     version = _check_version(db, path, migrations)
     if version < len(migrations):
         db.create_function("folded", 1, lambda name: name_keys(name).folded, deterministic=True)
@@ -292,30 +294,30 @@ def _check_version(db: sqlite3.Connection, path: Path, migrations: Sequence[str]
 def _prepare(db: sqlite3.Connection, path: Path, new_epoch: str, now: float) -> None:
     migrate(db, path)
     if (header := _read_header(path)) is not None and header.application_id == BACKUP_ID:
-        # Not in WAL mode yet, so that the mark in the header changes in the file itself together with the epoch.
+        # Before WAL mode is on, so that the id in the header changes in the file itself, atomically with the epoch.
         db.execute("BEGIN IMMEDIATE")
         begin_anew(db, new_epoch, now)
         db.execute(f"PRAGMA application_id = {STORE_ID}")
         db.execute("COMMIT")
     [(logs,)] = db.execute("SELECT count(*) FROM log")
     if logs != 1:
-        raise StoreUnusable(_damaged(path, "it does not say which log it is"))
+        raise StoreUnusable(_damaged(path, "its table log does not have exactly one row"))
     [(mode,)] = db.execute("PRAGMA journal_mode = WAL")
     if mode != "wal":
-        raise StoreUnusable(f"cannot use {path}: SQLite cannot write ahead (WAL) there; give a file on a local disk")
-    # Fails where nothing may be written. (Where there is no room it does not: reading goes on.)
+        raise StoreUnusable(f"cannot use {path}: SQLite cannot use WAL mode there; give a file on a local disk")
+    # Fails without write permission. Does not fail on a full disk: such a store can still be read.
     db.executescript("BEGIN IMMEDIATE; UPDATE log SET oldest = oldest; ROLLBACK")
 
 
 def _create(path: Path, epoch: str) -> None:
-    """Make a new log in one step: a file that is not whole is never seen under its name."""
+    """Create a new log under a temporary name, then rename it: an incomplete file never has the name of a store."""
     for leftover in _leftovers(path):
-        raise StoreUnusable(f"{path} is gone, but {leftover.name}, which belongs to it, is not; move that away too")
+        raise StoreUnusable(f"{path} is missing, but {leftover.name}, which belongs to it, exists; move that away too")
     new = _beside(path, "-new")
     new.unlink(missing_ok=True)
     _make_file(new)
     with contextlib.closing(_connect(new, "rw")) as db:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be chosen before there is a table
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be set before the first table is created
         db.execute(f"PRAGMA application_id = {STORE_ID}")
         migrate(db, path)
         db.execute("INSERT INTO log (epoch, oldest) VALUES (?, 1)", (epoch,))
@@ -324,30 +326,33 @@ def _create(path: Path, epoch: str) -> None:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse what is not a store before SQLite touches it, and a copy into which another store's WAL would be mixed."""
+    """Raise `StoreUnusable` for a file that is not a store, or for a backup beside the WAL of another store.
+
+    Runs before SQLite opens the file, because SQLite would apply that WAL to the backup.
+    """
     elsewhere = "give another CHAT_STORE, or move it away to begin a new log"
     size, leftovers = path.stat().st_size, _leftovers(path)
     if size == 0:
-        raise StoreUnusable(f"{path} is empty, which a store never is; put a backup in its place, or {elsewhere}")
+        raise StoreUnusable(f"{path} is empty, and not a store; put a backup in its place, or {elsewhere}")
     header = _read_header(path)
     if header is None or header.application_id not in (STORE_ID, BACKUP_ID):
         raise StoreUnusable(f"{path} is not a store of Ringback; {elsewhere}")
     if header.application_id == BACKUP_ID and leftovers:
         name = leftovers[0].name
-        raise StoreUnusable(f"{path} is a backup, but {name} beside it is of the store before; remove {name}")
-    if size < header.size and not leftovers:  # with a WAL, what is missing may be in there
-        raise StoreUnusable(_damaged(path, f"{size} bytes, and there should be {header.size}"))
+        raise StoreUnusable(f"{path} is a backup, but {name} beside it belongs to the previous store; remove {name}")
+    if size < header.size and not leftovers:  # the missing pages may be in the WAL, if there is one
+        raise StoreUnusable(_damaged(path, f"{size} bytes, expected {header.size}"))
 
 
 class Header(NamedTuple):
-    """What the header of an SQLite database tells (https://www.sqlite.org/fileformat.html, section 1.3)."""
+    """Size and application id from an SQLite header (https://www.sqlite.org/fileformat.html, section 1.3)."""
 
     size: int
     application_id: int
 
 
 def _read_header(path: Path) -> Header | None:
-    """Read it without SQLite; None when it is not an SQLite database."""
+    """Read the header without SQLite. Return None if the file is not an SQLite database."""
     with path.open("rb") as file:
         raw = file.read(100)
     if len(raw) < 100 or not raw.startswith(MAGIC):
@@ -357,7 +362,7 @@ def _read_header(path: Path) -> Header | None:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    # Each connection is used by one thread at a time, but not by the one that opened it.
+    # `check_same_thread=False`: each connection is used by one thread at a time, but not by the thread that opened it.
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -374,7 +379,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _lock(path: Path) -> int:
-    """Keep a second server away; whoever only reads, as a backup does, need not ask."""
+    """Lock the store against a second server. Return the file descriptor. Readers, such as `back_up`, need no lock."""
     lock = os.open(_beside(path, "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -395,7 +400,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _inode(path: Path) -> int:
-    """Return the inode number, which stays while a file is open; 0 if there is no file."""
+    """Return the inode number, which is not reused while the file is open, or 0 if there is no file."""
     try:
         return path.stat().st_ino
     except OSError:
@@ -403,7 +408,7 @@ def _inode(path: Path) -> int:
 
 
 def _sync_directory(path: Path) -> None:
-    """Make a new name in a directory outlive the power."""
+    """Make a new name in a directory survive a power failure."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -412,14 +417,17 @@ def _sync_directory(path: Path) -> None:
 
 
 def control_path(path: Path) -> Path:
-    """Give where operators reach the server that has a store open; a Unix socket's name cannot be long."""
+    """Return the path of the Unix socket for operators' commands to the server that has the store open.
+
+    A hash replaces a file name over `LONGEST_CONTROL` bytes, because the length of socket addresses is limited.
+    """
     beside = _beside(_real(path), "-control")
     name = os.fsencode(beside.name)
     return beside if len(name) <= LONGEST_CONTROL else beside.with_name(f"{sha256(name).hexdigest()[:32]}-control")
 
 
 def _real(path: Path) -> Path:
-    """Follow links: one and what it leads to are one store, with one lock and one WAL."""
+    """Resolve symbolic links, so that a link and its target are the same store, with the same lock and WAL."""
     return Path(os.path.realpath(path))
 
 
@@ -428,13 +436,13 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """Give what SQLite would take for the unfinished part of this database."""
+    """Return the existing files that SQLite would apply to this database."""
     return [file for suffix in ("-wal", "-journal") if (file := _beside(path, suffix)).exists()]
 
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what the system and SQLite say into a sentence for the operator."""
+    """Convert errors of the system and of SQLite into a `StoreUnusable` with a sentence for the operator."""
     try:
         yield
     except OSError as error:
@@ -449,9 +457,9 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _who(path: Path) -> str:
-    """Say who has to have the right that is missing: in containers not whom the operator may think of."""
+    """Return the user and group that lack the permission. In containers they often are not those of the operator."""
     who = f"this process runs as user {os.geteuid()} and group {os.getegid()}"
-    return f"; {who}, who must be able to read and write {path.parent} and the files of the store in it"
+    return f"; {who}, which must be able to read and write {path.parent} and the files of the store in it"
 
 
 def _damaged(path: Path, how: str) -> str:

@@ -114,7 +114,7 @@ async def test_the_store_of_a_running_server_is_copied_by_a_command(
     copy = store.with_name("copy.db")
     command = ("--store", f"sqlite:{store}", "backup", str(copy))
     assert await ended(*command) == (0, [f"sqlite:{store} is copied to {copy}"])
-    assert await ended(*command) == (1, [f"[ERROR] {copy} is there already, and is left as it is; give another name"])
+    assert await ended(*command) == (1, [f"[ERROR] {copy} already exists and was not changed; give another name"])
     async with serving(copy, session) as other:
         history = await other.call("GetHistory", alice["token"])
         assert [message["text"] for message in history["messages"]] == ["Alice joined the chat", "hi"]

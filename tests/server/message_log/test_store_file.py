@@ -209,18 +209,21 @@ def a_copy(path: Path) -> None:
     [
         (no_database, "is not a store of Ringback; give another CHAT_STORE, or move it away"),
         (of_something_else, "is not a store of Ringback; give another CHAT_STORE, or move it away"),
-        (empty, "is empty, which a store never is"),
+        (empty, "is empty, and not a store"),
         (a_directory, "Is a directory"),
         (from_the_future, f"a newer version of Ringback (schema 99; this one knows {len(MIGRATIONS)})"),
-        (without_its_middle, "is damaged (12288 bytes, and there should be "),
+        (without_its_middle, "is damaged (12288 bytes, expected "),
         (without_its_end, "is damaged"),
         (without_its_end_and_with_a_wal, "is damaged (database disk image is malformed)"),
         (cut_off_in_the_header, "is not a store of Ringback"),
         (cut_off_behind_the_header, "is damaged"),
         (overwritten, "is damaged"),
-        (gone_but_for_its_wal, "is gone, but chat.db-wal, which belongs to it, is not"),
-        (a_copy_with_the_wal_of_another, "is a backup, but chat.db-wal beside it is of the store before"),
-        (a_copy_with_the_journal_of_another, "is a backup, but chat.db-journal beside it is of the store before"),
+        (gone_but_for_its_wal, "is missing, but chat.db-wal, which belongs to it, exists"),
+        (a_copy_with_the_wal_of_another, "is a backup, but chat.db-wal beside it belongs to the previous store"),
+        (
+            a_copy_with_the_journal_of_another,
+            "is a backup, but chat.db-journal beside it belongs to the previous store",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_left_as_it_is(
@@ -265,7 +268,7 @@ def refusal_for_anybody(path: Path) -> str:
     )
     problem, _, who = said.partition("; this process runs as user ")
     user = NOBODY if os.getuid() == 0 else os.getuid()
-    assert who.startswith(f"{user} and group {os.getgid()}, who must be able to read and write {path.parent} ")
+    assert who.startswith(f"{user} and group {os.getgid()}, which must be able to read and write {path.parent} ")
     return problem
 
 
@@ -449,7 +452,7 @@ def test_a_copy_of_a_copy_is_one_too(path: Path, copy: Path, tmp_path: Path) -> 
 def test_what_is_there_already_is_not_written_over(path: Path, copy: Path) -> None:
     make(path)
     copy.write_text("my only backup")
-    with pytest.raises(StoreUnusable, match="is there already, and is left as it is"):
+    with pytest.raises(StoreUnusable, match="already exists and was not changed"):
         back_up(path, copy)
     assert copy.read_text() == "my only backup"
     assert not list(copy.parent.glob("*.part"))
@@ -554,7 +557,7 @@ def test_restore_while_a_server_runs_is_refused(path: Path) -> None:
     [
         (lambda backup: b"", "the backup is not a backup of Ringback"),
         (lambda backup: b"Dear diary, " * 1000, "the backup is not a backup of Ringback"),
-        (lambda backup: backup[:-1], r"the backup is cut off: \d+ bytes, and there should be"),
+        (lambda backup: backup[:-1], r"the backup is cut off: \d+ bytes, expected"),
         (lambda backup: backup[:4096] + bytes(4096) + backup[8192:], "the backup is damaged"),
         (lambda backup: backup.replace(b"\n", b"\r\n"), "the backup is damaged"),
         (lambda backup: backup[:60] + (99).to_bytes(4) + backup[64:], "the backup was made by a newer version"),
