@@ -1,4 +1,4 @@
-"""`python -m bench`: run the rows, tell the figures."""
+"""`python -m bench`: run the rows and print the figures."""
 
 import argparse
 import asyncio
@@ -17,11 +17,11 @@ from bench.scenarios import Options
 
 Done = TypeVar("Done")
 
-SOAK: Final = "9"  # takes longer than all the others together, and is run only when it is named
+SOAK: Final = "9"  # takes longer than all other rows together, and runs only if it is named
 
 
 async def run_row(name: str, row: Row, rounds: int, options: Options) -> Result:
-    """Run rival, ours, rival, so many times over."""
+    """Run rival, ours, rival, `rounds` times; return the result, with the error of a failed run."""
     done: list[Round] = []
     try:
         for number in range(1 if row.once else rounds):
@@ -37,7 +37,6 @@ async def run_row(name: str, row: Row, rounds: int, options: Options) -> Result:
 
 
 async def run_rows(names: list[str], rounds: int, options: Options) -> list[Result]:
-    """Run one row after the other."""
     results = []
     for name in names:
         tell(f"row {name}: {ROWS[name].scenario}")
@@ -46,7 +45,7 @@ async def run_rows(names: list[str], rounds: int, options: Options) -> list[Resu
 
 
 async def stoppable(work: Coroutine[Any, Any, Done]) -> Done:
-    """Do it, and take SIGTERM for Ctrl-C: what was started is ended either way."""
+    """Run `work`. SIGTERM cancels it, as Ctrl-C does, so that the started processes end in both cases."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -54,31 +53,31 @@ async def stoppable(work: Coroutine[Any, Any, Done]) -> Done:
 
 
 def tell(line: str) -> None:
-    """Tell on stderr how it goes."""
+    """Write a line of progress to stderr."""
     sys.stderr.write(f"{line}\n")
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse and check the command line."""
     parser = argparse.ArgumentParser("python -m bench", description="Measure Ringback against its rivals.")
     rows = ", ".join(ROWS)
-    without = f"without any, and without --plot: all but {SOAK}"
+    without = f"default without --plot: all but {SOAK}"
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{rows}; {without}")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each comparison is made (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for how long each run is measured (%(default)s)")
-    parser.add_argument("--soak-minutes", type=int, default=10, help=f"how long row {SOAK} takes (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every run there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw deliveries/s against recipients there, as SVG")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds of each row (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured seconds of each run (%(default)s)")
+    parser.add_argument("--soak-minutes", type=int, default=10, help=f"minutes that row {SOAK} measures (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all runs to FILE as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw deliveries/s against recipients as SVG in FILE")
     given = parser.parse_args()
     if unknown := [name for name in given.rows if name not in ROWS]:
         parser.error(f"there is no row {unknown[0]}; there are {rows}")
     if min(given.rounds, given.seconds, given.soak_minutes) <= 0:
-        parser.error("--rounds, --seconds and --soak-minutes are more than 0")
+        parser.error("--rounds, --seconds and --soak-minutes must be greater than 0")
     return given
 
 
 def measure(given: argparse.Namespace) -> bool:
-    """Do what was asked for; gives whether all runs were good. Raises `RunFailed` if one for the plot was not."""
+    """Run the rows and the plot. Return true if no row failed. Raise `RunFailed` if a run for the plot failed."""
     options = Options(given.seconds, given.soak_minutes)
     names = given.rows or ([] if given.plot else [name for name in ROWS if name != SOAK])
     results = asyncio.run(stoppable(run_rows(names, given.rounds, options)))

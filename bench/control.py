@@ -1,4 +1,4 @@
-"""How the harness and the processes it starts talk: a line of JSON on stdin asks, a line of JSON on stdout answers."""
+"""Protocol between the harness and its child processes: a JSON line on stdin asks, a JSON line on stdout responds."""
 
 import asyncio
 import contextlib
@@ -15,27 +15,27 @@ Command = Callable[..., Awaitable[Mapping[str, Any]]]
 
 
 class RunFailed(Exception):
-    """A run that gives no figure. `str()` says why."""
+    """A run without valid figures. `str()` is the cause."""
 
 
 @contextlib.asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """Bound what is awaited in the block; raises `RunFailed` that names it."""
+    """Limit the time of the block. Raise `RunFailed` with the description `what`."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise RunFailed(f"{what}: not within {seconds:g} s") from None
+        raise RunFailed(f"{what} took more than {seconds:g} s") from None
 
 
 async def until(condition: Callable[[], bool], look_again: float = 0.02) -> None:
-    """Wait until something is so, looking every so many seconds."""
-    while not condition():  # noqa: ASYNC110 (what is looked at happens too often to tell of each time)
+    """Poll until `condition()` is true, every `look_again` seconds."""
+    while not condition():  # noqa: ASYNC110 (the conditions change too often for an event per change)
         await asyncio.sleep(look_again)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop, with all the open files that the system lets a process have."""
+    """Run on uvloop, with the limit of open files raised to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -44,12 +44,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def arguments(kind: type[Arguments]) -> Arguments:
-    """Give what the harness has started this process with."""
+    """Return the parameters that the harness passed to this process."""
     return msgspec.json.decode(sys.argv[1], type=kind)
 
 
 async def answer_commands(first: Mapping[str, Any], **commands: Command) -> None:
-    """Tell `first`, then do what the harness asks until it closes stdin, which its death does as well."""
+    """Write `first`, then run the harness's commands until stdin is closed, which the end of the harness does too."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     _tell(first)

@@ -1,4 +1,4 @@
-"""Scenarios of many who come, and of a long time."""
+"""Scenarios with many registrations, with many idle recipients, and of long duration."""
 
 import asyncio
 from typing import Final
@@ -11,12 +11,12 @@ STORM_SECONDS: Final = 120.0
 IDLE_RECIPIENTS: Final = 5000
 IDLE_AT_ONCE: Final = 100
 IDLE_REGISTER_SECONDS: Final = 900.0
-IDLE_SECONDS: Final = 20.0  # longer than the 15 s after which the silent are probed
+IDLE_SECONDS: Final = 20.0  # longer than the 15 s after which the server probes silent recipients
 MINUTE: Final = 60.0
 
 
 async def register_at_once(_options: Options) -> Figures:
-    """Let 1,000 clients register in the same moment."""
+    """Register 1,000 clients at the same moment."""
     async with child("storm", clients=STORM_CLIENTS) as storm, running_server() as server:
         await storm.ask("connect", port=int(server.url.rsplit(":", 1)[1].partition("/")[0]))
         cpu = cpu_seconds(server.pid)
@@ -26,7 +26,7 @@ async def register_at_once(_options: Options) -> Figures:
 
 
 async def be_idle(_options: Options) -> Figures:
-    """Register 5,000 recipients, 100 at a time, and see what memory they take when nothing happens."""
+    """Register 5,000 recipients, 100 at a time, and measure the server's memory per idle recipient."""
     async with child("load", recipients=IDLE_RECIPIENTS, max_batch=256) as load, running_server() as server:
         before = resident_bytes(server.pid)
         await load.ask("register", IDLE_REGISTER_SECONDS, url=server.url, at_once=IDLE_AT_ONCE, close=True)
@@ -43,7 +43,7 @@ async def be_idle(_options: Options) -> Figures:
 
 
 async def soak(options: Options) -> Figures:
-    """Send at a quarter of the rate that was reached just before, and compare the last minute with the first."""
+    """Measure the maximum rate, send at a quarter of it, and compare the last minute with the first."""
     per_second = (await fan_out(options))["deliveries_per_second"] / 100 / 4
     figures = {"messages_per_second": per_second}
     async with ringback(recipients=100, senders=SENDERS, max_batch=256) as stage:

@@ -1,4 +1,4 @@
-"""The rival *bare handler*: aiohttp that reads the body and answers always the same, as fast as aiohttp can."""
+"""The rival *bare handler*: an aiohttp handler that reads the body and returns a constant response."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,13 +14,13 @@ ANSWER: Final = (
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Read and answer."""
+    """Read the body and return the constant response."""
     await request.read()
     return web.Response(body=ANSWER, content_type="application/json")
 
 
 async def serve(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> int:
-    """Serve `POST /rpc` with this handler on a free port of this machine, and give the port."""
+    """Serve `POST /rpc` with `handler` on a free port of 127.0.0.1. Return the port."""
     app = web.Application()
     app.router.add_post(RPC_PATH, handler)
     runner = web.AppRunner(app, access_log=None)

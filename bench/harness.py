@@ -1,4 +1,4 @@
-"""What the benchmarks share: the server and its rivals as processes of their own, calls to them, what they cost."""
+"""Shared by the benchmarks: run the server and its rivals as processes, call them, and measure CPU and memory."""
 
 import asyncio
 import contextlib
@@ -16,28 +16,28 @@ import msgspec
 from bench.control import RunFailed, until, within
 
 MEBIBYTE: Final = 1024 * 1024
-DISK: Final = "/var/tmp"  # kept across a restart, so that it is on a disk; /tmp may be memory
+DISK: Final = "/var/tmp"  # persistent across reboots, so on a disk; /tmp may be in memory
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 START_SECONDS: Final = 20.0
 ANSWER_SECONDS: Final = 20.0
-END_SECONDS: Final = 15.0  # the server's own drain takes up to ten
+END_SECONDS: Final = 15.0  # the server drains for up to 10 s
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the processor time that a process has used in all its threads, in user and system mode (proc(5), stat)."""
+    """Return the CPU time of all threads of a process, in user and system mode, in seconds (proc(5), stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def resident_bytes(pid: int) -> int:
-    """Give the memory that a process has resident (proc(5), statm)."""
+    """Return the resident memory of a process, in bytes (proc(5), statm)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """`python -m server` on a free port. `url` is that of its `/rpc`."""
+    """`python -m server` on a free port. `url` is the URL of its `/rpc`."""
 
     process: asyncio.subprocess.Process
     url: str
@@ -45,16 +45,15 @@ class RunningServer:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self.process.pid
 
     @property
     def memory(self) -> float:
-        """The memory that the process has resident, in MiB (Linux)."""
+        """The resident memory of the process, in MiB (Linux)."""
         return resident_bytes(self.pid) / MEBIBYTE
 
     async def call(self, method: str, token: str = "", **params: Any) -> Any:
-        """Call a method and give its result."""
+        """Call a method and return its result."""
         request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self.session.post(self.url, json=request, headers=headers) as response:
@@ -65,9 +64,9 @@ class RunningServer:
 async def running_server(
     store: str = "", *, module: str = "server", **settings: str
 ) -> AsyncIterator[RunningServer]:  # fmt: skip
-    """Start a server with these settings, by the names of their variables; it ends with the block.
+    """Run a server during the block, with `settings` as environment variables.
 
-    Without a `store` it has a new one on disk. Raises `RunFailed` if it does not start, or has logged an error.
+    Without `store`, the server gets a new store on disk. Raise `RunFailed` if it does not start, or logs an error.
     """
     with tempfile.TemporaryDirectory(dir=DISK) as directory:
         output = Path(directory) / "output"
@@ -84,7 +83,7 @@ async def running_server(
 
 
 class Child:
-    """A process of the bench that does what it is asked."""
+    """A process of the bench that runs commands of the harness."""
 
     def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
         self._process = process
@@ -93,27 +92,26 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self._process.pid
 
     @property
     def url(self) -> str:
-        """Where it takes `SendMessage`, if it does."""
+        """The URL at which the process accepts `SendMessage`, if it serves."""
         return f"http://127.0.0.1:{self.port}/rpc"
 
     async def ask(self, command: str, seconds: float = ANSWER_SECONDS, **parameters: Any) -> dict[str, Any]:
-        """Have a command done, for at most so long, and give what it told. Raises `RunFailed`."""
+        """Run a command in the process and return its result. Raise `RunFailed`, also after `seconds`."""
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode({"command": command, **parameters}) + b"\n")
         async with within(seconds, f"{command} by {self._name}"):
             return await self.listen()
 
     async def listen(self) -> dict[str, Any]:
-        """Give the next thing that it tells."""
+        """Return the next JSON line of the process. Raise `RunFailed` if it is an error or the process has ended."""
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
-            raise RunFailed(f"{self._name} has ended; what it wrote on stderr says why")
+            raise RunFailed(f"{self._name} has ended; see its stderr")
         told: dict[str, Any] = msgspec.json.decode(line)
         if "error" in told:
             raise RunFailed(f"{self._name}: {told['error']}")
@@ -122,7 +120,7 @@ class Child:
 
 @contextlib.asynccontextmanager
 async def child(name: str, **parameters: Any) -> AsyncIterator[Child]:
-    """Start `python -m bench.NAME` with these parameters; it ends with the block."""
+    """Run `python -m bench.NAME` with `parameters` during the block."""
     pipe = asyncio.subprocess.PIPE
     starting = _started(f"bench.{name}", msgspec.json.encode(parameters).decode(), stdin=pipe, stdout=pipe)
     async with starting as process:
@@ -139,7 +137,7 @@ def say(line: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _started(*module: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a module, in a session of its own: Ctrl-C is for the harness, which ends the others in their order."""
+    """Run a module in its own session: Ctrl-C then reaches only the harness, which ends its children in order."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", *module, start_new_session=True, **options)
     try:
         yield process
@@ -159,14 +157,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _find_port(output: Path, process: asyncio.subprocess.Process) -> int:
-    """Read the port in the first line of what the server tells."""
+    """Return the port from the first line of the server's output."""
     async with within(START_SECONDS, "the start of the server"):
         await until(lambda: process.returncode is not None or output.stat().st_size > 0)
     text = output.read_text()  # noqa: ASYNC240 (one line, and nothing else runs)
     first = text.partition("\n")[0]
     if " running on " not in first:
         sys.stderr.write(text)
-        last = next(reversed(text.strip().splitlines()), "it told nothing")
+        last = next(reversed(text.strip().splitlines()), "it wrote nothing")
         raise RunFailed(f"the server did not start: {last}")
     return int(first.rpartition(":")[2])
 

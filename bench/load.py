@@ -1,8 +1,8 @@
-"""A process with recipients and senders: they are one load, and this way they take one core from the server's two.
+"""A process that holds all recipients and senders, so that the load takes a single core and the server has its own.
 
     python -m bench.load '{"recipients": 100, "senders": 64, "max_batch": 256}'
 
-It tells its `port` and does then what it is asked: see `Load`.
+Writes its `port`, then runs the commands of `Load`.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from bench.senders import Arrivals, Senders
 from bench.timing import Timing
 from protocol.signing import encode_secret
 
-STRANGER: Final = Seat("sender-0-00000000", "0" * 43)  # as long as a seat of the server, for rivals that give none
+STRANGER: Final = Seat("sender-0-00000000", "0" * 43)  # for rivals without `Register`; as long as a seat of the server
 
 Told = Mapping[str, Any]
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True):
-    """How many of each. The last `cut` recipients are registered by a name, `slow-N.test`; see `Recipients`."""
+    """The number of recipients and senders of each kind. The `cut` recipients get the host name `slow-N.test`."""
 
     recipients: int = 0
     hanging: int = 0
@@ -37,7 +37,7 @@ class Parameters(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Load:
-    """What this process can be asked for. Each raises `RunFailed` once anything was not as it should be."""
+    """The commands of this process. After any problem of a recipient or sender, they raise `RunFailed`."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
@@ -50,7 +50,7 @@ class Load:
         self._arrived_before = 0  # notices
 
     async def register(self, url: str, at_once: int, close: bool) -> Told:
-        """Register recipients, then senders, and wait until every recipient has every notice that is for it."""
+        """Register recipients, then senders, and wait until each recipient has received all notices since it joined."""
         everybody = [self._recipient_params(number) for number in range(len(self.recipients.members))]
         seats = await register(url, everybody, at_once=at_once, close=close)
         sending = [{"name": f"Sender {number}"} for number in range(self.parameters.senders)]
@@ -64,29 +64,29 @@ class Load:
         return {}
 
     async def aim(self, url: str) -> Told:
-        """Connect the senders to a rival that knows no seats."""
+        """Connect the senders to a rival, without registration."""
         await self.senders.connect(_port(url), [STRANGER] * self.parameters.senders)
         return {}
 
     async def loop_on_answer(self) -> Told:
-        """Let the senders go on, each when it has its answer."""
+        """Start the senders; each sends again when it has the response."""
         self.senders.loop_on_answer()
         return {}
 
     async def loop_on_arrival(self) -> Told:
-        """Let the senders go on, each when all recipients have its message."""
+        """Start the senders; each sends again when all recipients have its message."""
         arrivals = Arrivals(self.parameters.recipients)
         self.recipients.on_arrival = arrivals.arrived
         self.senders.loop_on_arrival(arrivals)
         return {}
 
     async def pace(self, per_second: float) -> Told:
-        """Let the senders send so many messages a second."""
+        """Start the senders, with `per_second` messages a second in total."""
         self.senders.pace(per_second)
         return {}
 
     async def count(self) -> Told:
-        """Tell what has been counted until now, and when that was, in seconds."""
+        """Return the counts so far, and the time in seconds (`time.monotonic`)."""
         self._see_that_all_is_well()
         return {
             "at": time.monotonic(),
@@ -96,16 +96,16 @@ class Load:
         }
 
     async def begin_timing(self) -> Told:
-        """Time only messages sent from now on."""
+        """Start to measure latencies, of messages that are sent from now on. Return the counts."""
         self.recipients.timing = Timing()
         return await self.count()
 
     async def finish(self) -> Told:
-        """Send nothing more, wait until all is answered and has arrived, and tell the latencies."""
+        """Stop the senders, wait until all messages are acknowledged and delivered, and return the latencies."""
         self.senders.stop()
         await self._until(self._has_all)
         if self.recipients.timing is None:
-            raise RunFailed("nothing was to be timed")
+            raise RunFailed("begin_timing was not called")
         return self.recipients.timing.percentiles()
 
     def _has_all(self) -> bool:
@@ -140,8 +140,8 @@ def _port(url: str) -> int:
 
 
 async def main() -> None:
-    """Do what the harness asks."""
-    gc.disable()  # what is made here by the hundred thousand has no cycles
+    """Run the commands of the harness."""
+    gc.disable()  # the process creates objects by the hundred thousand, and they have no reference cycles
     load = Load(arguments(Parameters))
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: load.recipients.problems.append(str(context)))

@@ -3,7 +3,7 @@
     python -m bench.plain '{"port": 40000, "recipients": 100}'                    posts in a closed loop
     python -m bench.plain '{"port": 40000, "recipients": 100, "serves": true}'    serves `SendMessage`
 
-Served is from memory only: each message goes out in a task per recipient, and is answered at once.
+The served chat is in memory only: each message is posted in a task per recipient, and the response is sent at once.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from bench.sample import sample_body, sample_headers
 
 
 class Parameters(msgspec.Struct):
-    """Whom to post to: paths `/0`, `/1`, … of a port on this machine."""
+    """The recipients: paths `/0`, `/1`, … of a port on 127.0.0.1."""
 
     port: int
     recipients: int
     serves: bool = False
 
     def urls(self) -> list[str]:
-        """Give the callback of each."""
+        """Return the callbacks of the recipients."""
         return [f"http://127.0.0.1:{self.port}/{number}" for number in range(self.recipients)]
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Post one message to one recipient."""
+    """Post a message to a recipient."""
     async with session.post(url, data=body, headers=headers) as response:
         await response.read()
 
 
 async def post_again_and_again(session: aiohttp.ClientSession, url: str) -> None:
-    """Keep one recipient busy."""
+    """Post to a recipient in a closed loop."""
     body = sample_body()
     headers = sample_headers(body)
     while True:
@@ -57,7 +57,7 @@ class Chat:
         self._posts: set[asyncio.Task[None]] = set()
 
     async def send(self, request: web.Request) -> web.Response:
-        """Take a message, send it to everybody, and answer."""
+        """Handle `SendMessage`: start a POST to each recipient, and respond at once."""
         text = json.loads(await request.read())["params"]["text"]
         seq = next(self._seqs)
         body = sample_body(text, seq)
@@ -69,7 +69,7 @@ class Chat:
 
 
 async def main() -> None:
-    """Do one or the other until the harness ends this."""
+    """Serve or post until the harness ends the process."""
     parameters = arguments(Parameters)
     urls = parameters.urls()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

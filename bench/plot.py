@@ -1,4 +1,4 @@
-"""Deliveries a second against the number of recipients, drawn."""
+"""Plot of deliveries per second against the number of recipients."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,7 +18,7 @@ Curves = dict[str, list[float]]
 
 
 async def measure_curves(options: Options, tell: Callable[[str], None]) -> Curves:
-    """Measure each point once; gives deliveries a second at each of `RECIPIENTS`. Raises `RunFailed`."""
+    """Measure each point once. Return deliveries per second at each of `RECIPIENTS`. Raise `RunFailed`."""
     curves: Curves = {name: [] for name in CURVES}
     for count in RECIPIENTS:
         for name, scenario in CURVES.items():
@@ -28,12 +28,12 @@ async def measure_curves(options: Options, tell: Callable[[str], None]) -> Curve
 
 
 def draw(curves: Curves, file: Path) -> None:
-    """Draw an SVG with text as text, which keeps it small."""
-    import matplotlib as mpl  # only this needs it
+    """Write the plot as SVG, with text as text elements, which keeps the file small."""
+    import matplotlib as mpl  # imported here, because only `--plot` needs it
 
     mpl.use("svg")
     mpl.rcParams["svg.fonttype"] = "none"
-    mpl.rcParams["svg.hashsalt"] = "ringback"  # the same figures make the same file
+    mpl.rcParams["svg.hashsalt"] = "ringback"  # equal figures give an identical file
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
@@ -45,7 +45,7 @@ def draw(curves: Curves, file: Path) -> None:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("recipients")
     axes.set_ylabel("deliveries a second")
-    axes.set_xlim(RECIPIENTS[0] / 1.5, RECIPIENTS[-1] * 2.5)  # on the right there are figures
+    axes.set_xlim(RECIPIENTS[0] / 1.5, RECIPIENTS[-1] * 2.5)  # leaves room for the annotations on the right
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=len(curves), frameon=False)
     figure.savefig(file, facecolor="white", metadata={"Date": None})

@@ -1,8 +1,8 @@
-"""The rival *raw*: a bare protocol that posts the same prepared bytes on a kept connection, again when it is answered.
+"""The rival *raw*: a bare protocol that posts the same prepared bytes on a kept connection, in a closed loop.
 
     python -m bench.raw '{"port": 40000, "recipients": 100}'
 
-What it reaches is what asyncio can do on this machine. It posts from its start to its end.
+Its rate is the maximum of asyncio on this machine. It posts from its start to its end.
 """
 
 import asyncio
@@ -17,35 +17,34 @@ from bench.sample import sample_body, sample_headers
 
 
 class Parameters(msgspec.Struct):
-    """Whom to post to: paths `/0`, `/1`, … of a port on this machine."""
+    """The recipients: paths `/0`, `/1`, … of a port on 127.0.0.1."""
 
     port: int
     recipients: int
 
 
 class Ring(asyncio.Protocol):
-    """One connection with one POST in flight."""
+    """A connection with a single POST in flight."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Post for the first time."""
-        self._transport = cast("asyncio.Transport", transport)  # that of uvloop is one in all but name
+        """Send the first POST."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has the same methods, but not the type
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Parse it."""
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        """Post again."""
+        """Send the next POST."""
         self._transport.write(self._request)
 
 
 def prepare(port: int, number: int) -> bytes:
-    """Give the bytes of a POST."""
+    """Return the bytes of the POST to the recipient `number`."""
     body = sample_body()
     headers = {"Host": f"127.0.0.1:{port}", **sample_headers(body), "Content-Length": str(len(body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -53,7 +52,7 @@ def prepare(port: int, number: int) -> bytes:
 
 
 async def main() -> None:
-    """Post until the harness ends this."""
+    """Post until the harness ends the process."""
     parameters = arguments(Parameters)
     for number in range(parameters.recipients):
         request = prepare(parameters.port, number)

@@ -1,7 +1,7 @@
-"""Recipients that cost as little as can be, all behind one listening socket, told apart by their paths.
+"""Recipients at minimum cost: all share a listening socket and differ by their paths.
 
-They check what the contract promises while they count: the signature of the first message of each, and that `seq`
-rises by one each time (none of them sends anything, so that each gets everything).
+While they count, they check the protocol's promises: the signature of the first message of each recipient, and that
+`seq` increases by 1 (recipients send no messages, so that each recipient receives all entries).
 """
 
 import asyncio
@@ -19,25 +19,25 @@ from protocol.signing import SignatureError, verify
 
 BACKLOG: Final = 4096
 CUT_EVERY_SECONDS: Final = 1.0
-REMEMBERED: Final = 1000  # a batch goes to all within a moment
+REMEMBERED: Final = 1000  # enough, because the server sends a batch to all recipients within a short time
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 
 
 class Call(msgspec.Struct, gc=False):
-    """What is read of a call. A message's `id` is its `seq`; that of a challenge is a string."""
+    """The decoded part of a request. The `id` of a message is its `seq`; the `id` of a challenge is a string."""
 
     id: int | str
 
 
 class Challenge(msgspec.Struct):
-    """A call of `VerifyCallback`."""
+    """A `VerifyCallback` request."""
 
     id: str
     params: VerifyCallbackParams
 
 
 class Replies(dict[tuple[int, int] | int, bytes]):
-    """The HTTP answer to one message, or to a batch from its first to its last: made once for all recipients."""
+    """Cache of HTTP responses, by the `seq` of a message or the first and last `seq` of a batch."""
 
     def __missing__(self, key: tuple[int, int] | int) -> bytes:
         if len(self) >= REMEMBERED:
@@ -51,7 +51,7 @@ class Replies(dict[tuple[int, int] | int, bytes]):
 
 
 class Recipient:
-    """One that answers. `first` and `last` are the `seq` that it had first and last, 0 before the first message."""
+    """A recipient that responds. `first` and `last` are its first and last `seq`, 0 before the first message."""
 
     __slots__ = ("first", "key", "last", "verified")
     is_counted = True
@@ -63,22 +63,22 @@ class Recipient:
         self.verified = False
 
     def reply(self, transport: asyncio.Transport, reply: bytes) -> None:
-        """Answer a message."""
+        """Send the response to a message."""
         transport.write(reply)
 
 
 class Hanging(Recipient):
-    """One that answers nothing but the challenge."""
+    """A recipient that responds only to the challenge."""
 
     __slots__ = ()
     is_counted = False
 
     def reply(self, transport: asyncio.Transport, reply: bytes) -> None:
-        """Leave a message without an answer."""
+        """Send no response."""
 
 
 class Cut(Recipient):
-    """One that answers, and whose connection breaks once a second."""
+    """A recipient that responds, and aborts its connection once a second."""
 
     __slots__ = ("_transport",)
     is_counted = False
@@ -88,22 +88,22 @@ class Cut(Recipient):
         self._transport: asyncio.Transport | None = None
 
     def reply(self, transport: asyncio.Transport, reply: bytes) -> None:
-        """Answer, and remember what is to be cut."""
+        """Send the response, and store the transport for the next abort."""
         self._transport = transport
         transport.write(reply)
 
     def cut_again_and_again(self) -> None:
-        """Cut the connection, now and once a second from now on."""
+        """Abort the connection, now and then every `CUT_EVERY_SECONDS`."""
         if self._transport is not None:
             self._transport.abort()
         asyncio.get_running_loop().call_later(CUT_EVERY_SECONDS, self.cut_again_and_again)
 
 
 class Recipients:
-    """All recipients of one process, and what they have counted: only of those that do nothing but answer."""
+    """All recipients of a process, and the counts of plain recipients: `Hanging` and `Cut` are not counted."""
 
     def __init__(self, members: Sequence[Recipient], *, ordered: bool = True) -> None:
-        """Without `ordered`, neither `seq` nor signatures are checked: a rival may send the same again and again."""
+        """Without `ordered`, skip the checks of `seq` and signatures: a rival may repeat the same message."""
         self.members = members
         self.posts = 0
         self.deliveries = 0
@@ -118,7 +118,7 @@ class Recipients:
         self._decode_challenge = msgspec.json.Decoder(Challenge).decode
 
     async def listen(self) -> int:
-        """Take connections on a free port, and give it."""
+        """Listen on a free port of 127.0.0.1. Return the port."""
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self), "127.0.0.1", 0, backlog=BACKLOG
         )  # fmt: skip
@@ -129,7 +129,7 @@ class Recipients:
         return port
 
     def take(self, path: bytes, body: bytes, received: bytes, transport: asyncio.Transport) -> None:
-        """Take one POST. `received` is all of it as it came, as long as signatures are to be checked."""
+        """Handle a POST. `received` is the raw request while signatures are checked, and empty afterwards."""
         member = self._by_path[path]
         calls = self._decode(body)
         if type(calls) is list:
@@ -162,7 +162,7 @@ class Recipients:
         elif first != member.last + 1:
             self.problems.append(f"a recipient got message {first} after {member.last}")
         if last - first + 1 != count:
-            self.problems.append(f"a batch of {count} goes from message {first} to {last}")
+            self.problems.append(f"a batch of {count} has messages {first} to {last}")
         member.last = last
         if not member.verified:
             self._check_signature(member, received)
@@ -174,13 +174,13 @@ class Recipients:
         try:
             verify(member.key, headers, body, time.time())
         except SignatureError as error:
-            self.problems.append(f"a recipient got a message whose signature is wrong: {error}")
+            self.problems.append(f"a recipient got a message with a wrong signature: {error}")
         member.verified = True
         self.unverified -= 1
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection. Head and body may come in any number of pieces."""
+    """A kept connection. Head and body may arrive in any number of pieces."""
 
     def __init__(self, recipients: Recipients) -> None:
         self._recipients = recipients
@@ -190,25 +190,22 @@ class Connection(asyncio.Protocol):
         self._body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)  # that of uvloop is one in all but name
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has the same methods, but not the type
 
     def data_received(self, data: bytes) -> None:
-        """Parse it."""
         if self._recipients.unverified:
             self._received += data
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
-        """Note for whom it is; a URL that came in pieces is told in pieces."""
+        """Append to the path: httptools calls this once for each piece of the URL."""
         self._path += url
 
     def on_body(self, body: bytes) -> None:
-        """Note a piece of the body."""
         self._body = self._body + body if self._body else body
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Pass the POST to `Recipients`."""
         path, body, received = self._path, self._body, self._received
         self._path = self._body = self._received = b""
         self._recipients.take(path, body, received, self._transport)

@@ -1,4 +1,4 @@
-"""Seats for those who listen and those who send."""
+"""Registration of recipients and senders."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from protocol.methods import REGISTER
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """What is kept of a seat. `cursor` is the `seq` after which messages come, `seq` the newest at that moment."""
+    """A registration. Entries after `cursor` are delivered; `seq` was the newest `seq` at the registration."""
 
     id: str
     token: str
@@ -23,25 +23,25 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct):
-    """The answer to `Register`."""
+    """The response to `Register`."""
 
     result: RegisterResult | None = None
     error: Any = None
 
 
 class Notices:
-    """Those of all who came after, which each of these recipients is to have; `newest` is the last."""
+    """The join notices that each recipient must receive: all after its cursor, up to `newest`."""
 
     def __init__(self, seated: Iterable[tuple[Recipient, Seat]], newest: int) -> None:
         self._awaited = [(member, seat.cursor) for member, seat in seated if member.is_counted and seat.cursor < newest]
         self._newest = newest
 
     def have_arrived(self) -> bool:
-        """Say whether each has the last."""
+        """Return true if each recipient has the newest notice."""
         return all(member.last >= self._newest for member, _ in self._awaited)
 
     def problems(self) -> list[str]:
-        """Tell of each that did not begin with the first after its cursor."""
+        """Return a sentence for each recipient whose first entry was not the entry after its cursor."""
         return [
             f"a recipient whose cursor was {cursor} began with message {member.first}"
             for member, cursor in self._awaited
@@ -50,12 +50,12 @@ class Notices:
 
 
 def encode_register(params: Mapping[str, Any]) -> bytes:
-    """Give the body of a call of `Register`."""
+    """Return the body of a `Register` request."""
     return msgspec.json.encode({"jsonrpc": "2.0", "method": REGISTER, "params": params, "id": 1})
 
 
 def read_seat(status: int, body: bytes) -> Seat:
-    """Read the answer to `Register`. Raises `RunFailed`."""
+    """Return the registration from the response to `Register`. Raise `RunFailed` for an error."""
     result = msgspec.json.decode(body, type=Answer).result if status == 200 else None
     if result is None:
         raise RunFailed(f"Register was answered with {status}: {body.decode()}")
@@ -65,7 +65,7 @@ def read_seat(status: int, body: bytes) -> Seat:
 async def register(
     url: str, everybody: Iterable[Mapping[str, Any]], *, at_once: int, close: bool = False
 ) -> list[Seat]:  # fmt: skip
-    """Register with each of these parameters, so many at a time. `close` takes a new connection for each call."""
+    """Register with each of these parameters, `at_once` in parallel. `close` opens a connection for each request."""
     connector = aiohttp.TCPConnector(limit=at_once, force_close=close)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout()) as session:
 

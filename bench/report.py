@@ -1,4 +1,4 @@
-"""From runs to a table for people and JSON for programs."""
+"""Reports of the runs: a Markdown table and JSON."""
 
 import os
 import platform
@@ -18,22 +18,22 @@ HEADINGS: Final = ("row", "scenario", "unit", "rival", "ours", "ratio", "bar", "
 
 
 class Round(msgspec.Struct):
-    """Rival, ours, rival; or ours alone."""
+    """The figures of a round: rival, ours, rival; or ours alone."""
 
     ours: Figures
     rivals: list[Figures]
 
     def rival(self, figure: str) -> float:
-        """Give the mean of the rivals."""
+        """Return the mean of the rival's runs."""
         return statistics.fmean(run[figure] for run in self.rivals)
 
     def ratio(self, figure: str) -> float:
-        """Give ours as a multiple of the rival's."""
+        """Return our figure as a multiple of the rival's."""
         return self.ours[figure] / self.rival(figure)
 
 
 class Verdict(msgspec.Struct):
-    """What became of one bar: medians over the rounds. Without a rival, `ours` is what the bar is for."""
+    """The outcome for a bar, as medians over the rounds. The bar applies to `ratio`; without a rival, to `ours`."""
 
     figure: str
     unit: str
@@ -45,7 +45,7 @@ class Verdict(msgspec.Struct):
 
 
 class Result(msgspec.Struct):
-    """What became of one row; nothing but the `error` if a run failed."""
+    """The result of a row. If a run failed, `error` is its cause, and there are no verdicts."""
 
     row: str
     scenario: str
@@ -56,14 +56,14 @@ class Result(msgspec.Struct):
 
 
 def judge(name: str, row: Row, rounds: list[Round]) -> Result:
-    """Put the rounds of a row together."""
+    """Return the result of a row from its rounds."""
     costs = [run.ours[COST] for run in rounds if COST in run.ours]
     verdicts = [_judge(bar, rounds) for bar in row.bars]
     return Result(name, row.scenario, rounds, verdicts, statistics.median(costs) if costs else None)
 
 
 def table(results: Sequence[Result]) -> str:
-    """Write a Markdown table."""
+    """Return the results as a Markdown table."""
     rows = [HEADINGS, *(cells for result in results for cells in _cells(result))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -72,7 +72,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def as_json(results: Sequence[Result], options: dict[str, Any]) -> bytes:
-    """Write everything down, each single run too, and on what kind of machine it was, but not on which."""
+    """Return all figures of all runs as JSON, with the kind of machine but without its name."""
     told = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -114,7 +114,7 @@ def _short(value: float | None) -> str:
 
 
 def _processor() -> str:
-    """Give its model, where the system tells it (Linux)."""
+    """Return the processor's model (Linux), or an empty string."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

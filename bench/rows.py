@@ -1,4 +1,4 @@
-"""The table: what is measured, against what, and the bar."""
+"""The rows of the benchmark: scenario, rival and bar."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ RATE: Final = "deliveries_per_second"
 
 @dataclass(frozen=True)
 class Bar:
-    """What is to be reached: by the ratio to the rival where there is one, else by the figure itself.
+    """The limit for the ratio to the rival, or, in rows without a rival, for the figure itself.
 
-    `limit` is None for a figure that is only given.
+    `limit` is None for a figure that is only reported.
     """
 
     figure: str
@@ -37,7 +37,7 @@ class Bar:
         return "" if self.limit is None else f"{'≥' if self.at_least else '≤'} {self.limit:g}"
 
     def is_met(self, value: float) -> bool | None:
-        """Say whether a ratio or figure is good enough; None when there is no limit."""
+        """Return true if a ratio or figure is within the limit; None without a limit."""
         if self.limit is None:
             return None
         return value >= self.limit if self.at_least else value <= self.limit
@@ -45,7 +45,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One scenario, and its rival if it has one. What takes long is run `once`."""
+    """A scenario, and its rival, if any. With `once` it runs in a single round, because it takes long."""
 
     scenario: str
     ours: Scenario

@@ -1,4 +1,4 @@
-"""A POST of one message as the server makes it, for those that are measured against it: always the same bytes."""
+"""The POST of a message with the same bytes as the server's, for the rivals. It is always the same."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,7 +16,7 @@ EPOCH: Final = "0123456789abcdef"
 
 
 def sample_body(text: str = f"{'0' * 20} {WORDS}", seq: int = SEQ) -> bytes:
-    """Give the body."""
+    """Return the body of a `ReceiveMessage` request."""
     message = ChatMessage(
         seq=seq,
         room=LOBBY,
@@ -32,7 +32,7 @@ def sample_body(text: str = f"{'0' * 20} {WORDS}", seq: int = SEQ) -> bytes:
 
 
 def sample_headers(body: bytes) -> Mapping[str, str]:
-    """Give the headers beside Host and Content-Length, with a signature of the right length."""
+    """Return all headers except Host and Content-Length, with a signature of the right length."""
     return {
         "User-Agent": "ringback",
         "Content-Type": CONTENT_TYPE,

@@ -1,4 +1,4 @@
-"""One run of each scenario: start what it needs, let it warm up, and measure for a while."""
+"""The scenarios: each starts its processes, warms up, and measures for some seconds."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure."""
+    """The duration of the measurements."""
 
     seconds: float = 5.0
     soak_minutes: int = 10
@@ -32,18 +32,18 @@ Scenario = Callable[[Options], Awaitable[Figures]]
 
 @dataclass(frozen=True)
 class Stage:
-    """What is on: the load, and the process whose costs are counted."""
+    """A running scenario: the load, and the id of the process whose CPU time is measured."""
 
     load: Child
     pid: int
 
     async def measure(self, seconds: float) -> Figures:
-        """Let it warm up, then give rates a second, and what a million deliveries cost in seconds of the processor."""
+        """Warm up, then return rates per second, and CPU seconds per million deliveries."""
         await asyncio.sleep(WARM_UP_SECONDS)
         return await self._count(seconds)
 
     async def time(self, seconds: float) -> Figures:
-        """Do the same, then stop the senders, and add how long messages took that were sent meanwhile."""
+        """Do the same as `measure`, then stop the senders, and add the latencies of the messages sent meanwhile."""
         await asyncio.sleep(WARM_UP_SECONDS)
         await self.load.ask("begin_timing")
         return await self._count(seconds) | await self.load.ask("finish", ARRIVE_SECONDS)
@@ -69,7 +69,7 @@ class Stage:
 async def ringback(
     *, module: str = "server", settings: Mapping[str, str] = MappingProxyType({}), **load: int
 ) -> AsyncIterator[Stage]:  # fmt: skip
-    """Start a server and register everybody; `load` are the parameters of `bench.load`."""
+    """Start a server and register all recipients and senders; `load` are the parameters of `bench.load`."""
     async with child("load", **load) as parties, running_server(module=module, **settings) as server:
         await parties.ask("register", REGISTER_SECONDS, url=server.url, at_once=REGISTER_AT_ONCE, close=False)
         yield Stage(parties, server.pid)
@@ -78,7 +78,8 @@ async def ringback(
 async def fan_out(options: Options, *, recipients: int = 100, max_batch: int = 256) -> Figures:
     """Send as fast as the server stores (64 senders), or with `max_batch` 1 as fast as messages arrive (4 senders).
 
-    Without batches, senders that go by their answers would measure a backlog: they are faster than it can be cleared.
+    Without batches, senders that wait only for their responses are faster than the deliveries, so that the run would
+    measure a growing backlog.
     """
     mode, senders = ("loop_on_arrival", 4) if max_batch == 1 else ("loop_on_answer", SENDERS)
     async with ringback(recipients=recipients, senders=senders, max_batch=max_batch) as stage:
@@ -87,14 +88,14 @@ async def fan_out(options: Options, *, recipients: int = 100, max_batch: int = 2
 
 
 async def only_send(options: Options) -> Figures:
-    """Send from 64 senders, with nobody to hear it."""
+    """Send from 64 senders, without recipients."""
     async with ringback(senders=SENDERS) as stage:
         await stage.load.ask("loop_on_answer")
         return await stage.measure(options.seconds)
 
 
 async def rival_fan_out(options: Options, *, rival: str, recipients: int = 100) -> Figures:
-    """Let *raw* or *plain* post as fast as it can."""
+    """Measure *raw* or *plain*, which post as fast as they can."""
     async with (
         child("load", recipients=recipients, ordered=False) as load,
         child(rival, port=load.port, recipients=recipients) as posting,
@@ -111,16 +112,16 @@ async def rival_only_send(options: Options) -> Figures:
 
 
 async def trickle(options: Options, *, per_second: float = 20.0, senders: int = 1) -> Figures:
-    """Send at a steady pace to 100 recipients."""
+    """Send at a constant rate to 100 recipients."""
     async with ringback(recipients=100, senders=senders, max_batch=256) as stage:
         await stage.load.ask("pace", per_second=per_second)
         return await stage.time(options.seconds)
 
 
 async def trickle_among_the_bad(options: Options) -> Figures:
-    """Do the same among 10 that never answer, and 10 with a slow name whose connection is cut once a second."""
+    """Run `trickle` beside 10 recipients that never respond, and 10 with a slow name that cut their connections."""
     everybody = {"recipients": 100, "hanging": 10, "cut": 10, "senders": 1, "max_batch": 256}
-    settings = {"CHAT_EVICT_AFTER": "3600"}  # nobody is to leave, which would make it easier
+    settings = {"CHAT_EVICT_AFTER": "3600"}  # evictions would make the scenario easier
     async with ringback(module="bench.slow_names", settings=settings, **everybody) as stage:
         await stage.load.ask("pace", per_second=20.0)
         return await stage.time(options.seconds)
@@ -138,7 +139,7 @@ async def rival_trickle(options: Options) -> Figures:
 
 
 async def half_rate(options: Options) -> Figures:
-    """Send at half of the rate that was reached just before."""
+    """Measure the maximum rate, then send at half of it."""
     fastest = (await fan_out(options))["deliveries_per_second"] / 100
     figures = await trickle(options, senders=SENDERS, per_second=fastest / 2)
     return figures | {"messages_per_second": fastest / 2}

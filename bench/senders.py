@@ -1,6 +1,6 @@
-"""Senders that cost as little as can be: one kept connection each, the request prepared but for the time in its text.
+"""Senders at minimum cost: a kept connection each, and a prepared request in which only the time stamp changes.
 
-A text is the stamp of the moment before it is written, and some words.
+A text is the stamp of the moment before the write, and some words.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ SLOT: Final = "0" * STAMP_DIGITS
 
 
 class Stored(msgspec.Struct, gc=False):
-    """What is read of the result of `SendMessage`."""
+    """The decoded part of the result of `SendMessage`."""
 
     success: bool
     seq: int
 
 
 class Answer(msgspec.Struct, gc=False):
-    """The answer to `SendMessage`."""
+    """The response to `SendMessage`."""
 
     result: Stored | None = None
     error: Any = None
@@ -38,7 +38,7 @@ DECODER: Final = msgspec.json.Decoder(Answer)
 
 
 class Sender(Poster):
-    """One sender. It may write again before it has its answer."""
+    """A sender. It may send again before it has the response."""
 
     def __init__(self, senders: "Senders", seat: Seat, port: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Sender(Poster):
         self.transport.write(b"%b%b%b" % (self._before, stamp(), self._after))
 
     def answered(self, status: int, body: bytes) -> None:
-        """Take the answer to one."""
+        """Count a response, or store the problem."""
         stored = DECODER.decode(body).result if status == 200 else None
         if stored is None or not stored.success:
             self._senders.problems.append(f"SendMessage was answered with {status}: {body.decode()}")
@@ -63,12 +63,12 @@ class Sender(Poster):
             self._senders.on_answer(self, stored.seq)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Note it: nothing that is measured ends a connection."""
+        """Store the problem: none of the measured programs closes the connection of a sender."""
         self._senders.problems.append("the connection of a sender ended")
 
 
 class Senders:
-    """All senders of one process, and what they have counted. They are silent until told how to go on."""
+    """All senders of a process, and their counts. They send nothing until a mode is set (`loop_…`, `pace`)."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -79,28 +79,27 @@ class Senders:
         self._pacing: asyncio.Task[None] | None = None
 
     async def connect(self, port: int, seats: list[Seat]) -> None:
-        """Open a connection for each."""
+        """Open a connection for each registration."""
         for seat in seats:
             make = partial(Sender, self, seat, port)
             _, sender = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
             self._senders.append(sender)
 
     def loop_on_answer(self) -> None:
-        """Let each send the next message when it has the answer to the one before."""
+        """Start: each sender sends the next message when it has the response to the previous message."""
         self.on_answer = lambda sender, _: sender.say()
         self._begin()
 
     def loop_on_arrival(self, arrivals: "Arrivals") -> None:
-        """Let each send the next message when all recipients have the one before."""
+        """Start: each sender sends the next message when all recipients have the previous message."""
         self.on_answer = arrivals.answered
         self._begin()
 
     def pace(self, per_second: float) -> None:
-        """Let them send so many messages a second between them, evenly spread, whether answers come or not."""
+        """Start: send `per_second` messages a second in total, evenly spaced, without waiting for responses."""
         self._pacing = asyncio.create_task(self._pace(per_second))
 
     def stop(self) -> None:
-        """Send nothing more."""
         self.on_answer = _be_silent
         if self._pacing is not None:
             self._pacing.cancel()
@@ -119,7 +118,7 @@ class Senders:
 
 
 class Arrivals:
-    """Counts how many recipients each message has reached, and lets its sender go on when it has reached all."""
+    """Counts the recipients of each message. When all have it, its sender sends the next message."""
 
     def __init__(self, recipients: int) -> None:
         self._recipients = recipients
@@ -127,12 +126,12 @@ class Arrivals:
         self._senders: dict[int, Sender] = {}
 
     def arrived(self, seq: int) -> None:
-        """Note that one more recipient has it."""
+        """Count a recipient of the message `seq`."""
         self._counts[seq] = self._counts.get(seq, 0) + 1
         self._go_on(seq)
 
     def answered(self, sender: Sender, seq: int) -> None:
-        """Note whose it is, which may come after it has reached all."""
+        """Store the sender of the message `seq`. The response may come after the message has reached all recipients."""
         self._senders[seq] = sender
         self._go_on(seq)
 

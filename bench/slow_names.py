@@ -1,4 +1,4 @@
-"""A server for which names under `.test` are this machine: at once when first looked up, from then on after 3 s."""
+"""A server with its own resolver: names under `.test` resolve to 127.0.0.1, the first time at once, later after 3 s."""
 
 import asyncio
 import signal
@@ -20,14 +20,14 @@ LOOPBACK: Final = ip_address("127.0.0.1")
 
 
 class SlowNames:
-    """The name server."""
+    """The resolver's look-up function, with the names that it has resolved before."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._lock = Lock()
 
     def look_up(self, host: str) -> list[IPAddress]:
-        """Give the address; called on any thread, which may wait."""
+        """Return the addresses of `host`. May block; called on any thread."""
         if not host.endswith(".test"):
             return []
         with self._lock:
@@ -51,7 +51,7 @@ async def serve(settings: Settings) -> None:
 
 
 def start(settings: Settings) -> None:
-    """Start as `python -m server` does."""
+    """Configure the log, and serve, as `python -m server` does."""
     journal.configure(settings.log_format, settings.log_level)
     run(serve(settings))
 

@@ -1,4 +1,4 @@
-"""A process of clients that register in the same moment, each on a connection of its own that is open before."""
+"""A process of clients that register at the same moment, each on its own connection, opened before."""
 
 import asyncio
 import gc
@@ -23,13 +23,13 @@ Told = Mapping[str, Any]
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True):
-    """How many clients."""
+    """The number of clients."""
 
     clients: int
 
 
 class Client(Poster):
-    """One of them. `seat` is there once it has its answer, unless that is an error."""
+    """A client. After the response, either `seat` or `error` is set."""
 
     def __init__(self, body: bytes, port: int) -> None:
         super().__init__()
@@ -39,28 +39,28 @@ class Client(Poster):
 
     @property
     def is_answered(self) -> bool:
-        """Whether it knows what has become of its call."""
+        """True when the outcome of the request is known."""
         return bool(self.seat or self.error)
 
     def register(self) -> None:
-        """Ask for a seat."""
+        """Send the `Register` request."""
         self.transport.write(self._request)
 
     def answered(self, status: int, body: bytes) -> None:
-        """Take the answer."""
+        """Store the registration or the error."""
         try:
             self.seat = read_seat(status, body)
         except RunFailed as problem:
             self.error = str(problem)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Note that no answer will come, if there was none."""
+        """Store an error if there was no response."""
         if not self.is_answered:
-            self.error = "the connection ended before there was an answer"
+            self.error = "the connection ended before a response came"
 
 
 class Storm:
-    """All of them."""
+    """All clients, and the recipients behind their callbacks."""
 
     def __init__(self, clients: int) -> None:
         self.recipients = Recipients([Recipient() for _ in range(clients)])
@@ -68,7 +68,7 @@ class Storm:
         self._clients: list[Client] = []
 
     async def connect(self, port: int) -> Told:
-        """Open all connections."""
+        """Open a connection for each client."""
         for number, member in enumerate(self.recipients.members):
             params = {
                 "name": f"Recipient {number}",
@@ -82,7 +82,7 @@ class Storm:
         return {}
 
     async def register(self) -> Told:
-        """Register all; tells how long it took until each had its answer and the notices of all who came after it."""
+        """Register all clients. Return the seconds until each had its response, and until each had all later notices."""
         begin = time.monotonic()
         for client in self._clients:
             client.register()
@@ -106,7 +106,7 @@ class Storm:
 
 
 async def main() -> None:
-    """Do what the harness asks."""
+    """Run the commands of the harness."""
     gc.disable()
     storm = Storm(arguments(Parameters).clients)
     storm.port = await storm.recipients.listen()
