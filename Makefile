@@ -1,4 +1,4 @@
-# Needs make and Python 3.11 or newer, nothing else. Another Python than python3: make PYTHON=python3.13 …
+# Needs only make and Python 3.11 or newer. To use a Python other than python3: make PYTHON=python3.13 …
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,10 +8,10 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 
 .PHONY: help install run test crash fuzz bench check lock clean
 
-help: ## Tell what there is to make
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-install: $(VENV)/dev ## Install all that running, testing and checking need into .venv
+install: $(VENV)/dev ## Install the requirements for running, testing and checking into .venv
 
 run: $(VENV)/run ## Start a server and a client with its web page; Ctrl-C stops both
 	@exec $(BIN)/python scripts/run.py
@@ -19,7 +19,7 @@ run: $(VENV)/run ## Start a server and a client with its web page; Ctrl-C stops 
 test: $(VENV)/dev ## Run the tests, on all cores; ARGS="-k name" picks some
 	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
-crash: $(VENV)/dev ## Kill all there is, again and again, and prove that nothing is lost; ROUNDS=200 SEED=7
+crash: $(VENV)/dev ## Kill server and recipients again and again, and check that nothing is lost; ROUNDS=200 SEED=7
 	$(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/dev ## Send hostile input to every port and check each answer; INPUTS=200000 SEED=7
@@ -34,17 +34,17 @@ check: $(VENV)/dev ## Lint, check the format and the types, look for advisories
 	$(BIN)/mypy
 	$(BIN)/python scripts/audit.py
 
-lock: $(VENV)/dev ## Lock the requirements anew; ARGS=--upgrade takes newer versions
+lock: $(VENV)/dev ## Update the lock files of the requirements; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) requirements/dev.in -o requirements/dev.txt
 	for part in build server client bench; do \
 		$(LOCK) $(ARGS) -c requirements/dev.txt requirements/$$part.in -o requirements/$$part.txt || exit; \
 	done
 
-clean: ## Remove .venv and what tools have left behind
+clean: ## Remove .venv and the caches of the tools
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# A file for each depth of installation, as old as its last success. A changed lock makes .venv anew.
+# A stamp file for each level of installation, with the time of its last success. A changed lock file recreates .venv.
 $(VENV)/run: requirements/build.txt requirements/server.txt requirements/client.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ringback needs Python 3.11 or newer, and $(PYTHON) is %s. Name another: make PYTHON=python3.13" % sys.version.split()[0])'
 	$(PYTHON) -m venv --clear $(VENV)

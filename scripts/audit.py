@@ -1,6 +1,7 @@
-"""A part of `make check`: an advisory about a locked version fails it, a database out of reach is only said.
+"""The audit of `make check`: fails on an advisory about a locked version, and is skipped if no database is reachable.
 
-The database is the package index's own; `PIP_AUDIT_VULNERABILITY_SERVICE=osv` and `PIP_AUDIT_OSV_URL` name others.
+The default database is that of the package index; `PIP_AUDIT_VULNERABILITY_SERVICE=osv` and `PIP_AUDIT_OSV_URL` select
+another database.
 """
 
 import json
@@ -12,20 +13,20 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 LOCKS: Final = Path(__file__).resolve().parent.parent / "requirements"
-# Advisories are about it since 2024. pip-audit finds "no known vulnerabilities" where the answer is 404, as that of an
-# index without advisories is: who does not hear of these does not hear of any.
+# A version with advisories since 2024. For an index without advisories, which responds with 404, pip-audit reports "no
+# known vulnerabilities". A database that does not report this version is therefore treated as unreachable.
 KNOWN_TO_BE_BAD: Final = "aiohttp==3.9.0"
 ANSWER_SECONDS: Final = 5
-PROBE_SECONDS: Final = 20.0  # a host may have several addresses, each of them silent for ANSWER_SECONDS
+PROBE_SECONDS: Final = 20.0  # a host may have several addresses, and each may take ANSWER_SECONDS to time out
 AUDIT_SECONDS: Final = 300.0
 
 
 class AuditFailed(Exception):
-    """pip-audit came to no result; `str()` tells why."""
+    """pip-audit did not return a result. `str()` is the cause."""
 
 
 def main() -> int:
-    """Give the exit code: 1 if an advisory is about a locked version, or the audit breaks off."""
+    """Return the exit code: 1 if an advisory is about a locked version, or the audit fails."""
     if not knows_what_is_bad():
         sys.stdout.write("Skipped the audit: the advisory database cannot be reached\n")
         return 0
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 def knows_what_is_bad() -> bool:
-    """Tell whether the database can be reached: what must be found is found."""
+    """Return true if the database is reachable and reports `KNOWN_TO_BE_BAD`."""
     with TemporaryDirectory() as directory:
         probe = Path(directory, "probe.txt")
         probe.write_text(f"{KNOWN_TO_BE_BAD}\n")
@@ -51,12 +52,12 @@ def knows_what_is_bad() -> bool:
 
 
 def requirements(files: Iterable[Path]) -> list[str]:
-    """Make the options that name these files."""
+    """Return the options of pip-audit that name these files."""
     return [f"--requirement={file}" for file in files]
 
 
 def audit(options: list[str], seconds: float) -> list[dict[str, Any]]:
-    """Run pip-audit on versions as they are locked, and give its account of each package; raises `AuditFailed`."""
+    """Run pip-audit on locked versions. Return its report, an object for each package. Raise `AuditFailed`."""
     always = ["--disable-pip", "--format=json", "--progress-spinner=off", f"--timeout={ANSWER_SECONDS}"]
     command = [sys.executable, "-m", "pip_audit", *always, *options]
     try:
@@ -65,13 +66,13 @@ def audit(options: list[str], seconds: float) -> list[dict[str, Any]]:
         raise AuditFailed(f"it took more than {seconds:g} seconds") from None
     try:
         packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
-    except json.JSONDecodeError:  # the exit code does not tell: it is 1 for advisories and for failures
+    except json.JSONDecodeError:  # the exit code does not distinguish: it is 1 for advisories and for failures
         raise AuditFailed(done.stderr.strip().rpartition("\n")[2]) from None
     return packages
 
 
 def findings(package: dict[str, Any]) -> list[str]:
-    """Say what is known of a package, a line for each advisory. That its version was taken off the index counts too."""
+    """Return a line for each advisory about a package; for a version that is not in the index any more, the reason."""
     if "skip_reason" in package:
         return [package["skip_reason"]]
     return [

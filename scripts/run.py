@@ -1,4 +1,4 @@
-"""`make run`: a chat server and a client with its web page, on this machine, until Ctrl-C or SIGTERM."""
+"""`make run`: run a chat server and a client with its web page, on this machine, until Ctrl-C or SIGTERM."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ STOP_SECONDS: Final = 20.0  # the server drains for up to 10 s
 
 
 async def main() -> int:
-    """Run both until a signal comes: 0; or until one fails to start, or ends by itself: 1."""
+    """Run both programs. Return 0 after a signal, and 1 if a program fails to start or ends by itself."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -29,13 +29,14 @@ async def main() -> int:
 
 
 async def run(stop: asyncio.Event) -> None:
-    """Return when `stop` is set or one of the programs has ended; raises `TimeoutError` if the server hangs."""
+    """Return when `stop` is set or a program has ended. Raise `TimeoutError` if the server does not start to listen."""
     host, port = os.environ.get("CHAT_HOST") or "127.0.0.1", os.environ.get("CHAT_PORT") or "9999"
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where it is reached, not where it listens
     url = os.environ.get("CHAT_SERVER") or f"http://{f'[{address}]' if ':' in address else address}:{port}"
     is_taken = await is_open(address, port)
     async with program("server", CHAT_HOST=host, CHAT_PORT=port) as server:
-        # Where another program answers already, the server says so and ends; no client is to join that program.
+        # If another program listens on the port already, the server reports that and ends. Do not start a client then:
+        # it would join that program.
         await first(stop.wait(), server.wait(), asyncio.sleep(START_SECONDS) if is_taken else answer(address, port))
         if stop.is_set() or server.returncode is not None:
             return
@@ -45,7 +46,7 @@ async def run(stop: asyncio.Event) -> None:
 
 @contextlib.asynccontextmanager
 async def program(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """Run `python -m …`; afterwards tell it to stop, and wait until it has."""
+    """Run `python -m …` during the block, then terminate it, and kill it after `STOP_SECONDS`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -53,7 +54,7 @@ async def program(*arguments: str, **environment: str) -> AsyncIterator[Process]
         cwd=ROOT,
         env=os.environ | environment,
         stdin=DEVNULL,
-        start_new_session=True,  # or Ctrl-C would reach the server while the client still has to say goodbye
+        start_new_session=True,  # otherwise Ctrl-C would also stop the server before the client has unregistered
     )
     try:
         yield process
@@ -68,7 +69,7 @@ async def program(*arguments: str, **environment: str) -> AsyncIterator[Process]
 
 
 async def first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of them is over; raises what that one raised."""
+    """Wait until any of `waits` is done, and cancel the rest. Raise its exception, if any."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -80,7 +81,7 @@ async def first(*waits: Coroutine[Any, Any, object]) -> None:
 
 
 async def answer(host: str, port: str) -> None:
-    """Return as soon as a program listens there. Raise `TimeoutError`."""
+    """Return as soon as a program listens on the port. Raise `TimeoutError` after `START_SECONDS`."""
     async with asyncio.timeout(START_SECONDS):
         while True:
             if await is_open(host, port):
@@ -89,7 +90,7 @@ async def answer(host: str, port: str) -> None:
 
 
 async def is_open(host: str, port: str) -> bool:
-    """Return whether a program listens there."""
+    """Return true if a program listens on the port."""
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError:
@@ -99,8 +100,8 @@ async def is_open(host: str, port: str) -> bool:
 
 
 def say(line: str) -> None:
-    """Print before the programs do."""
-    with contextlib.suppress(OSError):  # who cannot be told can still chat
+    """Write a line to stdout, without a buffer, so that it precedes the programs' output."""
+    with contextlib.suppress(OSError):  # a closed stdout must not stop the programs
         os.write(1, f"{line}\n".encode())
 
 

@@ -1,7 +1,7 @@
 """Take pictures of the page, from a real run: `python -m scripts.screenshots [--all FOLDER]` in the repository.
 
-Without a folder the two that the README shows; with one, these and the other states of the page, for those who work on
-it. Needs what the tests need, and Chromium at /usr/bin/chromium or where CHROMIUM says.
+Without FOLDER, takes the two pictures of the README; with FOLDER, these and pictures of the other states of the page,
+for its developers. Needs the requirements of the tests, and Chromium at /usr/bin/chromium or at the path in CHROMIUM.
 """
 
 import argparse
@@ -22,7 +22,7 @@ IMAGES: Final = ROOT / "docs" / "images"
 DESKTOP: Final = {"width": 1080, "height": 760}
 PHONE: Final = {"width": 390, "height": 760}
 
-ALICE: Final = "Alice"  # sits before the page; the others take part as scripts
+ALICE: Final = "Alice"  # uses the page; the other participants are scripts
 TALK: Final = [
     ("Bob", "Morning! The build machine is green again."),
     ("Bob", "It was the clock: two minutes behind."),
@@ -38,7 +38,7 @@ TALK: Final = [
 
 
 class Studio:
-    """A server, a page and a browser; each picture is of a person with a browser of its own."""
+    """A browser, the address of the page, and the folder for pictures. Each person gets a new browser context."""
 
     def __init__(self, browser: Browser, address: str, folder: Path) -> None:
         self._browser = browser
@@ -56,7 +56,7 @@ class Studio:
         return page
 
     async def room(self, name: str, wire: Wire | None = None, **options: Any) -> Page:
-        """Open the page and come in."""
+        """Open the page and join as `name`."""
         page = await self.page(wire, **options)
         await page.get_by_label("Your name").fill(name)
         await page.keyboard.press("Enter")
@@ -64,18 +64,18 @@ class Studio:
         return page
 
     async def shoot(self, page: Page, name: str) -> None:
-        """Take a picture of what is to be seen."""
+        """Write a screenshot of the page to `name`.png."""
         await page.screenshot(path=self._folder / f"{name}.png")
 
 
 async def say(page: Page, text: str) -> None:
-    """Write as the person before the page."""
+    """Send a message from the page."""
     await page.get_by_label("Message", exact=True).fill(text)
     await page.keyboard.press("Enter")
 
 
 async def talk(page: Page, http: aiohttp.ClientSession, server: str) -> None:
-    """Let the conversation happen, each message after the one before it is to be seen."""
+    """Play the conversation; send each message after the previous message is visible."""
     others = {name: await Script(http, server).join(name) for name in ("Bob", "deploy-bot", "Henry", "Grace")}
     for number, (who, text) in enumerate(TALK, 1):
         await (say(page, text) if who == ALICE else others[who].say(text))
@@ -83,7 +83,7 @@ async def talk(page: Page, http: aiohttp.ClientSession, server: str) -> None:
 
 
 async def shoot_other_states(studio: Studio) -> None:
-    """Take the pictures that the README lacks."""
+    """Take the pictures that are not in the README."""
     await studio.shoot(await studio.page(viewport=DESKTOP), "page-join")
     await studio.shoot(await studio.room("Dora", viewport=DESKTOP, color_scheme="dark"), "page-dark")
     page = await studio.room("Finn", viewport=PHONE)

@@ -1,7 +1,7 @@
 """Take the README's picture of the terminal, from a real chat: `python -m scripts.terminal_picture` in the repository.
 
-The client runs in a pseudo-terminal; what its screen shows is set in a monospaced font, with its colours, and
-photographed. Needs what the tests need, and Chromium at /usr/bin/chromium or where CHROMIUM says.
+The client runs in a pseudo-terminal. Chromium takes a screenshot of its screen, converted to HTML with its colours.
+Needs the requirements of the tests, and Chromium at /usr/bin/chromium or at the path in CHROMIUM.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ pre {{ margin: 0; padding: 18px 22px; width: max-content; background: {BACKGROUN
 
 
 def talk() -> Window:
-    """Let three people chat; gives the window of the one who was away for a while, as it stands then."""
+    """Run a chat of four people. Return the window of Alice, who was away for a part of it."""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as state:
         server = ServerProcess(9999)
         stack.callback(server.stop)
@@ -69,7 +69,7 @@ def talk() -> Window:
 
 
 def says(speaker: Window, listener: Window, name: str, text: str) -> None:
-    """Say something, several lines by pasting them, and wait until it has been heard."""
+    """Send a text, several lines by bracketed paste, and wait until the listener shows its first line."""
     if "\n" in text:
         speaker.types(f"\x1b[200~{text}\x1b[201~")
         speaker.reads("[y/N]")
@@ -80,7 +80,7 @@ def says(speaker: Window, listener: Window, name: str, text: str) -> None:
 
 
 def as_html(window: Window) -> str:
-    """Set the screen as it is, with its colours, and a cursor where it stands."""
+    """Return the screen as HTML, with its colours, and the cursor at the end."""
     screen = window.screen
     rows = [[screen.buffer[row][column] for column in range(COLUMNS)] for row in range(screen.cursor.y + 1)]
     text = "\n".join("".join(pieces(row)).rstrip() for row in rows)
@@ -88,14 +88,14 @@ def as_html(window: Window) -> str:
 
 
 def pieces(row: list[Char]) -> Iterator[str]:
-    """Give the letters of a row, those of one style together."""
+    """Yield the HTML of a row, with adjacent letters of the same style in a single span."""
     for style, letters in itertools.groupby(row, key=css):
         text = html.escape("".join(letter.data for letter in letters))
         yield f'<span style="{style}">{text}</span>' if style else text
 
 
 def css(letter: Char) -> str:
-    """Say the style of a letter in CSS."""
+    """Return the style of a letter in CSS."""
     color = TEXT if letter.fg == "default" else f"#{letter.fg}"
     if letter.reverse:
         return f"background: {color}; color: {BACKGROUND}; font-weight: bold"
@@ -104,7 +104,7 @@ def css(letter: Char) -> str:
 
 
 async def photograph(page_html: str, path: Path) -> None:
-    """Write the picture."""
+    """Write a screenshot of the page to `path`."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(**launch_options())
         page = await browser.new_page(device_scale_factor=2)
