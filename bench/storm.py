@@ -82,7 +82,7 @@ class Storm:
         return {}
 
     async def register(self) -> Told:
-        """Register all clients. Return the seconds until all had a response, and until all later notices had arrived."""
+        """Register all clients. Return the seconds until all had a response, and until all later notices arrived."""
         begin = time.monotonic()
         for client in self._clients:
             client.register()

@@ -82,7 +82,7 @@ async def test_another_name_can_be_taken_then(fake: FakeServer, windows: list[Wi
     removed = ContractError(ErrorCode.UNAUTHORIZED)  # what cannot be sent without the name
     fake.refuse = {"Register": [taken] * 20, "SendMessage": [removed] * 20}
     fake.down = None
-    await asyncio.to_thread(window.reads, "Waiting until it is free. /nick NAME takes another.")
+    await asyncio.to_thread(window.reads, "Waiting until it is free. /nick NAME chooses another.")
     fake.refuse["Register"] = [taken]
     window.enters("/nick Alicia")
     await asyncio.to_thread(window.sees, "HH:MM [CLIENT] Trying Alicia.")
