@@ -1,4 +1,4 @@
-"""Who is in the room, who was, and under which name, id and token they are found."""
+"""The members of the room, present and away, indexed by id, token and name."""
 
 from bisect import bisect_right, insort
 from collections import Counter
@@ -14,16 +14,16 @@ from server.core.callback_url import literal_address
 from server.core.caller import network_of
 from server.core.names import name_keys
 
-NAME_HELD_SECONDS: Final = 600  # after an eviction the name waits this long for its owner to come back
-SILENT_SECONDS: Final = 600  # a participant without a callback is away after this long without a call
+NAME_HELD_SECONDS: Final = 600  # after an eviction the name is held this long for its owner
+SILENT_SECONDS: Final = 600  # a member without a callback becomes away after this long without a request
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """One participant, present or away: all of it that a restart needs, but for its cursor.
+    """One member, present or away: all its state that survives a restart, except the cursor.
 
-    `caller` is the address that registered. `callback` is the settled URL. Times are on the store clock; `changed_at`
-    is when it last came, went or was renamed, and an away member's name is kept for it until `name_held_until`. Who is
-    `kicked` is away, and does not come back with its token. `keeps_name` is what it asked for when it registered.
+    `caller` is the address that registered, `callback` the absolute URL. Times are on the store clock: `changed_at` is
+    when the member last joined, left or was renamed; the name of an away member is held until `name_held_until`. A
+    `kicked` member is away, and its token is void. `keeps_name`: the member asked at `Register` to keep its name.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 class Leaving(Enum):
-    """How a member becomes away."""
+    """Why a member becomes away."""
 
     UNREGISTERED = auto()
     UNREGISTERED_KEEPING_NAME = auto()
@@ -53,9 +53,9 @@ class Leaving(Enum):
 
 
 def held_until(member: Member, leaving: Leaving, now: float, keep_seconds: float) -> float:
-    """Return until when the name of a member that leaves like this is kept for it; 0 when it is free at once.
+    """Return until when the name of a leaving member is held for it; 0 if the name is free at once.
 
-    `keep_seconds` is for how long a name is kept that its owner wants to keep.
+    `keep_seconds` is how long a name is held if its owner asked to keep it.
     """
     if leaving in (Leaving.UNREGISTERED, Leaving.KICKED):
         return 0.0
@@ -65,15 +65,14 @@ def held_until(member: Member, leaving: Leaving, now: float, keep_seconds: float
 
 
 class Members:
-    """All members by id, token and name. Members are values: a change is a `put` of another one with the same id."""
+    """All members by id, token and name. Members are immutable: to change a member, `put` a new value with its id."""
 
     def __init__(self, members: Iterable[Member] = ()) -> None:
-        """Start with these members."""
         self._by_id: dict[str, Member] = {}
         self._by_token: dict[bytes, str] = {}
-        self._by_name: dict[tuple[str, str], str] = {}  # (which of the two keys, key) -> id
+        self._by_name: dict[tuple[str, str], str] = {}  # (field of NameKeys, key) -> id
         self._present: list[str] = []
-        self._from: Counter[tuple[str, bool]] = Counter()  # (network, present) -> how many
+        self._from: Counter[tuple[str, bool]] = Counter()  # (network, present) -> number of members
         for member in members:
             self.put(member)
 
@@ -82,42 +81,42 @@ class Members:
 
     @property
     def present_count(self) -> int:
-        """How many are in the room."""
+        """The number of present members."""
         return len(self._present)
 
     def present_from(self, network: str) -> int:
-        """Say how many of those in the room called from a network, as `network_of` gives it."""
+        """Return the number of present members that registered from a network, as `network_of` returns it."""
         return self._from[network, True]
 
     def known_from(self, network: str) -> int:
-        """Say how many had called from a network, those who have left included."""
+        """Return the number of members, present or away, that registered from a network."""
         return self._from[network, True] + self._from[network, False]
 
     def is_present_from(self, network: str, member_id: str) -> bool:
-        """Tell whether a member is in the room, and called from this network."""
+        """Return whether a member is present and registered from this network."""
         member = self._by_id.get(member_id)
         return member is not None and member.present and network_of_member(member) == network
 
     def get(self, member_id: str) -> Member | None:
-        """Find a member, present or away, by id."""
+        """Return a member, present or away, by id."""
         return self._by_id.get(member_id)
 
     def owner_of(self, token_hash: bytes) -> Member | None:
-        """Find the member, present or away, whose token has this hash."""
+        """Return the member, present or away, with this token hash."""
         member_id = self._by_token.get(token_hash)
         return None if member_id is None else self._by_id[member_id]
 
     def other_called(self, name: str, member_id: str | None, now: float) -> Member | None:
-        """Find who else than `member_id` has this name now: one present, or one away for whom it is still kept.
+        """Return the member other than `member_id` that has this name now: present, or away with the name still held.
 
-        Of two, to whose names it is the same in different ways, it is the one that has it for longer.
+        If the two keys of the name lead to two members, return the member that has its name for longer.
         """
         found = (self._by_id.get(self._by_name.get(key, "")) for key in name_keys(name)._asdict().items())
         holders = [holder for holder in found if holder and holder.id != member_id and _claim(holder) > now]
         return max(holders, key=_claim, default=None)
 
     def put(self, member: Member) -> None:
-        """Add a member, or replace the one with the same id."""
+        """Add a member, or replace the member with the same id."""
         self.forget(member.id)
         self._by_id[member.id] = member
         self._by_token[member.token_hash] = member.id
@@ -130,7 +129,7 @@ class Members:
                 self._by_name[key] = member.id
 
     def forget(self, member_id: str) -> None:
-        """Drop a member as if it had never been here."""
+        """Delete a member and all its index entries."""
         member = self._by_id.pop(member_id, None)
         if member is None:
             return
@@ -146,12 +145,12 @@ class Members:
                 del self._by_name[key]
 
     def present(self, after_id: str = "") -> Iterator[Member]:
-        """Give those in the room, ordered by id, beginning after `after_id`."""
+        """Return the present members, ordered by id, starting after `after_id`."""
         start = bisect_right(self._present, after_id) if after_id else 0
         return (self._by_id[member_id] for member_id in islice(self._present, start, None))
 
     def away_since_before(self, then: float) -> list[Member]:
-        """List the away whose last change is older than `then`."""
+        """Return the away members whose last change is older than `then`."""
         return [member for member in self._by_id.values() if not member.present and member.changed_at < then]
 
     def __iter__(self) -> Iterator[Member]:
@@ -159,10 +158,10 @@ class Members:
 
 
 def network_of_member(member: Member) -> str:
-    """Give the network from which a member called last."""
+    """Return the network from which a member last registered."""
     return network_of(literal_address(member.caller))
 
 
 def _claim(member: Member) -> float:
-    """Give until when the member's name is its own: a hold that is over must not hide the one who has the name now."""
+    """Return until when a member owns its name. An expired hold must not hide the member that has the name now."""
     return inf if member.present else member.name_held_until

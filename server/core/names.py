@@ -1,4 +1,4 @@
-"""What a name may be, and when two names are the same."""
+"""Validates names, and decides when two names are the same."""
 
 import re
 import unicodedata
@@ -9,35 +9,35 @@ from server.core.joiners import without_joiners, without_stray_selectors
 from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
-# What a name would pass for: the chat itself, and to a reader himself.
+# Names that would impersonate the chat itself, or the reader.
 RESERVED: Final = ("system", "server", "you")
 RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})  # UAX 9
-# What notices say. A name that holds it would make one say something else as well.
+# The words of notices. A name that contains them would make a notice state something else as well.
 NOTICES: Final = ("joined the chat", "left the chat", " is now ")
-# A character of NFKC is composed of four at most, so that a text longer than this is too long in any case. To normalize
-# it could take minutes: the time grows with the square of the combining marks in a row.
+# NFKC composes at most four characters into one, so a longer text is too long in any case. Normalizing it could take
+# minutes: the time grows with the square of the number of combining marks in a row.
 MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
 # General categories (Unicode Standard, table 4-4) that a name may not hold: control, format, surrogate, private use,
 # unassigned, line and paragraph separators.
 FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Letters, marks and symbols that show nothing: the other code points of Default_Ignorable_Code_Point
-# (DerivedCoreProperties.txt), but for the variation selectors of emoji; the Braille pattern without dots, the note
-# without a head, and what stands for something that is not there.
+# Invisible letters, marks and symbols: the other code points of Default_Ignorable_Code_Point
+# (DerivedCoreProperties.txt), except the variation selectors of emoji; the blank Braille pattern, the null notehead,
+# and the replacement characters U+FFFC and U+FFFD.
 INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\ufffc\ufffd\U0001d159\U000e0100-\U000e01ef]"
 )
-# A stroke through a letter, and a second dot on one that has a dot: next to nothing to tell a name by.
+# A stroke through a letter, and an extra dot on i, j or l (or dotless i or j): too faint to distinguish two names.
 HARDLY_VISIBLE: Final = re.compile("[\u0334-\u0338]|[ijl\u0131\u0237]\u0307")
 UNICODE: Final = unicodedata.unidata_version
-MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more of them paint over the lines above and below
+MAX_MARKS: Final = 4  # on one letter (UTS 39, section 5.4): more marks overlap the lines above and below
 
 
 class NameProblem(ValueError):
-    """A text that cannot be a name; `str()` says why, as the end of a sentence that begins with "name"."""
+    """A text that is not a valid name; `str()` is the reason, as the end of a sentence that begins with "name"."""
 
 
 def normalize_name(text: str) -> str:
-    """Give the name as it is shown and stored (NFKC), or raise `NameProblem`."""
+    """Return the name as it is shown and stored (NFKC). Raise `NameProblem`."""
     if len(text) > MAX_RAW_CHARS:
         raise NameProblem(f"must have at most {MAX_NAME_CHARS} characters, not {len(text)}")
     name = without_stray_selectors(unicodedata.normalize("NFKC", text))
@@ -51,27 +51,27 @@ def normalize_name(text: str) -> str:
     if name != name.strip() or "  " in name:
         raise NameProblem("must not begin or end with a space or have two spaces in a row")
     if not is_highly_restrictive(name):
-        raise NameProblem("must not mix letters of different writing systems, which may look the same")
+        raise NameProblem("must not mix letters of different writing systems, since they may look the same")
     _check_looks(name)
     return name
 
 
 class NameKeys(NamedTuple):
-    """What is compared: names are the same when they differ in case only, or look alike as they are written.
+    """The two keys of a name. Names are the same if they differ in case only, or look alike as they are written.
 
-    Not both at once: `Ian` looks like `lan`, which is `Lan` in lower case, and Ian and Lan can be told apart.
+    The keys are not combined: `Ian` looks like `lan`, which is `Lan` in lower case, but Ian and Lan differ in look.
     """
 
     folded: str
     drawn: str
 
     def clash(self, other: "NameKeys") -> bool:
-        """Tell whether two names are the same."""
+        """Return whether two names are the same."""
         return self.folded == other.folded or self.drawn == other.drawn
 
 
 def name_keys(name: str) -> NameKeys:
-    """Give the keys of a name: of its case-folded NFKC, and of its NFKC, each as UTS 39, section 4, has it."""
+    """Return the keys of a name: the skeletons (UTS 39, section 4) of its case-folded NFKC and of its NFKC."""
     shown = unicodedata.normalize("NFKC", name)
     return NameKeys(skeleton(unicodedata.normalize("NFKC", shown.casefold())), skeleton(shown))
 
@@ -81,7 +81,7 @@ def _check_character(character: str) -> None:
         raise NameProblem(f"must not contain {character!r}")
     category = unicodedata.category(character)
     is_invisible = category in FORBIDDEN_CATEGORIES or INVISIBLE.match(character)
-    if category == "Cn" and "\U0001f000" <= character <= "\U0001faff":  # an emoji, some day or already
+    if category == "Cn" and "\U0001f000" <= character <= "\U0001faff":  # an emoji of a later version
         raise NameProblem(f"must not contain U+{ord(character):04X}, which Unicode {UNICODE} does not have")
     if is_invisible or (category == "Zs" and character != " "):
         raise NameProblem(f"must not contain the invisible character U+{ord(character):04X}")
@@ -90,7 +90,7 @@ def _check_character(character: str) -> None:
 def _check_marks(name: str) -> None:
     marks, apart = 0, unicodedata.normalize("NFD", name)
     if HARDLY_VISIBLE.search(apart):
-        raise NameProblem("must not have a mark that is hardly to be seen: a stroke, or a second dot")
+        raise NameProblem("must not have a barely visible mark: an overlay stroke, or an extra dot on i, j or l")
     for character in apart:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         if marks > MAX_MARKS:
@@ -98,20 +98,20 @@ def _check_marks(name: str) -> None:
 
 
 def _check_looks(name: str) -> None:
-    """Refuse what would be taken for something else than a name."""
+    """Raise `NameProblem` for a name that could be mistaken for a notice, an address or another name."""
     keys = name_keys(name)
     letters = name_keys("".join(filter(str.isalnum, name)))
     if any(letters.clash(reserved) for reserved in RESERVED_KEYS):
-        raise NameProblem("is reserved: others would take it for the chat itself, or for themselves")
+        raise NameProblem("is reserved: readers would mistake it for the chat itself, or for themselves")
     if name[0] == "[" or unicodedata.category(name[0])[0] == "M":
         raise NameProblem("must not begin with a bracket or a combining mark")
     directions = [unicodedata.bidirectional(character) for character in name]
     if RIGHT_TO_LEFT.intersection(directions) and directions[0] not in RIGHT_TO_LEFT:
-        raise NameProblem("must begin with a letter, if it is written from the right: else it looks like another one")
+        raise NameProblem("must begin with a right-to-left letter if it has any; else it may look like another name")
     if looks := FORBIDDEN_CHARACTERS.intersection(map(skeleton, name)):
-        raise NameProblem(f"must not contain what looks like {min(looks)!r}")
+        raise NameProblem(f"must not contain a character that looks like {min(looks)!r}")
     if any(notice in key for notice in NOTICE_KEYS for key in (keys.folded, keys.drawn.lower())):
-        raise NameProblem("must not say that somebody came, left, or is called otherwise")
+        raise NameProblem('must not contain the words of a notice, such as "joined the chat"')
 
 
 RESERVED_KEYS: Final = tuple(name_keys(name) for name in RESERVED)

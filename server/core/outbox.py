@@ -1,7 +1,7 @@
-"""One recipient: how far it is, what is on its way, and what to do next.
+"""The outbox: the state machine of the delivery to one recipient, without I/O.
 
-The shell asks `step` what to do, does it, and reports what came of it with `loaded`, `answered` or `failed`. Times are
-seconds of a monotonic clock.
+`Delivery` asks `step` for the next step, carries it out, and reports the outcome with `loaded`, `answered`, `narrow`,
+`refused`, `probed`, `failed` or `left`. Times are seconds of a monotonic clock.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,15 @@ from server.core.delivery_state import (
 )
 from server.core.entry import Entry
 
-# Even where one message goes at a time: a long run of the recipient's own, which is passed over, costs few reads.
+# The minimum page size, also with a `max_batch` of 1: a long run of the recipient's own messages takes few reads.
 LEAST_PAGE: Final = 32
-# A recipient that refuses one message after the other may be ill itself. A status says less than an error answer.
+# A recipient that refuses message after message may be faulty itself, so few messages are set aside at a time. An HTTP
+# status is weaker evidence against the message than a JSON-RPC error.
 MAX_ASIDE_BY_STATUS: Final = 1
 MAX_ASIDE_BY_ERROR: Final = 8
-# After a pause of so long the recipient may be well again: then what is set aside goes once more, before what is new.
+# After a pause this long the recipient may work again: messages set aside are sent again before new messages.
 PAUSE_SECONDS: Final = 1.0
-SMALLER_FOR_SECONDS: Final = 600.0  # a size that was too large (413) is tried again after this long
+SMALLER_FOR_SECONDS: Final = 600.0  # after a 413, batches stay below the refused size for this long
 
 
 class Fetch(Struct, frozen=True):
@@ -41,17 +42,17 @@ class Fetch(Struct, frozen=True):
 
 
 class Post(Struct, frozen=True):
-    """Post these entries as one request and report what came of it."""
+    """Post these entries as one request, and report the outcome."""
 
     entries: tuple[Entry, ...]
 
 
 class Probe(Struct, frozen=True):
-    """See whether the silent recipient still answers, and report it."""
+    """Check with `VerifyCallback` whether the recipient responds, and report the outcome."""
 
 
 class Wait(Struct, frozen=True):
-    """Nothing to do before `until`, unless something new comes (when `idle`) or the recipient asks for it."""
+    """Wait until `until`, or until the log grows (if `idle`) or the recipient asks for a retry."""
 
     until: float
     idle: bool
@@ -61,13 +62,14 @@ Step = Fetch | Post | Probe | Wait
 
 
 class Refusals(Struct):
-    """The messages that the recipient has refused since it last took one.
+    """The messages that the recipient refused since it last accepted a message.
 
-    A message that was refused too often is set aside, and the next one goes. If the recipient takes that one, the
-    message is passed over; if not, the fault is the recipient's, and everything comes again from the first message on.
+    A message that is refused too often is set aside, and the next message is sent. If the recipient accepts that
+    message, the messages set aside are passed over. Otherwise the recipient is at fault, and the delivery goes back to
+    the first message that was set aside.
 
-    `tries` counts by `seq`; `aside` holds each `seq` that was refused too often, in order. Up to `position`, messages
-    are set aside in this round; 0 at its beginning. `at` is when the last one was refused in it.
+    `tries` counts refusals by `seq`. `aside` lists each `seq` that was refused too often, in order. In the current
+    round, messages up to `position` are set aside (0 when a round starts); `at` is the time of the last such refusal.
     """
 
     tries: dict[int, int] = field(default_factory=dict)
@@ -77,19 +79,19 @@ class Refusals(Struct):
 
     @property
     def passed_over(self) -> int:
-        """Count the messages that are passed over if the recipient takes the next one."""
+        """The number of messages that are passed over if the recipient accepts the next message."""
         return sum(seq <= self.position for seq in self.aside)
 
     def count(self, seq: int) -> int:
-        """Note a refusal; return how often this message was refused."""
+        """Count a refusal of the message `seq`; return how many refusals it has."""
         self.tries[seq] = times = self.tries.get(seq, 0) + 1
         return times
 
 
 class Outbox:
-    """The delivery to one recipient, as decisions. `cursor` is the last `seq` that it has acknowledged.
+    """The state machine of the delivery to one recipient.
 
-    `given_up` counts the messages that were passed over for good.
+    `cursor` is the last `seq` that the recipient acknowledged. `given_up` counts the messages that were passed over.
     """
 
     __slots__ = (
@@ -99,20 +101,24 @@ class Outbox:
     )  # fmt: skip
 
     def __init__(self, recipient: str, cursor: int, max_batch: int, evict_after: float, now: float) -> None:
-        """Begin after `cursor`, with a recipient whose callback has just answered."""
+        """Start after `cursor`, in the state READY.
+
+        `max_batch` is the highest number of messages in a POST. After `evict_after` seconds of failures the recipient
+        is to be evicted.
+        """
         self.recipient = recipient
         self.cursor = cursor
         self.state = DeliveryState.READY
         self.failures = 0
         self._max_batch = max_batch
-        self._most = max_batch  # fewer for a while after a batch was refused as a whole
-        self._max_bytes = MAX_PUSH_BYTES  # less for a while after 413
+        self._most = max_batch  # lower for a while after a whole batch was refused
+        self._max_bytes = MAX_PUSH_BYTES  # lower for a while after 413
         self._smaller_until = now
         self._page = max(max_batch, LEAST_PAGE)
         self._evict_after = evict_after
         self._waiting: tuple[Entry, ...] = ()
         self._refusals: Refusals | None = None
-        self._doubted = False  # the recipient has refused what waits too often: does it live?
+        self._doubted = False  # probe before the next POST: the first waiting message was refused too often
         self.given_up = 0
         self._next_try = now
         self._failing_since: float | None = None
@@ -130,19 +136,19 @@ class Outbox:
 
     @property
     def passed_over(self) -> int:
-        """Count the messages that were passed over because the recipient refused them too often, as it stands now."""
+        """The number of messages passed over; includes those set aside now, which may still be sent again."""
         return self.given_up + (self._refusals.passed_over if self._refusals is not None else 0)
 
     def heard(self, now: float) -> None:
-        """Note a call by this participant: it lives, so it need not be probed."""
+        """Record a request from this participant. The request proves that it is alive, so a probe is not due yet."""
         self._last_contact = now
 
     def retry_now(self, now: float) -> None:
-        """End the wait: the recipient says that it can be rung."""
+        """Retry now: the recipient reports that it is reachable."""
         self._next_try = now
 
     def step(self, newest: int, now: float) -> Step:
-        """Say what to do next, while nothing is in flight."""
+        """Return the next step. Must not be called while a request is in flight."""
         if self.state is DeliveryState.BACKING_OFF:
             if now < self._next_try:
                 return Wait(self._next_try, idle=False)
@@ -162,7 +168,7 @@ class Outbox:
         return Wait(probe_at, idle=True)
 
     def _position(self, newest: int, now: float) -> int:
-        """Return the `seq` after which to go on. After a pause, what is set aside is tried again before what is new."""
+        """Return the `seq` after which to read; after a pause in refusals, that before the messages set aside."""
         refusals = self._refusals
         if refusals is None:
             return self.cursor
@@ -171,9 +177,9 @@ class Outbox:
         return max(self.cursor, refusals.position)
 
     def loaded(self, entries: Sequence[Entry], newest: int) -> None:
-        """Take what the log holds after the cursor; what the recipient said itself is passed over.
+        """Build the next batch from `entries`, the answer to `Fetch`; skip the recipient's own messages.
 
-        No entries at all means that what was there up to `newest` is no longer kept.
+        Without entries, the log no longer keeps any up to `newest`, and all of these are skipped.
         """
         if not entries:
             self._skip(newest)
@@ -191,9 +197,10 @@ class Outbox:
         self._waiting = tuple(batch)
 
     def answered(self, taken: int, refusal: int | None, now: float, spread: float) -> Entry | None:
-        """Note an answer: the first `taken` were taken, the next one refused with an error if `refusal` is given.
+        """Record a JSON-RPC response: the first `taken` messages were accepted.
 
-        Return the entry that is set aside because it was refused too often, if any. `spread` as in `failed`.
+        If `refusal` is given, the next message was refused with that error code. Return the entry that this refusal
+        sets aside, or None. `spread` is as in `failed`.
         """
         self._alive(now)
         if taken:
@@ -205,7 +212,8 @@ class Outbox:
             self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
             return None
         refused = self._waiting[taken]
-        # What was taken is behind; the refused one goes again with the very bytes it had only if it was the first.
+        # If some messages were accepted, the rest is fetched again as a new batch. If none was, the same bytes are sent
+        # again.
         self._waiting = self._waiting if taken == 0 else ()
         refusals = self._refusals = self._refusals or Refusals()
         if refused.seq in refusals.aside:
@@ -220,24 +228,24 @@ class Outbox:
         return None
 
     def narrow(self, now: float, *, too_large: bool) -> bool:
-        """Note that a batch was refused as a whole: half of it goes at once. Return False for a single message."""
+        """Record that a whole batch was refused; half of it is sent at once. Return False for a single message."""
         if len(self._waiting) == 1:
             return False
         self._most = len(self._waiting) // 2
         self._waiting = self._waiting[: self._most]
         if too_large:
             self._alive(now)
-            # An eighth more, or a `seq` with one digit more would make the next batch smaller.
+            # An eighth of headroom: otherwise a `seq` with one more digit would make the next batch smaller.
             self._max_bytes = sum(len(entry.request) for entry in self._waiting) * 9 // 8
             self._smaller_until = now + SMALLER_FOR_SECONDS
         self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
         return True
 
     def refused(self, now: float, spread: float) -> bool:
-        """Note that a single message was refused with an HTTP status. Return and `spread` as in `failed`.
+        """Record that a single message was refused with an HTTP status. Return value and `spread` are as in `failed`.
 
-        It is a failure. From the fifth on, the recipient is asked at once whether it lives (see `probed`), and only a
-        probe that fails, too, may evict; unless another message is set aside already.
+        The refusal is a failure. From the fifth refusal on, the recipient is probed at once (see `probed`), and only a
+        probe that fails as well may evict it. If another message is set aside already, each refusal may evict.
         """
         seq = self._waiting[0].seq
         refusals = self._refusals = self._refusals or Refusals()
@@ -254,7 +262,7 @@ class Outbox:
         return False
 
     def probed(self, now: float) -> Entry | None:
-        """Note that the recipient answered the probe. Return the entry that is set aside for it, if any."""
+        """Record that the recipient answered the probe. Return the entry that is set aside as a result, or None."""
         self._alive(now)
         if not self._doubted:
             self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
@@ -265,10 +273,10 @@ class Outbox:
         return refused
 
     def failed(self, now: float, spread: float, retry_after: float | None = None) -> bool:
-        """Note a try that came to nothing; True when it has failed for so long that it is to be evicted.
+        """Record a failed request. Return True when failures have lasted for `evict_after` seconds: evict.
 
-        `spread` in [0, 1) is the share of chance in the wait. `retry_after` is what the recipient asked for: until then
-        the eviction clock stands still, but never for more than an hour after the last success.
+        `spread` in [0, 1) is the random part of the wait. `retry_after` is the wait in seconds that the recipient asked
+        for; during it the eviction clock stands still, but at most until an hour after the last success.
         """
         self.failures += 1
         self._doubted = False
@@ -279,25 +287,28 @@ class Outbox:
         if retry_after is None:
             next_try = self._not_past_eviction(now, now + retry_delay(self.failures, spread))
         else:
-            # "At once" (0) is not taken at its word: it would be tried as fast as it can answer.
+            # At least the first retry delay: a `retry_after` of 0 would cause retries without a pause.
             next_try = now + min(max(retry_after, RETRY_DELAYS[0]), MAX_RETRY_AFTER_SECONDS)
             self._failing_since += self._excuse(now, next_try)
         self._back_off(next_try)
         return overdue
 
     def left(self) -> None:
-        """Note that the recipient is rung no more."""
+        """Record that the recipient has gone or is evicted: no more requests are sent to it."""
         self.state = TRANSITIONS[self.state, DeliveryEvent.LEAVE]
 
     def _skip(self, seq: int) -> None:
-        """Go beyond what is not for the recipient. The cursor stays before a message that is set aside."""
+        """Skip entries up to `seq`, which are not for the recipient. The cursor stays before a message set aside."""
         if self._refusals is not None and self._refusals.position:
             self._refusals.position = seq
         else:
             self.cursor = seq
 
     def _recover(self) -> None:
-        """Note that the recipient took something after a refusal: batches grow, and what is set aside is given up."""
+        """Record that the recipient accepted a message after a refusal.
+
+        The messages set aside are passed over for good, and the batch size doubles up to `max_batch`.
+        """
         if self._refusals is not None:
             self.given_up += self._refusals.passed_over
             self._refusals = None
@@ -305,7 +316,7 @@ class Outbox:
             self._most = min(2 * self._most, self._max_batch)
 
     def _set_aside(self, refusals: Refusals, seq: int, now: float) -> None:
-        """Go on behind a message that was refused too often."""
+        """Set the message `seq` aside, and continue after it."""
         if seq not in refusals.aside:
             refusals.aside.append(seq)
         refusals.position, refusals.at = seq, now
@@ -313,7 +324,7 @@ class Outbox:
         self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
 
     def _go_back(self) -> None:
-        """Begin again with the first message that was set aside, if any."""
+        """Go back to the first message that was set aside, if any."""
         if self._refusals is not None and self._refusals.position:
             self._refusals.position = 0
             self._waiting = ()
@@ -324,12 +335,12 @@ class Outbox:
         self._last_success = self._last_contact = now
 
     def _not_past_eviction(self, now: float, next_try: float) -> float:
-        """Have the last try when its time has come, and not one long wait later."""
+        """Return `next_try`, but at most the eviction deadline: the last try is due then, not a long wait later."""
         deadline = (self._failing_since or now) + self._evict_after
         return min(next_try, deadline) if deadline > now else next_try
 
     def _excuse(self, now: float, until: float) -> float:
-        """Give the seconds for which the eviction clock stands still beyond what it does already."""
+        """Return the seconds for which the eviction clock stands still, beyond those that it already does."""
         begin = max(now, self._excused_until)
         self._excused_until = max(begin, min(until, self._last_success + MAX_RETRY_AFTER_SECONDS))
         return self._excused_until - begin

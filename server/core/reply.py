@@ -1,4 +1,4 @@
-"""What a callback's HTTP answer means for the delivery."""
+"""Interprets a callback's HTTP response: which messages were accepted or refused, or why the request failed."""
 
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -11,7 +11,6 @@ from protocol.errors import ErrorCode
 from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves
 from protocol.signing import TOLERANCE_SECONDS
 
-# A recipient that answers with one of these has understood that it cannot use this message: trying again is no help.
 ABSENT: Final = Raw()
 NONE: Final = (ABSENT, Raw(b"null"))
 CONTENT_TOO_LARGE: Final = 413
@@ -20,13 +19,15 @@ REDIRECTED: Final = (
     "; the callback redirects, and no redirect is followed; register the address that it leads to"
     " (often the same with a slash at the end, or with https)"
 )
-REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # those are a proxy's
+REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # a proxy sends those
 LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
+# With one of these error codes the recipient has understood that it cannot use the message. A retry would not help, so
+# the message counts as accepted.
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
 
 class Reply(Struct, frozen=True):
-    """An HTTP answer as it was read: `truncated` tells that the body is larger than 64 KiB, and not all here.
+    """An HTTP response. `truncated`: the body is larger than 64 KiB, and `body` is not all of it.
 
     `retry_after` and `date` are the headers of those names.
     """
@@ -39,16 +40,16 @@ class Reply(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """The recipient lives: it took the first `taken` messages; `refusal` is the error code it gave to the next one."""
+    """The recipient accepted the first `taken` messages; `refusal` is the error code for the next message, if any."""
 
     taken: int
     refusal: int | None = None
 
 
 class Failed(Struct, frozen=True):
-    """The exchange came to nothing at `stage`: dns, address, connect, tls, timeout, http or rpc.
+    """The request failed at `stage`: dns, address, connect, tls, timeout, http or rpc.
 
-    `retry_after` is what a 429 or 503 asked for, in seconds.
+    `retry_after` is the wait in seconds that a 429 or 503 asked for.
     """
 
     stage: str
@@ -57,20 +58,20 @@ class Failed(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The recipient refused the whole request with this HTTP status, which says more of the request than of itself."""
+    """The recipient refused the whole request with an HTTP status that points to the request, not to the recipient."""
 
     status: int
 
 
 class Gone(Struct, frozen=True):
-    """410: the recipient wants no more."""
+    """HTTP status 410: the recipient does not want further messages."""
 
 
 Outcome = Answered | Refused | Failed | Gone
 
 
 class Answer(Struct):
-    """A JSON-RPC response as it came, if it is one. What is not looked at is not read: it could take long."""
+    """The members of a JSON-RPC response, not yet decoded: decoding a large `result` that is not used takes long."""
 
     jsonrpc: Raw = ABSENT
     id: Raw = ABSENT
@@ -79,7 +80,7 @@ class Answer(Struct):
 
 
 class ErrorObject(Struct):
-    """What counts of an error."""
+    """The part of a JSON-RPC error object that is used."""
 
     code: int | float
 
@@ -92,7 +93,7 @@ ERROR: Final = msgspec.json.Decoder(ErrorObject)
 
 
 class Taken(Struct):
-    """A JSON-RPC response with a result, which needs no closer look."""
+    """A JSON-RPC response with a result, for the fast check in `takes_all`."""
 
     jsonrpc: Literal["2.0"]
     id: int
@@ -105,8 +106,8 @@ ALL_TAKEN: Final = msgspec.json.Decoder(list[Taken])
 
 
 def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
-    """Tell whether this is the usual answer: all taken, in order. Any other is for `judge_reply`."""
-    if reply.status != 200 or reply.truncated or not reply.body.isascii():  # what is not read may be no UTF-8
+    """Return whether all messages were accepted, in order: the common case, in one decoding. Else use `judge_reply`."""
+    if reply.status != 200 or reply.truncated or not reply.body.isascii():  # Raw checks JSON, not UTF-8
         return False
     try:
         if len(ids) == 1:
@@ -117,7 +118,7 @@ def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
 
 
 def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outcome:
-    """Say what became of the requests with these ids that were posted together."""
+    """Return the outcome of the JSON-RPC requests with these ids, which one POST carried."""
     if reply.status == 410:
         return Gone()
     if reply.status in REFUSING:
@@ -137,14 +138,17 @@ def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outc
 
 
 def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | None:
-    """Say what is wrong with the answer to `VerifyCallback`, or None when it proves the callback."""
+    """Return the failure in the response to `VerifyCallback`, or None if it proves the callback.
+
+    "Method not found" is a proof as well.
+    """
     if (failure := _http_failure(reply, unix_now)) is not None:
         return failure
     answers = _read_answers(reply, batch=False)
     if not answers:
         return Failed("rpc", _unreadable(reply))
     if (answer := answers.get(challenge)) is None:
-        return Failed("rpc", "the answer has another id than the request")
+        return Failed("rpc", "the id in the response is not that of the request")
     if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
         return None
     if answer.error in NONE and _scalar(answer.result) == challenge:
@@ -153,16 +157,16 @@ def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | N
 
 
 def read_retry_after(value: str | None, date: str | None, unix_now: float) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3), seconds or a date, as seconds from now; None when unreadable.
+    """Return Retry-After (RFC 9110, section 10.2.3), seconds or a date, as seconds from now; None if invalid.
 
-    A date is one of the recipient's clock, as the header Date is, so that it is compared with that: one of the two
-    machines may have the wrong time. Without the header Date it is compared with the time here.
+    A date in it and the header Date both come from the recipient's clock, which may be wrong, so they are compared with
+    each other. Without the header Date, this server's clock is used.
     """
     if value is None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value)  # infinite rather than an error, however many digits there are
+        return float(value)  # infinity, not an error, for very many digits
     until, sent = _read_date(value), _read_date(date or "")
     return None if until is None else max(0.0, until - (unix_now if sent is None else sent))
 
@@ -176,7 +180,7 @@ def _read_date(value: str) -> float | None:
 
 def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
     if 200 <= reply.status < 300:
-        return Failed("rpc", "the answer is larger than 64 KiB") if reply.truncated else None
+        return Failed("rpc", "the response is larger than 64 KiB") if reply.truncated else None
     retry_after = read_retry_after(reply.retry_after, reply.date, unix_now) if reply.status in (429, 503) else None
     if reply.status == 401:
         more = _clocks_apart(reply.date, unix_now)
@@ -186,7 +190,7 @@ def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
 
 
 def _clocks_apart(date: str | None, unix_now: float) -> str:
-    """Say how far the recipient's clock (RFC 9110, section 6.6.1) is off, if that alone makes a signature too old."""
+    """Return how far the recipient's clock (Date, RFC 9110, section 6.6.1) is off, if too far to accept a signature."""
     told = None if date is None else _read_date(date)
     ahead = 0.0 if told is None else told - unix_now
     if abs(ahead) <= TOLERANCE_SECONDS:
@@ -195,27 +199,27 @@ def _clocks_apart(date: str | None, unix_now: float) -> str:
 
 
 def _unreadable(reply: Reply) -> str:
-    """Return what is wrong with an answer in which there is no JSON-RPC response."""
+    """Return why a body holds no JSON-RPC response."""
     if not reply.body.strip():
-        return "the answer has no body; expected a JSON-RPC response"
+        return "the response has no body; expected a JSON-RPC response"
     if reply.body.lstrip()[:1] == b"<":
-        return "the answer is a web page, not a JSON-RPC response"
+        return "the response is a web page, not a JSON-RPC response"
     try:
         ANYTHING.decode(reply.body.removeprefix(BYTE_ORDER_MARK))
         reply.body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"the answer {json_problem(reply.body)}"
-    return 'the answer is not a JSON-RPC response: "jsonrpc" must be "2.0", with the id, and a result or an error'
+        return f"the response {json_problem(reply.body)}"
+    return 'the body is not a JSON-RPC response: expected "jsonrpc": "2.0", the id, and a result or an error'
 
 
 def _without_id(request_id: int | str, answers: Mapping[int | str, Answer]) -> str:
-    """Say that no response has the id of the first request."""
-    of_another_type = "; the id came back as a string, and must be a number" if str(request_id) in answers else ""
-    return f"no answer has the id {request_id}{of_another_type}"
+    """Return the error text for a body without a response to the first request."""
+    of_another_type = "; the id came back as a string, but must be a number" if str(request_id) in answers else ""
+    return f"no response has the id {request_id}{of_another_type}"
 
 
 def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
-    """Give the well-formed JSON-RPC responses by id. A batch is answered with an array, a single request never is."""
+    """Return the well-formed JSON-RPC responses by id. Only the response to a batch is an array."""
     body = reply.body.removeprefix(BYTE_ORDER_MARK)
     try:
         answers = _read_elements(body, batch=batch)
@@ -226,13 +230,13 @@ def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
 
 
 def _read_elements(body: bytes, *, batch: bool) -> list[Answer]:
-    body.decode()  # of what is not read, nothing else is unchecked
+    body.decode()  # Raw checks JSON syntax, but not UTF-8
     elements = ANSWERS.decode(body) if batch else [body]
     return [answer for element in elements if (answer := _read_answer(element)) is not None]
 
 
 def _read_answer(element: Raw | bytes) -> Answer | None:
-    """Read an object as what it should be; None for what is none."""
+    """Return a JSON object as `Answer`; None for JSON that does not fit."""
     try:
         return ANSWER.decode(element)
     except msgspec.ValidationError:
@@ -240,9 +244,10 @@ def _read_answer(element: Raw | bytes) -> Answer | None:
 
 
 def _response_id(answer: Answer) -> int | str | None:
-    """JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code.
+    """Return the id of a well-formed response, else None.
 
-    Libraries write null for the other of the two, which the section forbids; it means the same as leaving it out.
+    JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code. Some libraries
+    write the unused member of the two as null, which the section forbids; null counts as absent.
     """
     identifier = _scalar(answer.id)
     if _scalar(answer.jsonrpc) != "2.0" or type(identifier) not in (int, str):
@@ -255,7 +260,7 @@ def _response_id(answer: Answer) -> int | str | None:
 
 
 def _scalar(value: Raw) -> object:
-    """Read a string or an integer as short as an id or a challenge is; None for all else. `5.0` is the integer 5."""
+    """Return a string or number of up to 512 bytes of JSON; None for any other value. `5.0` is the integer 5."""
     try:
         return _whole(SCALAR.decode(value)) if len(value) <= LONGEST_SCALAR else None
     except msgspec.DecodeError:
@@ -275,6 +280,6 @@ def _error_code(answer: Answer) -> int | None:
 
 
 def _refusal(answer: Answer) -> int | None:
-    """Give the error code that asks for another try, or None when the message counts as taken."""
+    """Return the error code with which the message is refused, or None if the message counts as accepted."""
     code = _error_code(answer)
     return None if code in TAKEN_ERRORS else code

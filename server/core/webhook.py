@@ -1,4 +1,4 @@
-"""What is posted to callbacks, with what is the same for everybody who gets just that."""
+"""Webhooks: bodies to POST to callbacks, with the parts of the head that all their recipients share."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,16 +12,15 @@ from protocol.webhook_id import messages_id, typing_id, verification_id
 from server.core.entry import Entry
 
 HEADERS: Final = f"Content-Length: %d\r\n{ID_HEADER}: %b\r\n{TIMESTAMP_HEADER}: %d\r\n{SIGNATURE_HEADER}: ".encode()
-KEPT: Final = 32  # one may have half a mebibyte, and who stands at the same place asks at about the same time
+KEPT: Final = 32  # batches of up to 512 KiB; recipients with the same cursor ask at about the same time
 
 
 class Webhook:
-    """A body with its `webhook-id`. `ids` are those of the JSON-RPC requests in it that are to be answered."""
+    """A body with its `webhook-id`. `ids` are the ids of its JSON-RPC requests, which expect a response."""
 
     __slots__ = ("_content", "_lines", "_timestamp", "_webhook_id", "body", "ids")
 
     def __init__(self, webhook_id: str, body: bytes, ids: Sequence[int | str] = ()) -> None:
-        """Nothing is signed yet."""
         self.body = body
         self.ids = ids
         self._webhook_id = webhook_id
@@ -32,42 +31,41 @@ class Webhook:
         return f"<Webhook {self._webhook_id}>"
 
     def headers(self, signer: Signer, timestamp: int) -> bytes:
-        """Give the end of the head for an attempt at `timestamp` (Unix seconds): its signature, and the empty line."""
+        """Return the last header lines for an attempt at `timestamp` (Unix seconds), with signature and blank line."""
         if timestamp != self._timestamp:
             self._prepare(timestamp)
         return b"%b%b\r\n\r\n" % (self._lines, signer.sign(self._content))
 
     def _prepare(self, timestamp: int) -> None:
-        """Make what is the same for all who are posted to in the same second."""
+        """Build the parts that are the same for all recipients in the same second."""
         self._timestamp = timestamp
         self._content = signed_content(self._webhook_id, timestamp, self.body)
         self._lines = HEADERS % (len(self.body), self._webhook_id.encode(), timestamp)
 
 
 def make_typing(random: str, notification: bytes) -> Webhook:
-    """Tell that somebody is writing, by `ReceiveTyping`; `random` is another one for each."""
+    """Return the webhook of a `ReceiveTyping` notification; `random` makes its `webhook-id` unique."""
     return Webhook(typing_id(random), notification)
 
 
 def make_challenge(challenge: str) -> Webhook:
-    """Ask whether a callback is there, by `VerifyCallback`: the challenge is every id."""
+    """Return the webhook of a `VerifyCallback` request; the challenge is also its id and `webhook-id`."""
     params = VerifyCallbackParams(challenge)
     request = {"jsonrpc": "2.0", "method": VERIFY_CALLBACK, "params": params, "id": challenge}
     return Webhook(verification_id(challenge), msgspec.json.encode(request), [challenge])
 
 
 class Batches:
-    """Joins messages that go together, once for all recipients that stand at the same place."""
+    """Joins entries into batches, once for all recipients with the same cursor."""
 
     def __init__(self, epoch: str) -> None:
-        """Begin with none; they are messages of this log."""
         self._epoch = epoch
         self._recent: dict[tuple[int, int], Webhook] = {}
 
     def of(self, entries: Sequence[Entry]) -> Webhook:
-        """Give these entries as one webhook: one is a plain request, several are a batch (JSON-RPC 2.0, section 6)."""
+        """Return these entries as one webhook: a single request, or a batch (JSON-RPC 2.0, section 6)."""
         first, last = entries[0].seq, entries[-1].seq
-        if last - first + 1 != len(entries):  # somebody's own are left out, so that it is for that one alone
+        if last - first + 1 != len(entries):  # without the recipient's own messages: for this recipient alone
             return self._join(entries)
         batch = self._recent.get((first, last))
         if batch is None:

@@ -19,8 +19,8 @@ def test_every_error_that_a_person_can_meet_is_a_sentence(code: ErrorCode) -> No
         ("name", "must not contain '@'", "That name must not contain '@'."),
         (
             "name",
-            "is reserved: others would take it for the chat itself",
-            "That name is reserved: others would take it for the chat itself.",
+            "is reserved: readers would mistake it for the chat itself",
+            "That name is reserved: readers would mistake it for the chat itself.",
         ),
         ("text", "must not be empty", "The text must not be empty."),
         (

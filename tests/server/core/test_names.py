@@ -256,7 +256,7 @@ def test_a_name_that_begins_as_a_line_of_the_chats_own_does_is_refused(name: str
 
 @pytest.mark.parametrize("name", ["Bob\u2236 I quit", "a\u2044b", "a\ua789b"])
 def test_what_looks_like_a_character_that_is_refused_is_refused(name: str) -> None:
-    with pytest.raises(NameProblem, match=r"must not contain what looks like '[/:]'"):
+    with pytest.raises(NameProblem, match=r"must not contain a character that looks like '[/:]'"):
         normalize_name(name)
 
 
@@ -264,7 +264,7 @@ def test_what_looks_like_a_character_that_is_refused_is_refused(name: str) -> No
     "name", ["Bob left the chat. Eve", "Bob JOINED the chat", "Bob is now Eve", "Bob Ieft the chat"]
 )
 def test_a_name_that_would_make_a_notice_say_something_else_is_refused(name: str) -> None:
-    with pytest.raises(NameProblem, match="must not say that somebody"):
+    with pytest.raises(NameProblem, match="must not contain the words of a notice"):
         normalize_name(name)
 
 
@@ -275,7 +275,7 @@ def test_a_name_that_only_comes_near_is_fine(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Mi\u0307a", "Benj\u0307i", "Yo\u0335u", "Al\u0338ice"])
 def test_a_mark_that_is_hardly_to_be_seen_is_refused(name: str) -> None:
-    with pytest.raises(NameProblem, match="hardly to be seen"):
+    with pytest.raises(NameProblem, match="barely visible mark"):
         normalize_name(name)
 
 
@@ -288,7 +288,7 @@ def test_letters_that_have_a_stroke_or_a_dot_of_their_own_are_fine(name: str) ->
 
 @pytest.mark.parametrize("name", ["1\u05d0", "!\u05d0", "٢كمال"])
 def test_a_name_from_the_right_begins_with_a_letter(name: str) -> None:
-    with pytest.raises(NameProblem, match="must begin with a letter"):
+    with pytest.raises(NameProblem, match="must begin with a right-to-left letter"):
         normalize_name(name)
 
 

@@ -440,17 +440,17 @@ def test_challenge_answered_by_an_unknown_method_beside_a_null_result_is_proven(
 
 def test_id_that_came_back_as_a_string_is_told_so() -> None:
     failed = judge(result("7"), 7)
-    assert failed == Failed("rpc", "no answer has the id 7; the id came back as a string, and must be a number")
+    assert failed == Failed("rpc", "no response has the id 7; the id came back as a string, but must be a number")
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"", "the answer has no body; expected a JSON-RPC response"),
-        (b"\n<!DOCTYPE html><p>", "the answer is a web page, not a JSON-RPC response"),
-        (b"Accepted", "the answer is not JSON"),
-        (gzip.compress(b"{}", mtime=0), "the answer is compressed (gzip); expected JSON without a Content-Encoding"),
-        (b'{"ok":true}', 'the answer is not a JSON-RPC response: "jsonrpc" must be "2.0", with the id'),
+        (b"", "the response has no body; expected a JSON-RPC response"),
+        (b"\n<!DOCTYPE html><p>", "the response is a web page, not a JSON-RPC response"),
+        (b"Accepted", "the response is not JSON"),
+        (gzip.compress(b"{}", mtime=0), "the response is compressed (gzip); expected JSON without a Content-Encoding"),
+        (b'{"ok":true}', 'the body is not a JSON-RPC response: expected "jsonrpc": "2.0", the id, and'),
     ],
 )
 def test_answer_that_is_no_response_is_told_what_it_is(body: bytes, detail: str) -> None:
@@ -462,9 +462,9 @@ def test_answer_that_is_no_response_is_told_what_it_is(body: bytes, detail: str)
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (json.dumps(result(CHALLENGE)).encode("utf-16"), "the answer is UTF-16 or UTF-32; expected JSON in UTF-8"),
-        (b'{"jsonrpc":"2.0","result":"\xe4"}', "the answer is not UTF-8; expected JSON in UTF-8"),
-        (msgspec.json.encode(result(7)), "the answer has another id than the request"),
+        (json.dumps(result(CHALLENGE)).encode("utf-16"), "the response is UTF-16 or UTF-32; expected JSON in UTF-8"),
+        (b'{"jsonrpc":"2.0","result":"\xe4"}', "the response is not UTF-8; expected JSON in UTF-8"),
+        (msgspec.json.encode(result(7)), "the id in the response is not that of the request"),
     ],
 )
 def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None:
