@@ -1,1 +1,1 @@
-"""The decisions of the server, without asyncio, sockets, clock or randomness: data and `now` in, decisions out."""
+"""The server's decision logic, without asyncio, sockets, clock or randomness: data and `now` in, decisions out."""

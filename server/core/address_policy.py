@@ -1,7 +1,7 @@
-"""Whose address the server may call: by default only the one that called it.
+"""The addresses to which the server may connect for a callback: by default only the caller's own address.
 
-The tables are written out: `ipaddress.is_private` and `is_global` differ between Python versions and leave some of
-these networks out.
+The tables are explicit because `ipaddress.is_private` and `is_global` differ between Python versions and omit some of
+these networks.
 """
 
 from collections.abc import Container, Iterable
@@ -37,7 +37,7 @@ V4_IN_LAST_32_BITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """`allow`: networks beside the caller's own address. `own`: where this server listens, on `own_port`."""
+    """`allow`: networks allowed besides the caller's address. `own`, `own_port`: where this server listens."""
 
     allow: tuple[IPNetwork, ...] = ()
     own: Container[IPAddress] = frozenset()
@@ -48,15 +48,15 @@ class AddressPolicy:
 def allowed_addresses(
     addresses: Iterable[IPAddress], port: int, caller: IPAddress | None, policy: AddressPolicy
 ) -> list[IPAddress]:
-    """Keep the addresses that may be called on behalf of `caller`; none left means: not allowed (-32005).
+    """Return those of `addresses` to which the server may connect on behalf of `caller`; if none, answer -32005.
 
-    They come back in their plain form, so that what is dialled is what was checked.
+    They are returned in the form of `plain`, so that the server connects to exactly the address that was checked.
     """
     return [address for address in map(plain, addresses) if _may_call(address, port, caller, policy)]
 
 
 def plain(address: IPAddress) -> IPAddress:
-    """Give an IPv4-mapped address as the IPv4 address that it is, without an IPv6 zone."""
+    """Return an IPv4-mapped address as IPv4, and an IPv6 address without its zone."""
     if isinstance(address, IPv6Address):
         return address.ipv4_mapped or IPv6Address(int(address))
     return address
@@ -80,7 +80,7 @@ def _is_own_loopback(address: IPAddress, policy: AddressPolicy) -> bool:
 
 
 def _embedded(address: IPAddress) -> list[IPv4Address]:
-    """List the IPv4 addresses that a translating or tunnelling IPv6 address leads to."""
+    """Return the IPv4 addresses that an IPv6 address of a translation or tunnelling mechanism leads to."""
     if isinstance(address, IPv4Address):
         return []
     found = [*(address.teredo or ()), address.sixtofour]
@@ -89,7 +89,7 @@ def _embedded(address: IPAddress) -> list[IPv4Address]:
     if address in V4_IN_LAST_32_BITS[-1]:  # by 48, 56 or 64 bits, without bits 64 to 71 (RFC 6052, section 2.2)
         bits = int(address) >> 64 << 56 | int(address) & (1 << 56) - 1
         behind = (bits >> shift & 0xFFFFFFFF for shift in (40, 32, 24))
-        found.extend(IPv4Address(form) for form in behind if form >> 24)  # 0.x is only padding
+        found.extend(IPv4Address(form) for form in behind if form >> 24)  # 0.x.x.x is padding
     return [form for form in found if form is not None]
 
 

@@ -1,26 +1,25 @@
-"""Who may have one of the connections, of which there are so many and no more."""
+"""Admission of connections under a global limit, shared fairly between networks."""
 
 from collections import Counter
 from enum import Enum
 
 
 class Verdict(Enum):
-    """What becomes of one who would like to have a connection."""
+    """The decision on a new connection."""
 
     ADMIT = "admit"
-    DISPLACE = "displace"  # the network that has most gives one up
+    DISPLACE = "displace"  # the network with the most connections loses a connection
     REFUSE = "refuse"
 
 
 class Admission:
-    """Counts connections by network, as `network_of` gives it.
+    """Counts connections by network, as `network_of` returns it.
 
-    When all are taken, the network that has most gives one up for one that would still have fewer; so no network keeps
-    more than half, and however few have taken all, there is one for each newcomer.
+    At the limit, the network with the most connections loses a connection to a network that has fewer even afterwards.
+    So no network keeps more than half, and a new network is admitted even if a few networks hold all connections.
     """
 
     def __init__(self, limit: int) -> None:
-        """Begin with nobody."""
         self._limit = limit
         self._total = 0
         self._held: Counter[str] = Counter()
@@ -30,11 +29,11 @@ class Admission:
 
     @property
     def heaviest(self) -> str:
-        """The network that has most; there must be one."""
+        """The network with the most connections. Raise `ValueError` if there are none."""
         return max(self._held, key=self._held.__getitem__)
 
     def judge(self, network: str) -> Verdict:
-        """Say whether one from `network` may have a connection."""
+        """Return the decision on a new connection from `network`."""
         if self._total < self._limit:
             return Verdict.ADMIT
         return Verdict.DISPLACE if self._held[self.heaviest] > self._held[network] + 1 else Verdict.REFUSE
@@ -45,7 +44,7 @@ class Admission:
         self._held[network] += 1
 
     def leave(self, network: str) -> None:
-        """Count it no more."""
+        """Stop counting a connection."""
         self._total -= 1
         self._held[network] -= 1
         if not self._held[network]:

@@ -1,4 +1,4 @@
-"""From what a participant gives as `callback` to the URL that is rung."""
+"""Parses the `callback` parameter into the URL that the server POSTs to."""
 
 import re
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ UNSAFE_CHARACTERS: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
 
 
 class CallbackProblem(ValueError):
-    """A text that is no callback; `str()` says why."""
+    """A text that is not a valid callback; `str()` is the reason, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackUrl:
-    """Where a participant is rung: the URL as text, and its parts as they are dialled. `host` has no brackets."""
+    """A callback: the URL as text, and the parts that a connection needs. `host` has no brackets."""
 
     text: str
     scheme: str
@@ -29,9 +29,9 @@ class CallbackUrl:
 
     @property
     def server_name(self) -> str:
-        """The host as certificates and virtual hosts have it.
+        """The host name for TLS and the Host header, without a trailing dot (RFC 6066, section 3).
 
-        A dot at its end only tells a look-up not to append a search domain (RFC 6066, section 3: without it).
+        The dot only prevents a DNS lookup from appending a search domain.
         """
         return self.host.removesuffix(".")
 
@@ -43,19 +43,19 @@ class CallbackUrl:
 
 
 def settle_callback(text: str, caller: IPAddress | None) -> CallbackUrl:
-    """Read a callback; one that begins with a colon is at the caller's own address. Raises `CallbackProblem`."""
+    """Return the parsed callback; `:PORT/PATH` is at the caller's address. Raise `CallbackProblem`."""
     if text.startswith(":"):
         if caller is None:
-            raise CallbackProblem("begins with a colon, but the address that you call from is not known")
+            raise CallbackProblem("begins with a colon, but the address that you call from is unknown")
         host = f"[{caller}]" if isinstance(caller, IPv6Address) else str(caller)
         text = f"http://{host}{text}"
     return parse_callback(text)
 
 
 def parse_callback(text: str) -> CallbackUrl:
-    """Read an http or https URL that can be rung. Raises `CallbackProblem`."""
+    """Return the parsed http or https URL. Raise `CallbackProblem`."""
     if UNSAFE_CHARACTERS.search(text):
-        raise CallbackProblem("holds a character that no URL may hold unescaped")
+        raise CallbackProblem("contains a character that must be percent-encoded in a URL")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -68,7 +68,7 @@ def parse_callback(text: str) -> CallbackUrl:
 
 
 def literal_address(host: str) -> IPAddress | None:
-    """Give the address that a host already is, or None for a name."""
+    """Return the IP address that `host` is, or None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:
@@ -81,7 +81,7 @@ def _check_parts(parts: SplitResult, port: int | None) -> None:
     if not parts.hostname:
         raise CallbackProblem("has no host")
     if parts.username is not None or parts.password is not None:
-        raise CallbackProblem("must not hold a user name or password")
+        raise CallbackProblem("must not contain a user name or password")
     if parts.fragment:
         raise CallbackProblem("must not have a fragment")
     if port == 0 or parts.netloc.endswith(":"):

@@ -1,4 +1,4 @@
-"""Which address a call comes from, when proxies may stand in between."""
+"""The address from which a request comes, seen through trusted proxies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from server.core.address_policy import IPAddress, IPNetwork, plain
 
-# Whoever sends one of these speaks for somebody else; only the first three tell for whom.
+# A proxy sends these headers. Only `X-Forwarded-For`, `Forwarded` and `X-Real-IP` name the client's address.
 HEADERS_OF_PROXIES: Final = (
     "X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
     "X-Forwarded-Server", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP",
@@ -16,7 +16,10 @@ HEADERS_OF_PROXIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`address` is None when it cannot be known. `proxied`: somebody not trusted says that it speaks for another."""
+    """The caller of a request. `address` is None if unknown.
+
+    `proxied`: the request came through an untrusted or ambiguous proxy, so `address` may not be the client's.
+    """
 
     address: IPAddress | None
     proxied: bool = False
@@ -26,9 +29,9 @@ class Caller:
 
 
 def network_of(address: IPAddress | None) -> str:
-    """Give what counts as one place when limits are kept: an IPv4 address, or an IPv6 network of 64 bits.
+    """Return the network that counts as a single source for limits: an IPv4 address, or an IPv6 /64.
 
-    So many, at least, a household or a rented machine has (RFC 6177), and could call from each of its addresses.
+    A household or a rented machine has a /64 at least (RFC 6177), and can connect from each of its addresses.
     """
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address) >> 64 << 64, 64)))
@@ -36,10 +39,11 @@ def network_of(address: IPAddress | None) -> str:
 
 
 def find_caller(peer: str, headers: Mapping[str, str], trusted: Sequence[IPNetwork]) -> Caller:
-    """Give the caller of a request whose connection is from `peer`; header names are looked up without case.
+    """Return the caller of a request from `peer`; header names are spelled as in `HEADERS_OF_PROXIES`.
 
-    From a trusted peer the right-most entry that is not itself trusted counts (RFC 7239, section 7.4). Where two of the
-    headers tell of different callers, the proxy writes one and has let the other through: nobody knows which.
+    With a trusted peer, the caller is the right-most entry that is not trusted itself (RFC 7239, section 7.4). If two
+    headers name different callers, the proxy wrote only one of them, and it is unknown which: the result is the peer,
+    with `proxied` set, as for an untrusted peer that sends these headers.
     """
     address = _read_address(peer)
     chains = [[_read_address(entry) for entry in chain] for chain in _forwarded_chains(headers)]
@@ -71,7 +75,7 @@ def _is_trusted(address: IPAddress | None, trusted: Sequence[IPNetwork]) -> bool
 
 
 def _read_address(text: str) -> IPAddress | None:
-    """Read an address as proxies write it: bare, quoted, in brackets, with a port."""
+    """Return the address in a header entry: bare, quoted, in brackets, or with a port. None if it is not an address."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,14 +1,14 @@
-"""The states of one delivery and the schedule of its retries.
+"""The states of a delivery and the schedule of its retries.
 
-Every delivery is in one of four states, and only these steps lead from one to the next:
+A delivery has four states, with these transitions:
 
     state         event     next state    meaning
-    READY         POST      IN_FLIGHT     something waits (or the silent recipient is probed)
-    IN_FLIGHT     ANSWER    READY         the recipient took it, gets half of a batch, or one message is set aside
-    IN_FLIGHT     FAIL      BACKING_OFF   no proof of life, or an error answer: the same again later
-    IN_FLIGHT     LEAVE     GONE          410
-    BACKING_OFF   DUE       READY         the wait is over, or the recipient asked to be rung now
-    BACKING_OFF   LEAVE     GONE          evicted: the last try failed, and it was one too many
+    READY         POST      IN_FLIGHT     messages are sent, or a silent recipient is probed
+    IN_FLIGHT     ANSWER    READY         accepted, or half of the batch is sent next, or a message is set aside
+    IN_FLIGHT     FAIL      BACKING_OFF   the request failed, or a message was refused: retry later
+    IN_FLIGHT     LEAVE     GONE          HTTP status 410
+    BACKING_OFF   DUE       READY         the wait is over, or the recipient asked for a retry
+    BACKING_OFF   LEAVE     GONE          evicted after the last retry failed
 
 docs/architecture.md shows the same table; a test compares the two.
 """
@@ -18,7 +18,7 @@ from typing import Final
 
 
 class DeliveryState(StrEnum):
-    """Where one delivery stands."""
+    """The state of a delivery."""
 
     READY = "ready"
     IN_FLIGHT = "in flight"
@@ -27,7 +27,7 @@ class DeliveryState(StrEnum):
 
 
 class DeliveryEvent(StrEnum):
-    """What happens to one delivery."""
+    """An event that changes the state of a delivery."""
 
     POST = "post"
     ANSWER = "answer"
@@ -37,14 +37,13 @@ class DeliveryEvent(StrEnum):
 
 
 class IllegalTransitionError(Exception):
-    """A step that the table does not have: the caller's mistake."""
+    """A transition that is not in the table: a bug in the caller."""
 
 
 class Transitions(dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]):
     """The next state by state and event; any other pair raises `IllegalTransitionError`."""
 
     def __missing__(self, step: tuple[DeliveryState, DeliveryEvent]) -> DeliveryState:
-        """Refuse."""
         state, event = step
         raise IllegalTransitionError(f"{event.value} while {state.value}")
 
@@ -67,26 +66,25 @@ MAX_RETRY_AFTER_SECONDS: Final = 3600.0
 
 
 def retry_delay(attempts: int, spread: float) -> float:
-    """Give the seconds to wait after so many tries (1 or more) that came to nothing.
+    """Return the seconds to wait after `attempts` (1 or more) failed attempts.
 
-    `spread` in [0, 1) picks a point in the ±20 % around the schedule, so that many recipients of one host that went
-    down together are not all rung again in the same moment.
+    `spread` in [0, 1) selects a point within ±20 % of the schedule, so that the recipients of a host that went down are
+    not all retried at the same moment.
     """
     delay = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS)) - 1]
     return delay * (1 - RETRY_SPREAD + 2 * RETRY_SPREAD * spread)
 
 
 class Reachability:
-    """Who fails at the moment, out of all recipients with a callback: tells a dead recipient from a dead network.
+    """The recipients that fail now, out of all: distinguishes a failing recipient from a failure of this network.
 
-    `suspect_own_network` is True from the moment that all of them fail, if they are three or more, until one try
-    succeeds: then it is the server that is cut off, and nobody may be evicted.
+    `suspect_own_network` becomes True when all recipients fail, if there are at least three, and False when a request
+    succeeds. While it is True, the server itself is probably cut off, and no recipient is evicted.
     """
 
     MIN_RECIPIENTS: Final = 3
 
     def __init__(self) -> None:
-        """Begin with nobody."""
         self._recipients: set[str] = set()
         self._failing: set[str] = set()
         self.suspect_own_network = False
@@ -95,19 +93,19 @@ class Reachability:
         return f"<Reachability failing={len(self._failing)} of {len(self._recipients)}>"
 
     def failed(self, recipient: str) -> None:
-        """Note a failed try."""
+        """Record a failed request."""
         self._recipients.add(recipient)
         self._failing.add(recipient)
         self._look()
 
     def reached(self, recipient: str) -> None:
-        """Note a try that succeeded, or a new recipient (its callback has just answered)."""
+        """Record a successful request, or a new recipient."""
         self._recipients.add(recipient)
         self._failing.discard(recipient)
         self.suspect_own_network = False
 
     def left(self, recipient: str) -> None:
-        """Forget a recipient that is rung no more."""
+        """Forget a recipient whose delivery has ended."""
         self._recipients.discard(recipient)
         self._failing.discard(recipient)
         self._look()

@@ -1,4 +1,4 @@
-"""One message of the log: before it is stored, and after."""
+"""An entry of the log, before and after it is stored."""
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from protocol.methods import LOBBY, RECEIVE_MESSAGE
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A message or notice that has no `seq` yet. `event` is None for what somebody said; `at` is Unix seconds."""
+    """A message or notice that has no `seq` yet. `event` is None for a message; `at` is in Unix seconds."""
 
     sender_id: str
     sender_name: str
@@ -22,9 +22,9 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True):
-    """A stored message, and its place in the log.
+    """A stored message or notice.
 
-    `request` is the `ReceiveMessage` request that carries it, encoded once for every recipient.
+    `request` is its `ReceiveMessage` request as JSON, encoded once for all recipients.
     """
 
     seq: int
@@ -35,13 +35,13 @@ class Entry(Struct, frozen=True):
 
 
 class EntryRun:
-    """All entries of the log from the `seq` `first` on, in order. Their numbers may have gaps."""
+    """The entries of the log from the `seq` `first` on, in order. Their `seq` may have gaps."""
 
     def __init__(self, first: int) -> None:
-        """Begin empty; the first entry to come has the `seq` `first`, or a higher one."""
+        """Start empty; the first entry to be appended has a `seq` of `first` or more."""
         self.first = first
         self._entries: list[Entry] = []
-        self._seqs: list[int] = []  # beside them: bisecting it calls no Python, and costs 0.2 µs
+        self._seqs: list[int] = []  # parallel to `_entries`: bisecting integers calls no Python code and takes 0.2 µs
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -50,22 +50,21 @@ class EntryRun:
         return f"<EntryRun {self.first}..{self._seqs[-1] if self._seqs else self.first - 1}>"
 
     def append(self, entry: Entry) -> None:
-        """Add the next one."""
         self._entries.append(entry)
         self._seqs.append(entry.seq)
 
     def after(self, seq: int, limit: int) -> list[Entry]:
-        """Give the oldest `limit` of those above `seq`, oldest first."""
+        """Return the oldest `limit` entries above `seq`, oldest first."""
         start = bisect_right(self._seqs, seq)
         return self._entries[start : start + limit]
 
     def before(self, seq: int, limit: int) -> list[Entry]:
-        """Give the newest `limit` of those below `seq`, oldest first."""
+        """Return the newest `limit` entries below `seq`, oldest first."""
         end = bisect_left(self._seqs, seq)
         return self._entries[max(0, end - limit) : end]
 
     def drop_to(self, first: int) -> list[Entry]:
-        """Drop those below `first`, and give them."""
+        """Remove and return the entries below `first`."""
         count = bisect_left(self._seqs, first)
         dropped = self._entries[:count]
         del self._entries[:count], self._seqs[:count]
@@ -74,7 +73,7 @@ class EntryRun:
 
 
 def make_entry(draft: Draft, seq: int, epoch: str) -> Entry:
-    """Give a draft its place in the log `epoch`."""
+    """Return the entry for a draft at `seq` in the log `epoch`."""
     message = ChatMessage(
         seq=seq,
         room=LOBBY,
@@ -92,5 +91,5 @@ def make_entry(draft: Draft, seq: int, epoch: str) -> Entry:
 
 
 def format_time(at: float) -> str:
-    """Write Unix seconds as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    """Return Unix seconds as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""Which texts look alike, and which mix scripts that nobody mixes but to deceive (UTS 39, Unicode Security Mechanisms).
+"""Detects look-alike texts and suspicious mixtures of scripts (UTS 39, Unicode Security Mechanisms).
 
-The tables are those of confusable-homoglyphs (confusables.txt) and fontTools (Scripts.txt, ScriptExtensions.txt).
+The tables come from confusable-homoglyphs (confusables.txt) and fontTools (Scripts.txt, ScriptExtensions.txt).
 """
 
 import unicodedata
@@ -11,7 +11,7 @@ from typing import Final
 from confusable_homoglyphs.confusables import confusables_data
 from fontTools.unicodedata import script_extension
 
-LEFT_TO_RIGHT_MARK: Final = "\u200e"  # which the table puts around letters that are written from the right
+LEFT_TO_RIGHT_MARK: Final = "\u200e"  # the table puts it around right-to-left letters
 ANY_SCRIPT: Final = frozenset({"Zyyy", "Zinh"})  # Common, Inherited: digits, punctuation, emoji, combining marks
 # The writing systems that use several scripts (UTS 39, section 5.1).
 AUGMENTED: Final = {
@@ -21,18 +21,18 @@ AUGMENTED: Final = {
     "Hang": {"Kore"},
     "Bopo": {"Hanb"},
 }
-# Those that are commonly mixed with Latin letters: the level "Highly Restrictive" (UTS 39, section 5.2).
+# The writing systems that are commonly mixed with Latin letters: the level "Highly Restrictive" (UTS 39, section 5.2).
 MIXED_WITH_LATIN: Final = ("Jpan", "Hanb", "Kore")
 
 
 def skeleton(text: str) -> str:
-    """Give what two texts have in common when they look alike (UTS 39, section 4); it is not for showing."""
+    """Return the skeleton of a text (UTS 39, section 4), equal for texts that look alike; not meant for display."""
     prototypes = unicodedata.normalize("NFD", text).translate(_PROTOTYPES)
     return unicodedata.normalize("NFD", prototypes)
 
 
 def is_highly_restrictive(text: str) -> bool:
-    """Tell whether a text is of one writing system, or of Latin and one of those that are mixed with it."""
+    """Return whether a text uses a single writing system, or Latin with one of `MIXED_WITH_LATIN`."""
     scripts = [_scripts_of(char) for char in set(text)]
     scripts = [found for found in scripts if not found & ANY_SCRIPT]
     if not scripts or reduce(frozenset.intersection, scripts):
@@ -46,10 +46,11 @@ def _scripts_of(char: str) -> frozenset[str]:
 
 
 def _prototypes(table: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[int, str]:
-    """Make of "a and b look alike", which the table says of each to the other, the one that all others stand for.
+    """Return a map from code point to prototype, derived from the library's symmetric table of look-alikes.
 
-    In confusables.txt many characters lead to one text, the prototype, which itself leads nowhere. So it is the one of
-    more than one character, or with more than one look-alike; in a pair of two characters either will do.
+    In confusables.txt many characters map to a text, their prototype, which itself does not map to another text. In the
+    symmetric table the prototype is therefore the text with the most look-alikes, or the longest; in a pair of single
+    characters, either character serves.
     """
     alike = {_bare(text): [_bare(other["c"]) for other in others] for text, others in table.items()}
     found: dict[int, str] = {}
@@ -57,7 +58,7 @@ def _prototypes(table: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[int, s
         prototype = min([text, *others], key=lambda one: (-len(alike[one]), -len(one), one))
         if len(text) == 1 and text != prototype:
             found[ord(text)] = prototype
-    # A prototype of several characters may hold one of a pair of which the other was taken.
+    # A prototype of several characters may contain a character that is itself mapped to the other of its pair.
     return {code: prototype.translate(found) for code, prototype in found.items()}
 
 
@@ -69,6 +70,6 @@ def _without(codes: Iterable[int]) -> dict[int, str]:
     return dict.fromkeys(codes, "")
 
 
-# Joiners, variation selectors, and the letters of flags: two texts that differ by these may look the same.
+# Joiners, variation selectors, and the tag characters of flags: texts that differ only by these may look the same.
 _UNSEEN: Final = (0x200C, 0x200D, *range(0xFE00, 0xFE10), *range(0xE0020, 0xE0080))
 _PROTOTYPES: Final = {**_prototypes(confusables_data), **_without(_UNSEEN)}

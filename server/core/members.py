@@ -19,7 +19,7 @@ SILENT_SECONDS: Final = 600  # a member without a callback becomes away after th
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """One member, present or away: all its state that survives a restart, except the cursor.
+    """A member, present or away: all its state that survives a restart, except the cursor.
 
     `caller` is the address that registered, `callback` the absolute URL. Times are on the store clock: `changed_at` is
     when the member last joined, left or was renamed; the name of an away member is held until `name_held_until`. A

@@ -14,8 +14,8 @@ RESERVED: Final = ("system", "server", "you")
 RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})  # UAX 9
 # The words of notices. A name that contains them would make a notice state something else as well.
 NOTICES: Final = ("joined the chat", "left the chat", " is now ")
-# NFKC composes at most four characters into one, so a longer text is too long in any case. Normalizing it could take
-# minutes: the time grows with the square of the number of combining marks in a row.
+# NFKC composes at most four characters into a single character, so a longer text is too long in any case. Normalizing
+# it could take minutes: the time grows with the square of the number of combining marks in a row.
 MAX_RAW_CHARS: Final = 4 * MAX_NAME_CHARS
 # General categories (Unicode Standard, table 4-4) that a name may not hold: control, format, surrogate, private use,
 # unassigned, line and paragraph separators.

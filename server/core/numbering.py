@@ -1,30 +1,30 @@
-"""The numbers (`seq`) of a log: one more for each entry, but for the gap that each restore of a backup leaves.
+"""The numbers (`seq`) of a log: they grow by 1 for each entry, with a gap at each restore of a backup.
 
-A backup does not know which numbers were given out after it was made. Its log therefore goes on above all of them, so
-that a recipient that ignores every `seq` up to its last one ignores nothing that is new.
+A backup does not contain the numbers that were assigned after it was made. A restored log therefore continues above all
+of them: otherwise a recipient that ignores every `seq` up to its cursor would ignore new messages.
 """
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-# So many numbers for each second of the clock, and after each restore at least: more than a server can give out.
+# Numbers per second of the clock, and the minimum gap after a restore: more than a server can assign.
 STEP: Final = 2**20
-# Above 2^53 a number is not exact in every JSON parser (RFC 8259, section 6); this leaves 2^40 numbers to go on with.
+# Above 2^53 a number is not exact in every JSON parser (RFC 8259, section 6); this leaves 2^40 numbers.
 HIGHEST_START: Final = 2**53 - 2**40
 
 
 class Gap(NamedTuple):
-    """Numbers that no entry of the log has: those above `after`, up to and including `up_to`."""
+    """Numbers that are not used in the log: those above `after`, up to and including `up_to`."""
 
     after: int
     up_to: int
 
 
 def gap_at_restore(newest: int, now: float) -> Gap:
-    """Return the gap between a restored log, which ends at `newest`, and what comes next; `now` in Unix seconds.
+    """Return the gap after a restored log that ends at `newest`; `now` is in Unix seconds.
 
-    The clock makes the start differ from those of other restores of the same backup. A clock that is far beyond any
-    real time is not used: the numbers must not run out.
+    The gap depends on the clock, so that restores of the same backup continue at different numbers. A clock far in the
+    future is not used: the numbers must not run out.
     """
     by_clock = int(now * STEP)
     return Gap(newest, max(newest + STEP, by_clock if by_clock <= HIGHEST_START else 0))

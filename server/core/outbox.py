@@ -1,4 +1,4 @@
-"""The outbox: the state machine of the delivery to one recipient, without I/O.
+"""The outbox: the state machine of the delivery to a recipient, without I/O.
 
 `Delivery` asks `step` for the next step, carries it out, and reports the outcome with `loaded`, `answered`, `narrow`,
 `refused`, `probed`, `failed` or `left`. Times are seconds of a monotonic clock.
@@ -42,7 +42,7 @@ class Fetch(Struct, frozen=True):
 
 
 class Post(Struct, frozen=True):
-    """Post these entries as one request, and report the outcome."""
+    """Post these entries as a single request, and report the outcome."""
 
     entries: tuple[Entry, ...]
 
@@ -69,7 +69,7 @@ class Refusals(Struct):
     the first message that was set aside.
 
     `tries` counts refusals by `seq`. `aside` lists each `seq` that was refused too often, in order. In the current
-    round, messages up to `position` are set aside (0 when a round starts); `at` is the time of the last such refusal.
+    round, messages up to `position` are set aside (0 when a round starts); `at` is the time of its last refusal.
     """
 
     tries: dict[int, int] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Refusals(Struct):
 
 
 class Outbox:
-    """The state machine of the delivery to one recipient.
+    """The state machine of the delivery to a recipient.
 
     `cursor` is the last `seq` that the recipient acknowledged. `given_up` counts the messages that were passed over.
     """
@@ -168,7 +168,7 @@ class Outbox:
         return Wait(probe_at, idle=True)
 
     def _position(self, newest: int, now: float) -> int:
-        """Return the `seq` after which to read; after a pause in refusals, that before the messages set aside."""
+        """Return the `seq` after which to read. After a pause, messages set aside come again before new messages."""
         refusals = self._refusals
         if refusals is None:
             return self.cursor
@@ -177,9 +177,9 @@ class Outbox:
         return max(self.cursor, refusals.position)
 
     def loaded(self, entries: Sequence[Entry], newest: int) -> None:
-        """Build the next batch from `entries`, the answer to `Fetch`; skip the recipient's own messages.
+        """Build the next batch from `entries`, the result of `Fetch`; skip the recipient's own messages.
 
-        Without entries, the log no longer keeps any up to `newest`, and all of these are skipped.
+        If `entries` is empty, the log no longer keeps the entries up to `newest`, and they are skipped.
         """
         if not entries:
             self._skip(newest)
@@ -235,7 +235,7 @@ class Outbox:
         self._waiting = self._waiting[: self._most]
         if too_large:
             self._alive(now)
-            # An eighth of headroom: otherwise a `seq` with one more digit would make the next batch smaller.
+            # An eighth of headroom: otherwise a `seq` with an additional digit would make the next batch smaller.
             self._max_bytes = sum(len(entry.request) for entry in self._waiting) * 9 // 8
             self._smaller_until = now + SMALLER_FOR_SECONDS
         self.state = TRANSITIONS[self.state, DeliveryEvent.ANSWER]
@@ -340,7 +340,7 @@ class Outbox:
         return min(next_try, deadline) if deadline > now else next_try
 
     def _excuse(self, now: float, until: float) -> float:
-        """Return the seconds for which the eviction clock stands still, beyond those that it already does."""
+        """Return the seconds for which the eviction clock stands still, beyond those already granted."""
         begin = max(now, self._excused_until)
         self._excused_until = max(begin, min(until, self._last_success + MAX_RETRY_AFTER_SECONDS))
         return self._excused_until - begin

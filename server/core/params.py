@@ -1,4 +1,4 @@
-"""From the `params` of a request to the parameter class of its method."""
+"""Decodes the `params` of a JSON-RPC request into the parameter class of its method."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,7 +19,7 @@ BY_POSITION: Final = msgspec.json.Decoder(list[Raw])
 
 
 class Field(NamedTuple):
-    """One parameter: `description` is what a caller reads as "must be …"."""
+    """A parameter. `description` completes the error text "must be …"."""
 
     name: str
     type: Any
@@ -28,10 +28,10 @@ class Field(NamedTuple):
 
 
 def bind_params(params: bytes, shape: type[S]) -> S:
-    """Read parameters, given as the JSON text of an array or an object without white space before it, as `shape`.
+    """Return `params` as an instance of `shape`. Raise -32602 that names the field and the expected value.
 
-    None for an optional parameter is the same as left out. Raises -32602 that names the field and what is expected.
-    What is not asked for is passed over, not read: it could take long.
+    `params` is the JSON text of an array or object without leading white space. Null for an optional parameter counts
+    as absent. The value of an unknown parameter is not decoded, which could take long.
     """
     table = _fields_of(shape)
     has_nul = b"\\u0000" in params
@@ -40,7 +40,7 @@ def bind_params(params: bytes, shape: type[S]) -> S:
             if not has_nul:
                 return cast("S", _decoder_of(shape).decode(params))
         except msgspec.ValidationError:
-            pass  # what is wrong is found out below
+            pass  # the code below finds the wrong field
         given = BY_NAME.decode(params)
     else:
         given = _by_name(BY_POSITION.decode(params), table)
@@ -53,7 +53,7 @@ def bind_params(params: bytes, shape: type[S]) -> S:
 
 
 def _refuse_nul(given: Mapping[str, Raw]) -> None:
-    """Raise -32602 for U+0000, which not every store can keep, or for what `mark_halves` makes of a half."""
+    """Raise -32602 for U+0000, which not every store can keep, or for a half of a pair marked by `mark_halves`."""
     for field, value in given.items():
         if NUL.search(value):
             raise invalid_params(field, NO_TEXT)
@@ -112,4 +112,4 @@ def _description(hint: Any) -> str:
     for meta in metas + [inner for outer in metas for inner in get_args(outer)]:
         if isinstance(meta, Meta) and meta.description:
             return meta.description
-    raise TypeError(f"a parameter without a description: {hint}")
+    raise TypeError(f"a parameter type needs a description: {hint}")

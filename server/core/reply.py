@@ -21,7 +21,7 @@ REDIRECTED: Final = (
 )
 REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # a proxy sends those
 LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
-# With one of these error codes the recipient has understood that it cannot use the message. A retry would not help, so
+# With these error codes the recipient has understood that it cannot use the message. A retry would not help, so
 # the message counts as accepted.
 TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
@@ -106,7 +106,10 @@ ALL_TAKEN: Final = msgspec.json.Decoder(list[Taken])
 
 
 def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
-    """Return whether all messages were accepted, in order: the common case, in one decoding. Else use `judge_reply`."""
+    """Return whether all messages were accepted, in order. Any other response is for `judge_reply`.
+
+    This is the common case, and is decoded in a single pass.
+    """
     if reply.status != 200 or reply.truncated or not reply.body.isascii():  # Raw checks JSON, not UTF-8
         return False
     try:
@@ -118,7 +121,7 @@ def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
 
 
 def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outcome:
-    """Return the outcome of the JSON-RPC requests with these ids, which one POST carried."""
+    """Return the outcome of the JSON-RPC requests with these ids, which a single POST carried."""
     if reply.status == 410:
         return Gone()
     if reply.status in REFUSING:

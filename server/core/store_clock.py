@@ -38,7 +38,7 @@ def mark_interval(retention: float) -> float:
 
 
 def longest_stop(retention: float) -> float:
-    """Return the maximum seconds that one stop counts for; a stop must not use up a short retention."""
+    """Return the maximum seconds that a stop counts for; a stop must not use up a short retention."""
     return min(DAY, max(2.0, retention / 10))
 
 
@@ -48,8 +48,8 @@ class StoreClock:
     def __init__(self, recent: Sequence[Mark], wall: float, uptime: float, longest: float) -> None:
         """Continue from the newest of `recent`, the marks of the last day, oldest first.
 
-        Without marks, start at the wall time. `longest` is the maximum seconds that one stop, or one sleep of the
-        machine, counts for.
+        Without marks, start at the wall time. `longest` is the maximum seconds that a stop, or a sleep of the machine,
+        counts for.
         """
         self._longest = longest
         self._uptime = uptime

@@ -63,7 +63,7 @@ class Batches:
         self._recent: dict[tuple[int, int], Webhook] = {}
 
     def of(self, entries: Sequence[Entry]) -> Webhook:
-        """Return these entries as one webhook: a single request, or a batch (JSON-RPC 2.0, section 6)."""
+        """Return these entries as a webhook: a single request, or a batch (JSON-RPC 2.0, section 6)."""
         first, last = entries[0].seq, entries[-1].seq
         if last - first + 1 != len(entries):  # without the recipient's own messages: for this recipient alone
             return self._join(entries)

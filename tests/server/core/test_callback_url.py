@@ -54,12 +54,12 @@ def test_a_settled_callback_is_read_again_as_the_same() -> None:
 
 
 def test_without_a_known_caller_a_colon_leads_nowhere() -> None:
-    with pytest.raises(CallbackProblem, match="the address that you call from is not known"):
+    with pytest.raises(CallbackProblem, match="the address that you call from is unknown"):
         settle_callback(":8080/rpc", None)
 
 
-SCHEME, HOST, USER = "must begin with", "has no host", "must not hold a user name or password"
-PORT, NOT_A_URL, CHARACTER = "must have a port from 1 to 65535", "is not a URL", "holds a character"
+SCHEME, HOST, USER = "must begin with", "has no host", "must not contain a user name or password"
+PORT, NOT_A_URL, CHARACTER = "must have a port from 1 to 65535", "is not a URL", "contains a character"
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_a_parameter_without_a_description_is_the_programmers_mistake() -> None:
     class Undescribed(Struct):
         text: str
 
-    with pytest.raises(TypeError, match="without a description"):
+    with pytest.raises(TypeError, match="needs a description"):
         bind_params(b'["hi"]', Undescribed)
 
 
