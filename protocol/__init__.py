@@ -1,1 +1,1 @@
-"""The wire contract, version 1: what both sides say to each other. No I/O, no clock, no randomness."""
+"""The wire contract, version 1, which server and clients share. No I/O, no clock, no randomness."""

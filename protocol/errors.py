@@ -1,7 +1,7 @@
-"""The table of error codes, and the error that carries one across the wire.
+"""The table of error codes, and the exception that becomes a JSON-RPC error.
 
-Codes from -32700 to -32600 are those of the JSON-RPC 2.0 specification, section 5.1; the others are Ringback's own,
-from the range that the specification leaves to servers.
+Codes from -32700 to -32600 are defined by JSON-RPC 2.0, section 5.1; all further codes are Ringback's own, from the
+range that the specification reserves for servers.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,12 @@ import msgspec
 
 
 class ErrorCode(IntEnum):
-    """`code`, the `message` that travels with it, and whether the same call may succeed later."""
+    """An error code with its `message`, and whether the same request may succeed later (`retryable`)."""
 
     message: str
     retryable: bool
 
     def __new__(cls, code: int, message: str, retryable: bool) -> "ErrorCode":
-        """Make one row of the table."""
         row = int.__new__(cls, code)
         row._value_ = code
         row.message = message
@@ -42,10 +41,9 @@ class ErrorCode(IntEnum):
 
 
 class ContractError(Exception):
-    """A call that is answered with an error of the table. `data` goes to the caller as it is."""
+    """A request that fails with a code of the table. `data` is sent to the caller unchanged."""
 
     def __init__(self, code: ErrorCode, data: Mapping[str, Any] | None = None) -> None:
-        """Take the row of the table and what the caller needs to know beside it."""
         super().__init__(code, data)
         self.code = code
         self.data = data
@@ -56,24 +54,24 @@ class ContractError(Exception):
         return message_of(self.code, self.data)
 
     def __str__(self) -> str:
-        """Say code, message and data in one line."""
+        """Return code, message and data in a single line."""
         told = f"{self.code.message} ({self.code.value})"
         return f"{told}: {dict(self.data)}" if self.data else told
 
 
 def invalid_params(field: str | None, problem: str, **more: Any) -> ContractError:
-    """-32602 that names the parameter and says what would be right; `more` goes into its data."""
+    """Return a -32602 that names the parameter and the expected value; `more` is added to its `data`."""
     return ContractError(ErrorCode.INVALID_PARAMS, {"field": field, "problem": problem, **more})
 
 
 def message_of(code: ErrorCode, data: Mapping[str, Any] | None) -> str:
-    """Return the `message` of an error object: the table's, and what `data` says, since some libraries show no more."""
+    """Return the `message` of an error object: that of the table, and details of `data`, which some libraries hide."""
     detail = _DETAILS.get(code, _detail)(data or {})
     return f"{code.message}: {detail}" if detail else code.message
 
 
 def error_body(code: ErrorCode, data: Mapping[str, Any]) -> bytes:
-    """Return the body that goes with an HTTP status: a JSON-RPC error with the id null, and a line break."""
+    """Return the body of an HTTP error response: a JSON-RPC error with the id null, and a line break."""
     error = {"code": code.value, "message": message_of(code, data), "data": data}
     return msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": None}) + b"\n"
 

@@ -1,7 +1,7 @@
-"""The shapes that travel: the chat message, and the parameters and the result of each method.
+"""The types on the wire: the chat message, and the parameters and the result of each method.
 
-The order of a parameter class's fields is the positional order of the method. A parameter class holds what can be said
-of a parameter by itself; what depends on the room (is the name free?) is the server's to judge.
+The order of the fields of a parameter class is the positional order of the method. A parameter class defines the checks
+that need no state; the server makes those that depend on the room, for instance whether a name is free.
 """
 
 from typing import Annotated, Final
@@ -19,7 +19,7 @@ from protocol.methods import (
 
 ID_PATTERN: Final = rf"^[A-Za-z0-9._-]{{1,{MAX_ID_CHARS}}}\Z"
 
-# `description` is what a caller reads as "expected …" when the value does not fit.
+# `description` completes the error text "must be …".
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description=f"a string of 1 to {MAX_ID_CHARS} of A-Z a-z 0-9 . _ -")]
 Name = Annotated[str, Meta(pattern=r"\S", description="a string that is not empty and not only white space")]
 Text = Annotated[str, Meta(pattern=r"\S", description="a string that is not empty and not only white space")]
@@ -43,9 +43,9 @@ MembersLimit = Annotated[int, Meta(ge=1, le=MAX_MEMBERS_PAGE, description=f"an i
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True):
-    """One message of the log, a notice included.
+    """A message or notice of the log.
 
-    `event` is None, "join", "leave", "rename", or one that a later server knows (then show `text`).
+    `event` is None, "join", "leave", "rename", or an event of a later server version (then show `text`).
     `sent_at` is RFC 3339 in UTC with milliseconds.
     """
 
@@ -61,16 +61,17 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
 
 
 class MemberName(Struct, frozen=True):
-    """Somebody who is here, as `Register` tells it."""
+    """A present member, as `Register` returns it."""
 
     id: str
     name: str
 
 
 class Member(Struct, frozen=True):
-    """Somebody who is here, as `ListMembers` tells it.
+    """A present member, as `ListMembers` returns it.
 
-    `state` is "online" or "unreachable"; `behind` counts the messages not yet acknowledged, None without a callback.
+    `state` is "online" or "unreachable"; `behind` is the number of messages not yet acknowledged, or None without a
+    callback.
     """
 
     id: str
@@ -83,7 +84,7 @@ class Member(Struct, frozen=True):
 
 
 class RegisterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Register`: take a seat, or with the seat's token come back to it."""
+    """`Register`: join as a new member, or resume membership with the member's token."""
 
     id: Id | None = None
     name: Name
@@ -97,14 +98,14 @@ class RegisterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class UnregisterParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Unregister`: leave; id, token and place in the log are kept, and with `keep_name` the name too."""
+    """`Unregister`: leave. The server keeps id, token and cursor, and with `keep_name` also the name."""
 
     id: Id
     keep_name: Flag | None = None
 
 
 class SendMessageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`SendMessage`: say something to everybody else."""
+    """`SendMessage`: send a message to all other members."""
 
     user_id: Id
     text: Text
@@ -120,27 +121,27 @@ class GetHistoryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ListMembersParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`ListMembers`: who is here, ordered by id, after `after_id`."""
+    """`ListMembers`: list the present members, ordered by id, after `after_id`."""
 
     after_id: Id | None = None
     limit: MembersLimit | None = None
 
 
 class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Rename`: go by another name."""
+    """`Rename`: change the caller's name."""
 
     name: Name
 
 
 class NoParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A method that takes none (`SetTyping`, `Ping`)."""
+    """No parameters (`SetTyping`, `Ping`)."""
 
 
 # Results of the server's methods.
 
 
 class RegisterResult(Struct, frozen=True, kw_only=True):
-    """What a newcomer, or one who resumes, needs to know. Token and secret are told here and nowhere else."""
+    """The result of `Register`. No other result contains the token and the secret."""
 
     success: bool
     message: str
@@ -160,16 +161,16 @@ class RegisterResult(Struct, frozen=True, kw_only=True):
 
 
 class UnregisterResult(Struct, frozen=True):
-    """The answer to `Unregister`."""
+    """The result of `Unregister`."""
 
     success: bool
     message: str
 
 
 class SendMessageResult(Struct, frozen=True):
-    """The result of `SendMessage`, given after the message is stored as `seq`.
+    """The result of `SendMessage`, returned after the message is stored as `seq`.
 
-    `sent_at` is the one of the stored message. `repeated` is true when an earlier call stored it, else left out.
+    `sent_at` is that of the stored message. `repeated` is true if an earlier request stored it, and absent otherwise.
     """
 
     success: bool
@@ -180,9 +181,9 @@ class SendMessageResult(Struct, frozen=True):
 
 
 class GetHistoryResult(Struct, frozen=True):
-    """Messages oldest first; `oldest` is the oldest `seq` that is kept, `seq` the newest.
+    """The result of `GetHistory`: messages, oldest first; `oldest` is the oldest `seq` that is kept, `seq` the newest.
 
-    `earlier` counts the messages that are kept before these.
+    `earlier` is the number of kept messages before these.
     """
 
     messages: list[ChatMessage]
@@ -193,7 +194,7 @@ class GetHistoryResult(Struct, frozen=True):
 
 
 class ListMembersResult(Struct, frozen=True):
-    """One page of members; `member_count` counts all."""
+    """The result of `ListMembers`: a page of members; `member_count` is the number of all present members."""
 
     members: list[Member]
     member_count: int
@@ -201,7 +202,7 @@ class ListMembersResult(Struct, frozen=True):
 
 
 class RenameResult(Struct, frozen=True):
-    """The answer to `Rename`: the name as it stands now."""
+    """The result of `Rename`: the new name, as it is stored."""
 
     success: bool
     message: str
@@ -209,15 +210,15 @@ class RenameResult(Struct, frozen=True):
 
 
 class SetTypingResult(Struct, frozen=True):
-    """The answer to `SetTyping`."""
+    """The result of `SetTyping`."""
 
     success: bool
 
 
 class PingResult(Struct, frozen=True):
-    """Where the log and its caller stand; `callback` is the URL that is rung now, if any.
+    """The result of `Ping`: the state of the log and of the caller; `callback` is the URL in use, if any.
 
-    `passed_over` counts the messages that the caller refused too often, and was not sent any more.
+    `passed_over` is the number of messages that the caller refused too often, and that are not sent again.
     """
 
     epoch: str
@@ -231,26 +232,26 @@ class PingResult(Struct, frozen=True):
 
 
 class ReceiveMessageParams(Struct, frozen=True):
-    """`ReceiveMessage`: one message of the log `epoch`, which the server always names."""
+    """`ReceiveMessage`: a message of the log `epoch`. The server always sends the epoch."""
 
     message: ChatMessage
     epoch: str | UnsetType = UNSET
 
 
 class ReceiveMessageResult(Struct, frozen=True):
-    """The answer to `ReceiveMessage`."""
+    """The result of `ReceiveMessage`."""
 
     success: bool
 
 
 class VerifyCallbackParams(Struct, frozen=True):
-    """`VerifyCallback`: give back this challenge."""
+    """`VerifyCallback`: the result must be this challenge."""
 
     challenge: str
 
 
 class ReceiveTypingParams(Struct, frozen=True):
-    """`ReceiveTyping`: somebody is writing."""
+    """`ReceiveTyping`: the member `sender_id` is typing."""
 
     sender_id: str
     sender_name: str

@@ -1,4 +1,4 @@
-"""The `webhook-id` of a POST to a callback: the same for each try of one request, another for each request.
+"""The `webhook-id` of a POST to a callback: unique for each request, and the same for its retries.
 
 messages          <epoch>-<first seq>-<last seq>
 VerifyCallback    <challenge>
@@ -12,7 +12,7 @@ _MESSAGES: Final = re.compile(r"(.+)-([0-9]{1,16})-([0-9]{1,16})")  # 2^53 has 1
 
 
 class MessagesId(NamedTuple):
-    """Which messages a POST carries: those of the log `epoch` from `first` to `last`, the recipient's own left out."""
+    """The messages in a POST: those of the log `epoch` from `first` to `last`, without the recipient's own."""
 
     epoch: str
     first: int
@@ -25,7 +25,7 @@ def messages_id(epoch: str, first: int, last: int) -> str:
 
 
 def verification_id(challenge: str) -> str:
-    """Return the id of a `VerifyCallback`: the challenge is random, and has no hyphen."""
+    """Return the id of a `VerifyCallback`: the challenge, which is random and has no hyphen."""
     return challenge
 
 
@@ -35,6 +35,6 @@ def typing_id(random: str) -> str:
 
 
 def parse_messages_id(webhook_id: str) -> MessagesId | None:
-    """Return what the id of a POST with messages says; None for any other id."""
+    """Return the parts of the id of a POST with messages; None for any other id."""
     found = _MESSAGES.fullmatch(webhook_id)
     return None if found is None else MessagesId(found[1], int(found[2]), int(found[3]))

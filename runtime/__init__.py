@@ -1,1 +1,1 @@
-"""What a process needs of the system it runs on, whichever side of the chat it is: nothing here knows the chat."""
+"""Process and operating system support for server and client, independent of the chat."""

@@ -12,26 +12,26 @@ from typing import Final
 MAX_WAITING_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 1.0
-GATHER_SECONDS: Final = 0.01  # between two writes; under load they are fewer and larger, and the thread needs less time
+GATHER_SECONDS: Final = 0.01  # between two writes: under load, fewer and larger writes cost less time
 TOO_SLOW: Final = "the output is not read fast enough"
 
-Report = Callable[[int, str], str]  # from a number of lost lines and the reason to a line that says so
+Report = Callable[[int, str], str]  # (number of lost lines, reason) -> the line that reports them
 
 
 def lost_lines(lines: int, why: str) -> str:
-    """Word how many lines were lost."""
+    """Return the text that reports lost lines."""
     return f"{lines:,} log line{'' if lines == 1 else 's'} could not be written: {why}"
 
 
 class BackgroundOutput(io.TextIOBase):
-    """Text to a file descriptor that may be a pipe nobody reads, a stopped terminal, a full disk, or closed.
+    """A stream to a file descriptor that may be an unread pipe, a stopped terminal, a full disk, or closed.
 
-    `write` only appends to what waits for the thread. Lines that find `max_waiting` bytes waiting and lines that the
-    system refuses are dropped and counted; `report` words the count, which is written with the next batch that can be.
+    `write` only appends to a queue. Lines that exceed `max_waiting` queued bytes, and lines that the system refuses to
+    write, are dropped and counted; `report` returns the line with this count, written with the next possible batch.
     """
 
     def __init__(self, fd: int, report: Report, encoding: str = "utf-8", max_waiting: int = MAX_WAITING_BYTES) -> None:
-        """Start no thread before there is something to write."""
+        """Store the parameters. The first write starts the thread."""
         self._fd = fd
         self._report = report
         self._encoding = encoding
@@ -39,12 +39,12 @@ class BackgroundOutput(io.TextIOBase):
         # Re-entrant: the garbage collector may run a finalizer that logs while the lock is held.
         self._changed = threading.Condition(threading.RLock())
         self._waiting: list[bytes] = []
-        self._waiting_bytes = 0  # with those that are being written
-        self._dropped = 0  # lines, since the thread last took what was waiting
+        self._waiting_bytes = 0  # includes the bytes being written
+        self._dropped = 0  # lines, since the thread last emptied the queue
         self._is_idle = True
         self._thread: threading.Thread | None = None
         # Only the thread uses these.
-        self._refused = 0  # lines that the system did not take, and that are not reported yet
+        self._refused = 0  # lines that the system refused to write and that are not reported yet
         self._reason = ""
         self._is_at_line_start = True
 
@@ -58,7 +58,7 @@ class BackgroundOutput(io.TextIOBase):
         return self._fd
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether the file descriptor is a terminal."""
         return os.isatty(self._fd)
 
     def writable(self) -> bool:
@@ -66,7 +66,7 @@ class BackgroundOutput(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Hand `text` to the thread."""
+        """Queue `text` for the thread; return its length."""
         data = text.encode(self._encoding, "backslashreplace")
         with self._changed:
             if self._waiting_bytes + len(data) > self._max_waiting:
@@ -79,7 +79,7 @@ class BackgroundOutput(io.TextIOBase):
         return len(text)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Wait until everything is written, refused or reported, but no longer than `seconds`; tell whether it is."""
+        """Wait up to `seconds` until the queue is written, refused or reported; return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: self._is_idle, seconds)
 
@@ -88,9 +88,9 @@ class BackgroundOutput(io.TextIOBase):
             self._is_idle = False
             self._changed.notify_all()
             return
-        # A daemon, so that a process can end while it is stuck in a write.
+        # A daemon thread, so that the process can end while a write is blocked.
         thread = threading.Thread(target=self._run, name=f"output {self._fd}", daemon=True)
-        with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter ends: the next line tries again
+        with contextlib.suppress(RuntimeError):  # thread limit, or interpreter shutdown: the next line retries
             thread.start()
             self._thread, self._is_idle = thread, False
             atexit.register(self.drain)
@@ -111,7 +111,7 @@ class BackgroundOutput(io.TextIOBase):
             time.sleep(GATHER_SECONDS)
 
     def _write_batch(self, data: bytes, dropped: int) -> None:
-        """Write what is to be reported, then `data`, then that `dropped` lines are missing behind it."""
+        """Write the report of refused lines, then `data`, then the report of `dropped` lines after it."""
         if self._refused and not self._is_reported(self._refused, self._reason):
             self._refused += data.count(b"\n") + dropped
             return
@@ -124,12 +124,12 @@ class BackgroundOutput(io.TextIOBase):
         return not self._write_all(line if self._is_at_line_start else b"\n" + line)
 
     def _write_all(self, data: bytes) -> bytes:
-        """Write `data`; return what the system refused of it, and keep the reason."""
+        """Write `data`; return the rest that the system refused, and store the reason."""
         begin = 0
         while begin < len(data):
             try:
                 begin += os.write(self._fd, data[begin : begin + CHUNK_BYTES])
-            except BlockingIOError:  # another process that has the same pipe or terminal has set O_NONBLOCK
+            except BlockingIOError:  # another process with the same pipe or terminal has set O_NONBLOCK
                 time.sleep(GATHER_SECONDS)
             except OSError as error:
                 self._reason = (error.strerror or str(error)).lower()

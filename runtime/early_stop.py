@@ -1,4 +1,4 @@
-"""SIGTERM before a program listens to it: `__main__` imports this module, which imports next to nothing, first."""
+"""Handles SIGTERM during startup. `__main__` imports this module first, so its own imports are few."""
 
 import os
 import signal
@@ -7,14 +7,14 @@ from types import FrameType
 
 
 def end_at_sigterm() -> None:
-    """Have SIGTERM end this process if it is process 1, as it does any other.
+    """Install a SIGTERM handler that ends this process, if it is process 1.
 
-    Process 1 of a container ignores each signal that it has no handler for (pid_namespaces(7)): `docker stop` during a
-    start, or during a command such as `backup`, would wait for ten seconds and kill it.
+    Process 1 of a container ignores each signal without a handler (pid_namespaces(7)): during startup, or a command
+    like `backup`, `docker stop` would wait for ten seconds and then kill it.
     """
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, _end)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)  # as a shell gives for a process that a signal has ended
+    sys.exit(128 + number)  # the exit status that a shell reports for a process ended by a signal

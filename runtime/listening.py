@@ -1,4 +1,4 @@
-"""The sockets on which a program listens: one for each address of a host, all on the same port."""
+"""Listening sockets: a socket for each address of a host, all on the same port."""
 
 import contextlib
 import errno
@@ -11,9 +11,9 @@ from typing import Final, Self
 
 ALL_ADDRESSES: Final = "::"
 LOCALHOST: Final = "localhost"
-# Port 0 takes a port that is free at the first address; at another one it may be in use.
+# Port 0 selects a port that is free at the first address, but may be in use at another address.
 PORT_TRIES: Final = 20
-# A machine without IPv6: the kernel lacks it, or no interface has an address.
+# Errors on a machine without IPv6: the kernel lacks it, or no interface has an IPv6 address.
 NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
@@ -22,7 +22,7 @@ class ListenError(Exception):
 
 
 class ListeningSockets:
-    """Bound sockets that wait for connections. `host` is as it was given, `port` as it was bound."""
+    """Bound sockets that accept connections. `host` is as given, `port` is the bound port."""
 
     def __init__(self, host: str, sockets: Sequence[socket.socket]) -> None:
         self.host = host
@@ -47,7 +47,7 @@ class ListeningSockets:
 
     @property
     def addresses(self) -> list[IPv4Address | IPv6Address]:
-        """The address of each socket; 0.0.0.0 and :: stand for all."""
+        """The address of each socket; 0.0.0.0 and :: mean all addresses."""
         return [ip_address(each.getsockname()[0].partition("%")[0]) for each in self.sockets]
 
     @property
@@ -58,7 +58,7 @@ class ListeningSockets:
         return accepted | {int(socket.AF_INET)} if is_dual else accepted
 
     def close(self) -> None:
-        """Close all sockets; harmless when they are closed."""
+        """Close all sockets. A second call has no effect."""
         for each in self.sockets:
             each.close()
 
@@ -66,8 +66,8 @@ class ListeningSockets:
 def listen(host: str, port: int, *, backlog: int = 128) -> ListeningSockets:
     """Bind and listen at each address of `host`. Raise `ListenError`.
 
-    `::` takes IPv4 callers, too. `localhost` is both loopback addresses, whatever the hosts file says. On a machine
-    without IPv6 each of them is its IPv4 half. Port 0 takes a free port.
+    `::` accepts IPv4 connections as well. `localhost` means both loopback addresses, regardless of the hosts file. On a
+    machine without IPv6, both mean the IPv4 addresses only. Port 0 selects a free port.
     """
     try:
         addresses = _addresses_of(host.strip("[]"), port)
@@ -75,9 +75,9 @@ def listen(host: str, port: int, *, backlog: int = 128) -> ListeningSockets:
             with contextlib.suppress(_PortInUse):
                 return ListeningSockets(host.strip("[]"), _bind_all(addresses, port, backlog))
         raise ListenError(f"cannot listen on {_authority(host, port)}: no port is free at all of its addresses")
-    except socket.gaierror as error:  # before OSError: its numbers are those of getaddrinfo
+    except socket.gaierror as error:  # before OSError: its errno is that of getaddrinfo
         raise ListenError(f"cannot listen on {_authority(host, port)}: {error.strerror}") from None
-    except UnicodeError:  # of the codec for host names
+    except UnicodeError:  # from the codec for host names
         raise ListenError(f"cannot listen on {_authority(host, port)}: that is not a host name") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
@@ -85,11 +85,11 @@ def listen(host: str, port: int, *, backlog: int = 128) -> ListeningSockets:
 
 
 class _PortInUse(Exception):
-    """The port that was free at the first address is in use at another one."""
+    """The port that was free at the first address is in use at another address."""
 
 
 def _addresses_of(host: str, port: int) -> list[tuple[int, str]]:
-    """Return (family, address) pairs without repeats, IPv4 first. Raise `socket.gaierror`."""
+    """Return (family, address) pairs without duplicates, IPv4 first. Raise `socket.gaierror`."""
     if host == LOCALHOST:
         return [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -97,7 +97,7 @@ def _addresses_of(host: str, port: int) -> list[tuple[int, str]]:
 
 
 def _bind_all(addresses: Sequence[tuple[int, str]], port: int, backlog: int) -> list[socket.socket]:
-    """Bind each address; leave out those that this machine does not have, as long as one is left. Raise `OSError`."""
+    """Bind each address; skip addresses that this machine lacks, unless none remains. Raise `OSError`."""
     with contextlib.ExitStack() as undo:
         sockets: list[socket.socket] = []
         missing: OSError | None = None

@@ -1,4 +1,4 @@
-"""Standard input, output and error as a process finds them: perhaps closed, full, or read by nobody."""
+"""Standard input, output and error, which may be closed, full, or unread when a process starts."""
 
 import errno
 import os
@@ -14,15 +14,15 @@ CANNOT_WRITE: Final = "cannot write to standard output"
 
 
 def prepare(report: Report) -> None:
-    """Make standard error a stream that neither blocks nor raises, and keep the numbers of closed streams taken.
+    """Replace standard error with a stream that neither blocks nor raises, and occupy the numbers of closed streams.
 
-    Otherwise the next file or socket that is opened gets such a number, and log lines end up in it.
+    Otherwise the next file or socket that is opened gets a number of a standard stream, and log lines end up in it.
     """
     for fd in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # gets the lowest free number; writing to it fails as if it was closed
+            os.open(os.devnull, os.O_RDONLY)  # gets the lowest free number; writing to it fails as on a closed stream
     sys.stderr = BackgroundOutput(STDERR, report, encoding_of(sys.stderr))
 
 
@@ -32,25 +32,25 @@ def encoding_of(stream: TextIO | None) -> str:
 
 
 def tell(sentence: str) -> None:
-    """Write a line to standard output, past Python's buffer, which would be flushed again at exit. Raises `OSError`."""
+    """Write a line to standard output without Python's buffer, which is flushed again at exit. Raise `OSError`."""
     rest = f"{sentence}\n".encode(encoding_of(sys.stdout), "backslashreplace")
     while rest:
         rest = rest[os.write(STDOUT, rest) :]
 
 
 class Command(click.Command):
-    """A command whose `--help` ends in a sentence if it cannot be written; click handles only the closed pipe."""
+    """A command that reports an error if its `--help` cannot be written; click handles only a closed pipe."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
-        """Parse the command line, and show the help if it asks for it."""
+        """Parse the command line; show the help if it contains `--help`."""
         try:
             return super().make_context(*arguments, **extra)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            sys.stdout = None  # what is in its buffer cannot be flushed at exit either
+            sys.stdout = None  # its buffer cannot be flushed at exit either
             raise click.ClickException(f"{CANNOT_WRITE}: {error.strerror}") from None
 
 
 class Group(Command, click.Group):
-    """The same for a command with subcommands."""
+    """A `Command` with subcommands."""

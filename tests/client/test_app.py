@@ -109,7 +109,7 @@ async def test_what_is_not_http_is_refused_without_the_name_of_a_library(port: i
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/rpc/alice", b"zz\r\n", "Content-Length: 4", "Transfer-Encoding: chunked"))
     head, _, told = (await reader.read()).decode().partition("\r\n\r\n")
-    assert told == "this is not a request of HTTP/1.1 (Transfer-Encoding can't be present with Content-Length)\n"
+    assert told == "malformed HTTP/1.1 request (Transfer-Encoding can't be present with Content-Length)\n"
     assert "\r\nServer: Ringback" in head
     writer.close()
     await writer.wait_closed()

@@ -202,7 +202,7 @@ async def test_request_that_is_not_http_is_refused_with_the_rule_that_it_breaks(
 ) -> None:
     status, head, body = await exchange_raw(server.server.port, sent)
     words = f" ({rule})" if rule else ""
-    assert (status, body.decode()) == (400, f"this is not a request of HTTP/1.1{words}\n")
+    assert (status, body.decode()) == (400, f"malformed HTTP/1.1 request{words}\n")
     assert b"aiohttp" not in head
 
 
