@@ -1,7 +1,7 @@
-"""The connections that others have to this server: how many, and for how long they may be slow.
+"""Limits on inbound connections: their number, their buffered bytes, and the time that a slow connection has.
 
-It stands between the transport and aiohttp, which itself waits 75 s for a head that drips, for ever for an answer to be
-taken, and has no limit of connections.
+Wraps aiohttp's protocol. aiohttp alone has no connection limit, waits 75 s for slow request headers, and never times
+out a client that does not read its response.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from server.core.address_policy import plain
 from server.core.admission import Admission, Verdict
 from server.core.caller import network_of
 
-TAKE_SECONDS: Final = 60.0  # for an answer to be taken, once more of it waits than the transport likes
-MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of answers that all the slow together may leave waiting
-MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests that have not been answered, of all together
-SERVER: Final = "Ringback"  # strangers need not know which version of what this runs on
-UNEXPECTED: Final = "nothing but 100-continue can be expected\n"
-LINE_TOO_LONG: Final = "the address or a header of this request is longer than 8,190 bytes\n"  # by aiohttp's default
+TAKE_SECONDS: Final = 60.0  # for a client to read its response, once the transport has to buffer a part of it
+MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of responses, buffered for all slow clients together
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests without a response yet, of all connections together
+SERVER: Final = "Ringback"  # instead of aiohttp's default, which discloses its version and that of Python
+UNEXPECTED: Final = "unsupported Expect header; only 100-continue is supported\n"
+LINE_TOO_LONG: Final = "the request line or a header is longer than 8,190 bytes\n"  # by aiohttp's default
 
 
 def _head_and_body(status: bytes, body: bytes, *headers: bytes) -> bytes:
@@ -34,25 +34,25 @@ def _head_and_body(status: bytes, body: bytes, *headers: bytes) -> bytes:
     return b"\r\n".join((*lines, b"Content-Length: %d" % len(body), b"", body))
 
 
-# What is written without aiohttp: nobody knows yet whether the request is for /rpc.
+# Responses written without aiohttp. They are JSON-RPC errors, because the request may be for /rpc.
 CUT_SHORT: Final = _head_and_body(
     b"400 Bad Request",
-    error_body(ErrorCode.PARSE_ERROR, {"problem": "the head is not complete: an empty line must end it"}),
+    error_body(ErrorCode.PARSE_ERROR, {"problem": "the request headers are incomplete: an empty line must end them"}),
 )
 FULL: Final = _head_and_body(
     b"503 Service Unavailable",
-    error_body(ErrorCode.RATE_LIMITED, {"retry_after_ms": 5000, "detail": "there are too many connections now"}),
+    error_body(ErrorCode.RATE_LIMITED, {"retry_after_ms": 5000, "detail": "too many connections are open"}),
     b"Retry-After: 5",
 )
 TOO_SLOW: Final = _head_and_body(
-    b"408 Request Timeout", error_body(ErrorCode.PARSE_ERROR, {"problem": "the head did not come in time"})
+    b"408 Request Timeout", error_body(ErrorCode.PARSE_ERROR, {"problem": "the request headers timed out"})
 )
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpProtocol(web.RequestHandler):
-    """aiohttp's protocol; what is not HTTP it does not repeat to its sender, and its version it keeps to itself.
+    """aiohttp's protocol, with error texts that neither quote malformed requests nor disclose aiohttp's version.
 
     aiohttp closes a connection as soon as the caller has shut down its sending side; here the caller gets its responses
     first (RFC 9112, section 9.6). client/http_protocol.py does the same for callbacks.
@@ -60,8 +60,8 @@ class HttpProtocol(web.RequestHandler):
 
     __slots__ = ()
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for a boolean; aiohttp has none to give
-        """Return True if responses are still to be written; the connection closes behind the last of them."""
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a boolean; aiohttp returns None
+        """Return True if responses are pending; the connection closes after the last response."""
         if self._is_waiting():
             return False
         self._end_behind_the_last()
@@ -78,14 +78,14 @@ class HttpProtocol(web.RequestHandler):
         elif self._current_request is not None:
             payload = self._current_request._payload
             self.close()
-        elif is_second_look:  # the response is written; what may be missing of the request's body will not come
+        elif is_second_look:  # the response is written; the rest of the request's body, if any, will not arrive
             self.force_close()
             return
-        else:  # the task of the request may not have begun
+        else:  # the task of the request may not have started
             self._loop.call_soon(self._end_behind_the_last, True)
             return
         if not payload.is_eof():
-            payload.set_exception(web.RequestPayloadError("the caller has sent only a part of the body"))
+            payload.set_exception(web.RequestPayloadError("the body is incomplete"))
 
     def handle_error(
         self,
@@ -94,7 +94,7 @@ class HttpProtocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer, log and close as aiohttp does, in words of our own."""
+        """Respond, log and close as aiohttp does, with an error text that does not quote the request."""
         if message:
             message = LINE_TOO_LONG if isinstance(exc, LineTooLong) else http_problem(message)
         response = super().handle_error(request, status, exc, message)
@@ -103,7 +103,7 @@ class HttpProtocol(web.RequestHandler):
 
 
 class Connections:
-    """All that are open."""
+    """Tracks all open inbound connections and enforces the global limits."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Connections:
         max_untaken: int = MAX_UNTAKEN_BYTES,
         max_pending: int = MAX_PENDING_BYTES,
     ) -> None:
-        """Hand over to the protocols of aiohttp. A request head may take `read_seconds`."""
+        """`make_protocol` creates aiohttp's protocol. A request head may take `read_seconds`."""
         self.make_protocol = make_protocol
         self.heads = Deadlines(read_seconds)
         self.answers = Deadlines(take_seconds)
@@ -124,18 +124,18 @@ class Connections:
         self._pending_bytes = 0
         self._admission = Admission(limit)
         self._of: dict[str, dict[Connection, None]] = {}
-        self._untaken: dict[Connection, int] = {}  # bytes, in the order in which they became slow
+        self._untaken: dict[Connection, int] = {}  # unread response bytes; the connection stalled longest comes first
         self._was_full = False
 
     def __repr__(self) -> str:
         return f"<Connections {self._admission!r} untaken={len(self._untaken)}>"
 
     def __call__(self) -> "Connection":
-        """Make the protocol of a new one, as `loop.create_server` wants it."""
+        """Return the protocol of a new connection: the factory for `loop.create_server`."""
         return Connection(self)
 
     def admit(self, connection: "Connection", network: str) -> bool:
-        """Let one in if there is room, or if there is somebody to make some."""
+        """Return whether the connection is admitted. If all are in use, the heaviest network may lose one for it."""
         verdict = self._admission.judge(network)
         self._note(full=verdict is not Verdict.ADMIT)
         if verdict is Verdict.REFUSE:
@@ -148,7 +148,7 @@ class Connections:
         return True
 
     def release(self, connection: "Connection", network: str) -> None:
-        """Let one go; harmless when it has gone."""
+        """Remove a connection from all counts. A second call has no effect."""
         self.done(connection)
         theirs = self._of.get(network, {})
         if connection not in theirs:
@@ -161,18 +161,18 @@ class Connections:
         self.taken(connection)
 
     def pending(self, connection: "Connection", size: int) -> None:
-        """Note that so many bytes of a request have come. If it is too much in all, whoever has sent most goes."""
+        """Record received request bytes. Above the global limit, abort the connection with the most pending bytes."""
         self._pending[connection] = self._pending.get(connection, 0) + size
         self._pending_bytes += size
         while self._pending_bytes > self._max_pending:
             max(self._pending, key=self._pending.__getitem__).abort()
 
     def done(self, connection: "Connection") -> None:
-        """Note that its request is answered, or that nobody waits for that any more."""
+        """Forget the pending bytes of a connection: its request has a response, or the connection is closed."""
         self._pending_bytes -= self._pending.pop(connection, 0)
 
     def untaken(self, connection: "Connection", size: int) -> None:
-        """Note that so many bytes wait to be taken. If it is too much in all, whoever has been slow longest goes."""
+        """Record unread response bytes. Above the global limit, abort the connection that has been stalled longest."""
         self._untaken[connection] = size
         self.answers.start(connection)
         while sum(self._untaken.values()) > self._max_untaken:
@@ -181,18 +181,18 @@ class Connections:
             slowest.abort()
 
     def taken(self, connection: "Connection") -> None:
-        """Note that they were taken, or that nobody waits any more."""
+        """Forget the unread bytes of a connection: the client has read them, or the connection is closed."""
         if self._untaken.pop(connection, None) is not None:
             self.answers.stop(connection)
 
     def _note(self, *, full: bool) -> None:
         if full and not self._was_full:
-            journal.server.warning("There are as many connections as CHAT_MAX_CONNECTIONS allows: some are turned away")
+            journal.server.warning("Reached the limit CHAT_MAX_CONNECTIONS: some connections are refused or closed")
         self._was_full = full
 
 
 class Connection(asyncio.Protocol):
-    """One of them. Everything goes on to aiohttp's protocol, once it is admitted."""
+    """An inbound connection. Forwards the events of the transport to aiohttp's protocol once it is admitted."""
 
     __slots__ = ("_all", "_inner", "_is_over", "_network", "_transport", "_was_answered", "is_half_closed", "is_idle")
 
@@ -201,13 +201,13 @@ class Connection(asyncio.Protocol):
         self._inner: asyncio.Protocol | None = None
         self._transport: asyncio.Transport
         self._network = ""
-        self.is_idle = True  # no request is coming in or being answered
-        self._is_over = False  # what still comes is passed over
+        self.is_idle = True  # no request is being received or handled
+        self._is_over = False  # the last response is prepared; further bytes are not counted as a request
         self._was_answered = False
-        self.is_half_closed = False  # the caller sends nothing more: it waits for a response, or has hung up
+        self.is_half_closed = False  # the caller has shut down its sending side, or hung up
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for admission."""
+        """Forward the connection to aiohttp if it is admitted; otherwise respond 503 and close."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._network = network_of(plain(ip_address(peer[0].partition("%")[0]))) if peer else ""
@@ -215,14 +215,14 @@ class Connection(asyncio.Protocol):
             self._transport.write(FULL)
             self._transport.close()
             return
-        # Whatever waits to be taken is to be told of: the system's own buffer alone may hold some megabytes.
+        # Call `pause_writing` for any buffered byte: the system's send buffer alone may hold megabytes.
         self._transport.set_write_buffer_limits(high=0)
-        self._all.heads.start(self)  # who has nothing to ask after all makes room
+        self._all.heads.start(self)  # a connection without a request is closed, too
         self._inner = self._all.make_protocol()
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on; the first bytes of a request let its time begin."""
+        """Forward the bytes; the first bytes of a request start its deadline."""
         if self._inner is None:
             return
         if not self._is_over:
@@ -234,17 +234,17 @@ class Connection(asyncio.Protocol):
             self._inner.data_received(data)
 
     def called(self) -> float | None:
-        """Note that the head is here; gives when the time of its request is over, by the loop, if that is known."""
+        """Mark the request head as complete. Return the deadline of the request in loop time, None if it has none."""
         return self._all.heads.stop(self)
 
     def answered(self, *, is_over: bool) -> None:
-        """Note that the request is done with: the next bytes are of another one, or if it is over, of no interest."""
+        """Mark the request as handled. Further bytes start another request, or are not counted if `is_over`."""
         self._all.heads.stop(self)
         self._all.done(self)
         self.is_idle, self._is_over, self._was_answered = True, is_over, True
 
     def eof_received(self) -> bool | None:
-        """Keep the connection as long as responses are to be written."""
+        """Keep the connection open while responses are pending."""
         self.is_half_closed = True
         if self._inner is None or self._inner.eof_received():
             return self._inner is not None
@@ -253,45 +253,48 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Remove the connection from the counts."""
         self._all.release(self, self._network)
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Let the time begin in which the answer must be taken."""
+        """Start the deadline for the client to read the response."""
         if self._inner is not None:
             self._inner.pause_writing()
             self._all.untaken(self, self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Stop the deadline of `pause_writing`."""
         self._all.taken(self)
         if self._inner is not None:
             self._inner.resume_writing()
 
     def expire(self) -> None:
-        """Give up on one that is too slow."""
-        if self._transport.get_write_buffer_size():  # an answer, which nobody takes: closing would wait for that
+        """Close a connection that is too slow, with 408 if no response is being written."""
+        if self._transport.get_write_buffer_size():  # an unread response: `close` would wait for it
             self.abort()
         else:
             self._transport.write(TOO_SLOW)
             self._transport.close()
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Close at once and discard unsent bytes."""
         self._all.release(self, self._network)
         self._transport.abort()
 
 
 def connection_of(request: web.BaseRequest) -> Connection | None:
-    """Give the connection that a request came by, if it is still there."""
+    """Return the connection of a request, None if it is closed."""
     protocol = request.transport.get_protocol() if request.transport else None
     return protocol if isinstance(protocol, Connection) else None
 
 
 def refusing_odd_expectations(handler: Handler) -> Handler:
-    """Answer 417 (RFC 9110, section 10.1.1) to an Expect that aiohttp stumbles over when it wants to repeat it."""
+    """Wrap `handler` to respond 417 (RFC 9110, section 10.1.1) to an Expect header that is not ASCII.
+
+    aiohttp fails on it, because it quotes the header in its own 417.
+    """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get(hdrs.EXPECT, "").isascii():

@@ -1,8 +1,7 @@
-"""One recipient's delivery: asks its outbox what to do, does it, and reports what came of it.
+"""The delivery to one recipient: carries out the steps of its outbox and reports their results to it.
 
-Nothing here waits for a recipient: the delivery is told when an answer is there, when an alarm goes off, and when there
-is something new. A task exists only while something has to be awaited that is not in the way of each message: a page of
-the log that is no longer in memory, and a farewell.
+The delivery is driven by callbacks: a response, an alarm, or a new entry in the log. It creates a task only off the hot
+path: to read a page of the log that is no longer in memory, and to make the member away.
 """
 
 import asyncio
@@ -45,7 +44,7 @@ Farewell = Callable[["Delivery", bool], Awaitable[None]]
 
 
 def new_challenge() -> Webhook:
-    """Make a `VerifyCallback` with 128 random bits."""
+    """Return a `VerifyCallback` request with 128 random bits."""
     return make_challenge(secrets.token_hex(16))
 
 
@@ -55,7 +54,7 @@ def _spread() -> float:
 
 @dataclass(slots=True)
 class Fanout:
-    """What all deliveries share. `idle` are to be woken when the log grows; who is busy by then sees it by itself."""
+    """The state that all deliveries share. A new entry wakes those in `idle`; a busy delivery finds it later."""
 
     log: MessageLog
     clock: Clock
@@ -64,12 +63,11 @@ class Fanout:
     batches: Batches = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with no batch."""
         self.batches = Batches(self.log.epoch)
 
 
 class Delivery:
-    """Follows the log for one recipient. One POST is in flight at most."""
+    """Delivers the log to one recipient, with at most one POST in flight."""
 
     __slots__ = (
         "_alarm", "_alarm_at", "_busy", "_callback", "_clock", "_enough", "_fanout", "_farewell", "_in_flight", "_log",
@@ -77,7 +75,7 @@ class Delivery:
     )  # fmt: skip
 
     def __init__(self, member: Member, outbox: Outbox, callback: Callback, fanout: Fanout, farewell: Farewell) -> None:
-        """`farewell` is awaited as (delivery, evicted) when the recipient has gone: by 410, or evicted."""
+        """Await `farewell` as (delivery, evicted) when the recipient has to become away: after 410, or evicted."""
         self.member = member
         self.outbox = outbox
         self._callback = callback
@@ -87,10 +85,10 @@ class Delivery:
         self._farewell = farewell
         self._signer = Signer(member.secret)
         self._in_flight = NOTHING
-        self._refusal = ""  # the status with which a message was refused last
-        self._busy = False  # something is under way, and whoever ends it goes on
+        self._refusal = ""  # the HTTP status of the last refusal
+        self._busy = False  # a POST or a task is running; its end calls `wake`
         self._stopping = False
-        self._enough = asyncio.Event()  # what was under way when it was to stop has ended
+        self._enough = asyncio.Event()  # the delivery is stopping, and the last POST or task has ended
         self._alarm: Alarm | None = None
         self._alarm_at = NEVER
         self._task: asyncio.Task[None] | None = None
@@ -99,13 +97,13 @@ class Delivery:
         return f"<Delivery {self.outbox!r} by {self._callback!r}>"
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start to deliver, in the next iteration of the loop."""
         self._fanout.reachability.reached(self.member.id)
-        # Not now: whoever starts it is to see where it begins.
+        # Later, so that the caller of `start` still sees the cursor at which the delivery begins.
         asyncio.get_running_loop().call_soon(self.wake)
 
     def wake(self) -> None:
-        """Look whether there is something to do, and do it."""
+        """Run the next steps of the outbox, unless the delivery is busy or stopping."""
         if self._busy or self._stopping:
             return
         try:
@@ -114,26 +112,26 @@ class Delivery:
             self._stumble()
 
     def retry_now(self) -> None:
-        """Try at once, whatever the schedule says."""
+        """End a wait of the retry schedule and try at once."""
         self.outbox.retry_now(self._clock.monotonic())
         self.wake()
 
     def show_typing(self, notification: bytes) -> None:
-        """Tell that somebody is writing, unless something else is under way. Nothing depends on what becomes of it."""
+        """Post a typing notification if the delivery is idle. The response does not matter."""
         if self._busy or self not in self._fanout.idle:
             return
         self._post(make_typing(secrets.token_hex(16), notification), self._told_typing)
 
     def cut(self) -> None:
-        """Stop at once; what is in flight is dropped, and counts as not taken."""
+        """Stop at once and abort the POST in flight; its messages stay unacknowledged."""
         self._stop()
         self._fanout.reachability.left(self.member.id)
         self._callback.close()
-        if self._task is not None and self._task is not asyncio.current_task():  # a farewell cuts its own delivery
+        if self._task is not None and self._task is not asyncio.current_task():  # not from within `_farewell`
             self._task.cancel()
 
     async def finish(self) -> None:
-        """Stop after what is in flight."""
+        """Stop after the POST or task that is running."""
         self._stop()
         if self._busy:
             await self._enough.wait()
@@ -145,8 +143,8 @@ class Delivery:
             self._alarm.cancel()
 
     def _stumble(self) -> None:
-        """Go on a little later: a mistake of ours must not end a delivery for good, nor go by unseen."""
-        journal.server.exception("The delivery to %s stumbled", self.member.id)
+        """Log an unexpected exception and resume after a pause, so that a bug does not end the delivery."""
+        journal.server.exception("Unexpected error in the delivery to %s; it is retried", self.member.id)
         if self.outbox.state is DeliveryState.IN_FLIGHT:
             self.outbox.failed(self._clock.monotonic(), _spread())
         self._in_flight = NOTHING
@@ -157,7 +155,7 @@ class Delivery:
             self._wake_at(self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
 
     def _go_on(self, now: float) -> None:
-        """Take one step after the other, until one has to be waited for."""
+        """Run the steps of the outbox until a step has to wait for its result."""
         while True:
             newest = self._log.newest
             match step := self.outbox.step(newest, now):
@@ -180,7 +178,7 @@ class Delivery:
     def _rest(self, step: Wait) -> None:
         if step.idle:
             self._fanout.idle.add(self)
-            # An alarm that is too early costs one look; one that is set anew each time, a timer for each message.
+            # An alarm that fires too early costs one call of `step`; a new alarm each time costs a timer per message.
             if self._alarm_at <= step.until:
                 return
         self._wake_at(step.until)
@@ -203,14 +201,14 @@ class Delivery:
         self._callback.post(headers, webhook.body, done)
 
     def _posted(self, result: Reply | CallbackError) -> None:
-        """Take what came of a POST, and go on. This is the way of almost every message, and short for that reason."""
+        """Handle the result of a POST of messages. Fast path for the common case: the recipient took every message."""
         now, ids = self._clock.monotonic(), self._in_flight.ids
         if self._stopping or self.outbox.failures or isinstance(result, CallbackError) or not takes_all(result, ids):
             self._ended(result, self._note_answer)
             return
         try:
             self.outbox.answered(len(ids), None, now, 0.0)
-            self._in_flight = NOTHING  # one who is idle for long must not hold on to half a mebibyte
+            self._in_flight = NOTHING  # an idle delivery must not keep a body of up to half a mebibyte
             self._busy = False
             self._go_on(now)
         except Exception:
@@ -223,7 +221,7 @@ class Delivery:
         try:
             outcome = self._judge(result)
             if not isinstance(outcome, Answered):
-                self._callback.drop()  # another may have the address by now
+                self._callback.drop()  # the next POST looks the name up again: its address may have changed
             note(outcome)
         except Exception:
             self._stumble()
@@ -232,11 +230,11 @@ class Delivery:
 
     def _told_typing(self, result: Reply | CallbackError) -> None:
         if isinstance(result, CallbackError):
-            journal.client.debug("%s was not told who is typing: %s", self.member.id, result)
+            journal.client.debug("Could not send a typing notification to %s: %s", self.member.id, result)
         self._end()
 
     def _end(self) -> None:
-        """Go on after what was under way, or say that it has ended."""
+        """Mark the POST or task as ended, and continue unless the delivery is stopping."""
         self._in_flight = NOTHING
         self._busy = self._task is not None
         if self._stopping:
@@ -250,7 +248,7 @@ class Delivery:
         return judge_reply(result, self._in_flight.ids, self._clock.unix())
 
     def _note_answer(self, outcome: Outcome) -> None:
-        """Note what became of messages."""
+        """Handle the outcome of a POST of messages."""
         match outcome:
             case Answered(taken, refusal):
                 self._note_life()
@@ -264,7 +262,7 @@ class Delivery:
                 self._take_leave(evicted=False)
 
     def _note_probe(self, outcome: Outcome) -> None:
-        """Note what became of a probe; an error with the right id is a sign of life, too."""
+        """Handle the outcome of a probe. An error response with the right id counts as a sign of life."""
         match outcome:
             case Answered():
                 self._note_life()
@@ -281,7 +279,7 @@ class Delivery:
             self._fanout.reachability.reached(self.member.id)
 
     def _note_refusal(self, status: int) -> None:
-        """Note that the whole request was refused: a smaller one goes, down to the one message that is to blame."""
+        """Handle a refusal of a whole request: halve the batch, down to the single message that is refused."""
         too_large = status == CONTENT_TOO_LARGE
         now = self._clock.monotonic()
         if self.outbox.narrow(now, too_large=too_large):
@@ -296,7 +294,7 @@ class Delivery:
     def _tell_refused(self, refused: Entry | None, how: str) -> None:
         if refused is not None:
             journal.client.warning(
-                "%s refused message %d %d times (%s); it is passed over, unless the next one is refused as well",
+                "%s refused message %d %d times (%s); it is passed over unless the next message is refused as well",
                 self.member.id, refused.seq, REFUSALS_BEFORE_PASSING, how,
             )  # fmt: skip
 
@@ -308,9 +306,9 @@ class Delivery:
         overdue = note(now, spread) if note else self.outbox.failed(now, spread, failure.retry_after)
         suspect = reachability.suspect_own_network
         if suspect and not was_suspect:
-            journal.server.error("Every recipient fails at once: is this server's network down? Nobody is evicted")
+            journal.server.error("All recipients fail at once; this server's network may be down. Evictions are suspended")
         if self.outbox.failures == 1 and not before:
-            told = "%s refuses a message and gets it again (%s: %s)" if note else "%s cannot be reached (%s: %s)"
+            told = "%s refuses a message, which is sent again (%s: %s)" if note else "%s cannot be reached (%s: %s)"
             journal.client.warning(told, self.member.id, failure.stage, failure.detail)
         if overdue and not suspect:
             self._take_leave(evicted=True)
@@ -328,7 +326,7 @@ class Delivery:
         self.outbox.loaded(await self._log.read_after(step.after, step.limit), newest)
 
     def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have something done that takes its time, if need be again and again."""
+        """Run `work` as a task, again after each error, until it succeeds or the delivery stops."""
         self._busy = True
         self._task = asyncio.create_task(self._do(work), name=f"delivery {self.member.id}")
 
@@ -339,12 +337,12 @@ class Delivery:
                 await work()
                 break
             except (LogError, ContractError) as error:
-                if trouble != str(error):  # it is told once, not for every try
+                if trouble != str(error):  # log it once, not for every try
                     trouble = str(error)
-                    journal.server.error("The delivery to %s goes on when the log does: %s", self.member.id, trouble)
+                    journal.server.error("Delivery to %s is paused, waiting for the log: %s", self.member.id, trouble)
             except Exception:
                 # As in `_stumble`.
-                journal.server.exception("The delivery to %s stumbled", self.member.id)
+                journal.server.exception("Unexpected error in the delivery to %s; it is retried", self.member.id)
             await self._clock.wait(self._enough, self._clock.monotonic() + PAUSE_AFTER_TROUBLE_SECONDS)
         self._task = None
         self._end()

@@ -1,4 +1,4 @@
-"""The room: who comes, speaks and goes. Every change is in the log first, then in the members, then on its way."""
+"""The room: joining, leaving, renaming, messages. The log stores a change before `members` and deliveries see it."""
 
 import asyncio
 import hashlib
@@ -25,26 +25,27 @@ from server.message_log.base import Appended, LogError, MessageIdReused, Message
 from server.retention import Retention
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
-KICKED_NOTE: Final = " (removed by an operator)"  # for the log; the others are only told that somebody left
+KICKED_NOTE: Final = " (removed by an operator)"  # for the server's log; the notice to the room does not say it
 
 
 def hash_token(token: str) -> bytes:
-    """Give what is kept of a token. It has 256 random bits, so that one round of SHA-256 is enough."""
+    """Return the SHA-256 hash of a token, which the server stores. 256 random bits need no slower hash."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def removed() -> ContractError:
-    """Give what one is told whom an operator has removed."""
+    """Return the error for a member that an operator has removed."""
     detail = "an operator has removed you from this chat"
     return ContractError(ErrorCode.UNAUTHORIZED, {"kicked": True, "detail": detail})
 
 
 @dataclass(slots=True)
 class Standing:
-    """What the room itself keeps of a member: how far it is, while nothing is delivered, and when it was last heard.
+    """The state of a member outside its delivery.
 
-    `saved_cursor` is the cursor that the log has. `heard_at` is on the monotonic clock. `passed_over` counts the
-    messages that earlier deliveries passed over. `has_token`: a call has shown that the member received its token.
+    `cursor` counts while the member has no delivery; `saved_cursor` is the cursor in the log. `heard_at` is the time of
+    the last request on the monotonic clock. `passed_over` counts the messages that earlier deliveries passed over.
+    `has_token`: a request has shown that the member received its token.
     """
 
     cursor: int
@@ -55,10 +56,10 @@ class Standing:
 
 
 class Room:
-    """One room over one log. Methods that change a member take turns for that member.
+    """One room over one log. Methods that change a member hold the lock of that member.
 
-    That calls of the log return in the order in which they took effect is relied on here: what the log has last is what
-    the members and their standings are set to last.
+    The room relies on the order of the log: its calls return in the order in which they took effect, so that `members`
+    and `_standings` end in the same state as the log.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Room:
         keep_name_seconds: float,
         log_texts: bool = True,
     ) -> None:
-        """Begin empty; `open` brings back who was here."""
+        """Create an empty room; `open` loads the members."""
         self.log = log
         self.retention = retention
         self.members = Members()
@@ -85,13 +86,13 @@ class Room:
         self._log_texts = log_texts
         self._standings: dict[str, Standing] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._trouble = ""  # why nothing could be stored last; empty when it could
+        self._trouble = ""  # why the last write to the log failed; empty if it succeeded
 
     def __repr__(self) -> str:
         return f"<Room {self.members!r} deliveries={len(self.deliveries)} newest={self.log.newest}>"
 
     async def open(self) -> None:
-        """Take over from the log who was here, and go on delivering. Raises `Unreadable`."""
+        """Load the members from the log and resume their deliveries. Raise `Unreadable`."""
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
@@ -100,43 +101,43 @@ class Room:
             restored = "The log was restored from a backup, which ends with message %d; the next message is %d"
             journal.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
         elif self.members.present_count:
-            here = "Going on after message %d, with %d still in the room"
+            here = "Resuming after message %d with %d members present"
             journal.server.info(here, self.log.newest, self.members.present_count)
         for member in self.members.present():
             self._ring_again(member)
 
     async def close(self) -> None:
-        """Let every POST in flight finish. Nobody is told "left"."""
+        """Wait for the POSTs in flight. Members stay present, so the log gets no "left" notices."""
         await asyncio.gather(*(delivery.finish() for delivery in self.deliveries.values()))
 
     async def abandon(self) -> None:
-        """Drop what is still in flight, and save how far everybody is."""
+        """Abort the POSTs in flight and save the cursors."""
         for delivery in self.deliveries.values():
             delivery.cut()
         try:
             await self.save_cursors()
         except LogError as error:
-            journal.server.warning("Not saved how far everybody is, so that some will get messages twice: %s", error)
+            journal.server.warning("Could not save delivery cursors; some messages will be delivered again: %s", error)
 
     def cursor_of(self, member_id: str) -> int:
-        """Give the last `seq` that a member has acknowledged."""
+        """Return the last `seq` that a member has acknowledged."""
         delivery = self.deliveries.get(member_id)
         return self._standings[member_id].cursor if delivery is None else delivery.outbox.cursor
 
     def passed_over_of(self, member_id: str) -> int:
-        """Count the messages that were passed over because this member refused them too often."""
+        """Return the number of messages that were passed over because this member refused them too often."""
         delivery = self.deliveries.get(member_id)
         return self._standings[member_id].passed_over + (delivery.outbox.passed_over if delivery is not None else 0)
 
     def heard(self, member: Member) -> None:
-        """Note a call by a member."""
+        """Record a request by a member."""
         standing = self._standings[member.id]
         standing.heard_at, standing.has_token = self.clock.monotonic(), True
         if delivery := self.deliveries.get(member.id):
             delivery.outbox.heard(self.clock.monotonic())
 
     async def behind(self, members: Sequence[Member]) -> Mapping[str, int]:
-        """Count for each of these members that has a callback the messages for it that it has not acknowledged."""
+        """Return the number of unacknowledged messages by member id, for those of `members` that have a callback."""
         newest, oldest = self.log.newest, self.log.oldest
         cursors = {member.id: self.cursor_of(member.id) for member in members if member.callback is not None}
         late = {key: max(cursor, oldest - 1) for key, cursor in cursors.items() if cursor < newest}
@@ -144,15 +145,15 @@ class Room:
         return {key: max(0, self.log.count(late[key], newest) - own[key]) if key in late else 0 for key in cursors}
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
-        """Let a newcomer in, or one with its token back in, from now on rung at `callback`.
+        """Make a member present, new or returning, and deliver to `callback` if there is one.
 
-        Raises -32001, -32003, -32010.
+        `after` sets the cursor. Raise -32001, -32003, -32010.
         """
         async with self._turn(member.id):
             if (known := self.members.get(member.id)) is not None and known.kicked:
                 raise removed()
             begin = await self._let_in(member, after)
-            # The log has it: from here on nothing may fail, or somebody would be present whom nobody rings.
+            # The log has the member: an error from here on would leave it present without a delivery.
             now = self.clock.monotonic()
             standing = self._standings.setdefault(member.id, Standing(begin, begin, now))
             standing.heard_at, standing.has_token = now, known is not None
@@ -163,12 +164,12 @@ class Room:
                 self._start_delivery(member, callback)
 
     async def leave(self, member_id: str, *, keep_name: bool) -> None:
-        """Make a member away and tell the others, if it is still here. Raises -32010."""
+        """Make a present member away and store the notice. Raise -32010."""
         async with self._turn(member_id):
             await self._leave(member_id, Leaving.UNREGISTERED_KEEPING_NAME if keep_name else Leaving.UNREGISTERED)
 
     async def kick(self, member_id: str) -> None:
-        """Make a member away for good: its token is of no use any more. Raises -32010."""
+        """Make a member away and reject its token from now on. Raise -32010."""
         async with self._turn(member_id):
             member = self.members.get(member_id)
             if member is not None and member.present:
@@ -177,7 +178,7 @@ class Room:
                 await self._store(msgspec.structs.replace(member, kicked=True, name_held_until=0.0), None)
 
     async def release(self, member_id: str) -> None:
-        """Let others have the name of a member that is away. Raises -32010."""
+        """Free the name of a member that is away. Raise -32010."""
         async with self._turn(member_id):
             member = self.members.get(member_id)
             if member is not None and not member.present:
@@ -185,16 +186,16 @@ class Room:
                 journal.client.info("The name of User %s (ID: %s) was released by an operator", member.name, member.id)
 
     def check_name(self, name: str, member_id: str | None) -> None:
-        """Raise -32003 when the name belongs to another member than `member_id`."""
+        """Raise -32003 if the name belongs to a member other than `member_id`."""
         if holder := self.holder_of(name, member_id):
             raise self._name_taken(None if holder.present else holder.name_held_until)
 
     def holder_of(self, name: str, member_id: str | None = None) -> Member | None:
-        """Find who else than `member_id` has a name now, present or away."""
+        """Return the member other than `member_id` that owns the name now, present or away."""
         return self.members.other_called(name, member_id, self.retention.now())
 
     async def rename(self, member_id: str, name: str) -> None:
-        """Give a member another name. Raises -32002, -32003, -32010."""
+        """Rename a present member and store the notice. Raise -32002, -32003, -32010."""
         async with self._turn(member_id):
             member = self.members.get(member_id)
             if member is None or not member.present:
@@ -204,7 +205,7 @@ class Room:
                 await self._announce_rename(member, renamed)
 
     async def say(self, member: Member, text: str, client_msg_id: str | None) -> Appended:
-        """Store what a member says. Raises -32002, -32602, -32010."""
+        """Store a message of a member. Raise -32002, -32602, -32010."""
         draft = Draft(
             sender_id=member.id,
             sender_name=member.name,
@@ -218,7 +219,7 @@ class Room:
         return appended
 
     def typing(self, member: Member) -> None:
-        """Tell those who want to know that a member is writing."""
+        """Send a typing notification to the recipients that accept it, except to `member`."""
         params = ReceiveTypingParams(sender_id=member.id, sender_name=member.name, room=LOBBY)
         notification = msgspec.json.encode({"jsonrpc": "2.0", "method": RECEIVE_TYPING, "params": params})
         for delivery in self.deliveries.values():
@@ -226,20 +227,20 @@ class Room:
                 delivery.show_typing(notification)
 
     async def dismiss_silent(self) -> None:
-        """Make those away whom nobody rings, for want of a callback, and who have not called for ten minutes."""
+        """Make members without a delivery away after ten minutes without a request. Raise -32010."""
         for member in [member for member in self.members.present() if self._is_silent(member)]:
             async with self._turn(member.id):
                 now = self.members.get(member.id)
-                if now is not None and self._is_silent(now):  # it may have come back while others had their turn
+                if now is not None and self._is_silent(now):  # it may have sent a request meanwhile
                     await self._leave(member.id, Leaving.SILENT)
 
     async def save_cursors(self) -> None:
-        """Put into the log how far everybody is, as far as it has changed. Raises `NotStored`."""
+        """Store the cursors that have changed since the last save. Raise `NotStored`."""
         cursors = {member_id: self.cursor_of(member_id) for member_id in self._standings}
         changed = {
             key: cursor
             for key, cursor in cursors.items()
-            # Whoever has its turn may just be given another cursor, which this one must not undo.
+            # Skip members whose lock is held: `enter` may be storing a new cursor, which must not be overwritten.
             if self._standings[key].saved_cursor != cursor and not self._has_turn(key)
         }
         if not changed:
@@ -250,20 +251,20 @@ class Room:
                 standing.saved_cursor = cursor
 
     async def drop_old(self) -> None:
-        """Drop messages and absent members that are too old. Raises `NotStored`."""
+        """Delete messages and absent members that are too old. Raise `NotStored`."""
         for member_id in (await self.retention.drop_old()).members:
             self.members.forget(member_id)
             self._standings.pop(member_id, None)
-        await self.retention.mark()  # last: on a full disk it fails, and what was dropped makes room
+        await self.retention.mark()  # last: it fails on a full disk, and the deletions free space
 
     def _ring_again(self, member: Member) -> None:
-        """Go on delivering to somebody who was here before the server was started again."""
+        """Resume the delivery to a member that was present when the server stopped."""
         if member.callback is None:
             return
         try:
             url, caller = parse_callback(member.callback), literal_address(member.caller)
-        except CallbackProblem as problem:  # another version may have let it pass
-            journal.client.warning("%s cannot be rung until it registers again: its callback %s", member.id, problem)
+        except CallbackProblem as problem:  # another version may have accepted it
+            journal.client.warning("Cannot deliver to %s until it registers again: its callback %s", member.id, problem)
         else:
             self._start_delivery(member, self.callbacks.to(url, caller, member.id))
 
@@ -279,7 +280,7 @@ class Room:
         return member.id not in self.deliveries and heard_at < self.clock.monotonic() - SILENT_SECONDS
 
     async def _let_in(self, member: Member, after: int | None) -> int:
-        """Store somebody who comes (back), with the notice that the others get, if any; gives the newest `seq`."""
+        """Store a member, with a notice unless it is present under this name. Return the newest `seq`."""
         known = self.members.get(member.id)
         if known is not None and known.present and known.name == member.name:
             await self._store(member, after)
@@ -296,7 +297,7 @@ class Room:
         if member is None or not member.present:
             return
         now, is_kicked = self.retention.now(), leaving is Leaving.KICKED
-        # The response to Register may be lost: nobody could come back for the name of a member without a token.
+        # The response to Register may be lost: a member without its token could not come back for a kept name.
         keep_seconds = self._keep_name_seconds if self._standings[member_id].has_token else 0.0
         held = held_until(member, leaving, now, keep_seconds)
         gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held, kicked=is_kicked)
@@ -308,7 +309,7 @@ class Room:
     async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
         member_id = delivery.member.id
         async with self._turn(member_id):
-            # Somebody who came back with its token while this delivery gave up has a new one.
+            # A member that came back with its token while this delivery gave up has a new delivery.
             if self.deliveries.get(member_id) is delivery:
                 await self._leave(member_id, Leaving.EVICTED if evicted else Leaving.GONE)
 
@@ -333,7 +334,7 @@ class Room:
         return newest
 
     async def _announce(self, notice: Draft, member: Member, cursor: int | None = None) -> int:
-        """Store a notice together with the member as it is from now on; gives the notice's `seq`."""
+        """Store a notice and the changed member in one write; return the notice's `seq`."""
         appended = await self._append(notice, member, cursor)
         self.members.put(member)
         return appended.entry.seq
@@ -355,26 +356,26 @@ class Room:
         return appended
 
     def _name_taken(self, held: float | None) -> ContractError:
-        """Give what is told of a name that another has, or has until `held` on the store clock."""
+        """Return the error for a name that is taken, until `held` on the store clock if its owner is away."""
         if held is None:
             return ContractError(ErrorCode.TAKEN, {"field": "name"})
         wait = math.ceil((held - self.retention.now()) * 1000)
         return ContractError(ErrorCode.TAKEN, {"field": "name", "retry_after_ms": max(wait, 1)})
 
     def _refusal(self, error: LogError) -> Exception:
-        """Say in the words of the contract what the log refused."""
+        """Return the error of the contract for an error of the log."""
         match error:
             case Taken(field="name"):
                 return self._name_taken(error.held_until)
             case Taken():
                 return ContractError(ErrorCode.TAKEN, {"field": error.field})
             case MessageIdReused():
-                problem = f"has been used for another text, which is stored as message {error.seq}; give a new one"
+                problem = f"has been used for another text, which is stored as message {error.seq}; use a new one"
                 return invalid_params("client_msg_id", problem, seq=error.seq)
             case SenderAway():
                 return ContractError(ErrorCode.AWAY)
             case NotStored():
-                if self._trouble != str(error):  # a full disk is told once, not for every call
+                if self._trouble != str(error):  # log a full disk once, not for every request
                     self._trouble = str(error)
                     journal.server.error("Not stored: %s", error)
                 return ContractError(ErrorCode.NOT_STORED)

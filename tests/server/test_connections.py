@@ -78,7 +78,7 @@ async def test_a_head_that_does_not_come_is_given_up(hasty: RunningServer, dial:
     reader, writer = await dial(hasty)
     writer.write(sent)
     status, _, body = await read_response(reader)
-    assert (status, told(body)) == (408, (-32700, "the head did not come in time"))
+    assert (status, told(body)) == (408, (-32700, "the request headers timed out"))
     assert await ends((reader, writer))
 
 
@@ -268,7 +268,7 @@ async def test_when_all_are_taken_the_next_one_is_turned_away_in_words(small: Ru
         await ask(await dial(small))
     wire = await dial(small)
     status, head, body = await read_response(wire[0])
-    assert (status, told(body)) == (503, (-32006, "there are too many connections now"))
+    assert (status, told(body)) == (503, (-32006, "too many connections are open"))
     assert b"\r\nRetry-After: 5\r\n" in head
 
 
@@ -379,7 +379,7 @@ async def test_half_closed_connection_gets_a_response_that_takes_long(server: Ru
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        (HEAD, b"the head is not complete: an empty line must end it"),
+        (HEAD, b"the request headers are incomplete: an empty line must end them"),
         (HEAD + b"Content-Length: 100\r\n\r\n{", b"the body could not be read"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"the body could not be read"),
     ],

@@ -224,7 +224,7 @@ async def test_message_refused_by_status_is_passed_over_by_a_living_bot(
     recipient.behaviour = take
     again = await server.call("Register", bob.token, name="Bob", callback=recipient.callback)
     assert again["passed_over"] == 1
-    assert f"refuses a message and gets it again (http: HTTP status {status})" in caplog.text
+    assert f"refuses a message, which is sent again (http: HTTP status {status})" in caplog.text
     assert "cannot be reached" not in caplog.text
 
 

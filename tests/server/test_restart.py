@@ -179,7 +179,7 @@ async def test_restored_copy_is_told_with_its_last_message(
     caplog.set_level("INFO")
     async with house.server():
         assert "restored from a backup, which ends with message 1; the next message is 1887436800" in caplog.text
-        assert "Going on after message" not in caplog.text
+        assert "Resuming after message" not in caplog.text
 
 
 async def test_restored_copy_counts_messages_and_not_numbers(

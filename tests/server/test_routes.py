@@ -213,7 +213,7 @@ async def test_request_that_is_not_http_is_refused_with_the_rule_that_it_breaks(
 )
 async def test_head_with_a_line_that_is_too_long_is_refused_in_these_words(server: RunningServer, sent: bytes) -> None:
     status, _, body = await exchange_raw(server.server.port, sent)
-    told = b"the address or a header of this request is longer than 8,190 bytes\n"
+    told = b"the request line or a header is longer than 8,190 bytes\n"
     assert (status, body) == (400, told)
 
 
