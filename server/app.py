@@ -1,4 +1,4 @@
-"""The composition root: the one place that knows all the others."""
+"""The composition root: creates the parts of the server and connects them."""
 
 import asyncio
 import contextlib
@@ -46,18 +46,18 @@ from server.rpc import RpcFront
 from server.settings import MEMORY_STORE, SQLITE_STORE, Settings
 
 ROOM: Final = web.AppKey("room", Room)
-BACKLOG: Final = 1024  # a thousand clients that come back in the same moment
+BACKLOG: Final = 1024  # for a thousand clients that reconnect at the same moment
 KEEP_ALIVE_SECONDS: Final = 75.0
-RESERVED_FILES: Final = 128  # for the store, callbacks that are being verified, look-ups
-READ_BUFFER_BYTES: Final = 16 * 1024  # of a body, before it is known whether it is wanted
-SEND_BUFFER_BYTES: Final = 256 * 1024  # of the system, for each connection; by itself it may grow to some megabytes
-CLOSE_SECONDS: Final = 0.1  # aiohttp takes this twice: for handlers, then for connections
-RESERVED_SECONDS: Final = 0.6  # of the drain, for closing and for the end of the process
+RESERVED_FILES: Final = 128  # for the store, verifications of callbacks, DNS look-ups
+READ_BUFFER_BYTES: Final = 16 * 1024  # of a body, before the request is accepted by its head
+SEND_BUFFER_BYTES: Final = 256 * 1024  # SO_SNDBUF of each connection; by default it may grow to some megabytes
+CLOSE_SECONDS: Final = 0.1  # aiohttp waits this long twice: for handlers, then for connections
+RESERVED_SECONDS: Final = 0.6  # of `drain_seconds`, for closing and for the end of the process
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the server takes from the machine; tests give their own."""
+    """The clock, resolver, TLS context and timeouts that the server uses; tests replace them."""
 
     clock: Clock = field(default_factory=SystemClock)
     resolver: Resolver = field(default_factory=SystemResolver)
@@ -68,10 +68,10 @@ class Surroundings:
 
 
 class Server:
-    """A server that listens. `authority` is host and port as in a URL, `port` the bound one."""
+    """The server on its listening sockets. `authority` is host and port as in a URL, `port` the bound port."""
 
     def __init__(self, settings: Settings, listener: ListeningSockets, surroundings: Surroundings) -> None:
-        """Use the sockets that `listen` made."""
+        """Use the sockets of `listener`, which `listen` returns."""
         self.authority, self.port = listener.authority, listener.port
         self._listener = listener
         self._accepting: list[asyncio.Server] = []
@@ -87,32 +87,32 @@ class Server:
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
 
     async def start(self) -> None:
-        """Take calls from now on."""
+        """Start to accept connections."""
         await self._runner.setup()
-        server = cast("web.Server", self._runner.server)  # there is one from now on
+        server = cast("web.Server", self._runner.server)  # set by `setup`
         server.request_handler = refusing_odd_expectations(server.request_handler)
         loop = asyncio.get_running_loop()
         make_protocol = functools.partial(
             HttpProtocol,
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # as AppRunner hands it on
+            access_log=None,  # type: ignore[arg-type]  # as AppRunner passes it
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             read_bufsize=READ_BUFFER_BYTES,
-            auto_decompress=False,  # a compressed body is refused; inflating it first would let a small one cost a lot
+            auto_decompress=False,  # a compressed body is refused; inflating it first would cost memory
         )
         connections = Connections(make_protocol, self._max_connections, self._read_seconds)
         for sock in self._listener.sockets:
             self._accepting.append(await loop.create_server(connections, sock=sock, backlog=BACKLOG))
 
     async def stop(self) -> None:
-        """Drain for a bounded time: refuse new calls, let calls and POSTs in flight finish, save, close."""
+        """Drain for a bounded time: refuse new requests, wait for requests and POSTs in flight, save, close."""
         try:
             async with asyncio.timeout(self._drain_seconds - RESERVED_SECONDS):
                 await self._endpoint.drain()
                 await self.app[ROOM].close()
         except TimeoutError:
-            journal.server.warning("Not everything in flight could finish within %g s", self._drain_seconds)
+            journal.server.warning("Some requests or deliveries did not finish within %g s", self._drain_seconds)
         for accepting in self._accepting:
             accepting.close()
         await self._runner.cleanup()
@@ -130,7 +130,7 @@ def listen(host: str, port: int) -> ListeningSockets:
 
 
 async def open_log(store: str, now: float) -> MessageLog:
-    """Open the log that the setting names; `now` is in Unix seconds. Raises `StartError`."""
+    """Open the log that the setting names; `now` is in Unix seconds. Raise `StartError`."""
     epoch = secrets.token_hex(8)
     if store == MEMORY_STORE:
         return MemoryLog(epoch)
@@ -141,7 +141,7 @@ async def open_log(store: str, now: float) -> MessageLog:
 
 
 def copy_log(store: str, target: Path) -> None:
-    """Copy the log that the setting names to a file. Raises `StartError`."""
+    """Copy the log that the setting names to a file. Raise `StartError`."""
     if store == MEMORY_STORE:
         raise StartError(f"a log in memory cannot be copied; CHAT_STORE is {store}")
     try:
@@ -151,7 +151,7 @@ def copy_log(store: str, target: Path) -> None:
 
 
 def write_log(store: str, out: BinaryIO) -> None:
-    """Write a copy of the log that the setting names to `out`. Raises `StartError`."""
+    """Write a copy of the log that the setting names to `out`. Raise `StartError`."""
     if store == MEMORY_STORE:
         raise StartError(f"a log in memory cannot be copied; CHAT_STORE is {store}")
     try:
@@ -161,7 +161,7 @@ def write_log(store: str, out: BinaryIO) -> None:
 
 
 def restore_log(store: str, source: BinaryIO, name: str) -> Path | None:
-    """Put a backup in the place of the log that the setting names; gives where that is kept. Raises `StartError`."""
+    """Replace the log that the setting names by a backup. Return the path of the old log. Raise `StartError`."""
     if store == MEMORY_STORE:
         raise StartError(f"a log in memory cannot be restored; CHAT_STORE is {store}")
     try:
@@ -171,12 +171,12 @@ def restore_log(store: str, source: BinaryIO, name: str) -> Path | None:
 
 
 def remove_member(store: str, member_id: str) -> str:
-    """Have the server that runs on this store remove somebody; gives its sentence. Raises `ControlError`."""
+    """Ask the server that runs on this store to remove a member. Return its message. Raise `ControlError`."""
     return asyncio.run(kick(_reachable(store), member_id))
 
 
 def release_name(store: str, name: str) -> str:
-    """Have the server that runs on this store let others have a name; gives its sentence. Raises `ControlError`."""
+    """Ask the server that runs on this store to free a name. Return its message. Raise `ControlError`."""
     return asyncio.run(release(_reachable(store), name))
 
 
@@ -191,24 +191,24 @@ def _control_path(store: str) -> Path | None:
 
 
 async def _on_answer(request: web.Request, response: web.StreamResponse) -> None:
-    """Say who answers; and let the connection wait for the next request."""
+    """Set the Server header, and mark the request as handled on its connection."""
     response.headers[hdrs.SERVER] = SERVER
     if connection := connection_of(request):
         connection.answered(is_over=not response.keep_alive)
 
 
 def _callback_limit() -> float:
-    """Give how many callbacks may be rung: each has a file, and half of them are for those who call."""
+    """Return the maximum of callbacks: each takes a file, and half of all files are for inbound connections."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if files == resource.RLIM_INFINITY else max(1, files // 2 - RESERVED_FILES)
 
 
 def _connection_limit(wanted: int) -> int:
-    """Give how many connections there may be: each client costs two files, one for each direction."""
+    """Return the maximum of connections: each client takes two files, one for each direction."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY or files // 2 >= wanted:
         return wanted
-    few = "At most %d connections at a time, not %d as CHAT_MAX_CONNECTIONS has it: this process may open %d files"
+    few = "Using %d connections at most instead of CHAT_MAX_CONNECTIONS=%d: this process may open %d files"
     journal.server.warning(few, files // 2, wanted, files)
     return files // 2
 
@@ -255,7 +255,7 @@ async def _run_room(
 
 @contextlib.asynccontextmanager
 async def _in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Run `work` until the block ends; that it ends earlier is a mistake, and said."""
+    """Run `work` as a background task while the block runs; log an error if it ends early."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_say_why)
     try:
@@ -267,11 +267,11 @@ async def _in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIte
 
 def _say_why(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        journal.server.error("The %s has stopped", task.get_name(), exc_info=task.exception())
+        journal.server.error("Unexpected end of the background task %s", task.get_name(), exc_info=task.exception())
 
 
 def _policy(settings: Settings, listener: ListeningSockets) -> AddressPolicy:
-    """Return the policy that keeps this server from calling itself, at whichever address it listens."""
+    """Return the policy for callback addresses, which also keeps the server from calling itself."""
     addresses = listener.addresses
     listens_everywhere = any(address.is_unspecified for address in addresses)
     return AddressPolicy(
@@ -283,10 +283,10 @@ def _policy(settings: Settings, listener: ListeningSockets) -> AddressPolicy:
 
 
 class ThisMachine:
-    """The addresses of this machine as they are now: interfaces come and go."""
+    """The current addresses of this machine, which change as interfaces come and go."""
 
     def __contains__(self, address: object) -> bool:
-        """Tell whether a socket can have it; nothing is sent."""
+        """Return whether a socket can bind to `address`; no packet is sent."""
         family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))

@@ -1,4 +1,4 @@
-"""The background task that follows the log and wakes every delivery that is idle."""
+"""The background task that follows the log and wakes the idle deliveries."""
 
 import asyncio
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from server.delivery import Delivery
 from server.message_log.base import MessageLog
 
-AT_ONCE: Final = 256  # then others have their turn: each of them takes some tens of microseconds
+AT_ONCE: Final = 256  # then the loop may run other tasks: each `wake` takes some tens of microseconds
 
 
 async def broadcast(log: MessageLog, idle: set[Delivery]) -> None:
-    """Run until cancelled. Who is busy or backing off finds what is new by itself, when its turn comes."""
+    """Run until cancelled. A delivery that is busy or backing off reads new entries after that."""
     seen = log.newest
     while True:
         await log.wait_beyond(seen)

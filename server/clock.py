@@ -1,4 +1,4 @@
-"""The time, and waiting for it: a seam, so that tests hold the hands of the clock."""
+"""The clock: reads the time and waits for it. Tests replace it with a clock that they set."""
 
 import asyncio
 import time
@@ -7,43 +7,42 @@ from typing import Protocol
 
 
 class Alarm(Protocol):
-    """A call that is still to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Have it not come."""
+        """Cancel the call."""
 
 
 class Clock(Protocol):
-    """Where everybody in the server gets the time from."""
+    """The source of time for the whole server."""
 
     def unix(self) -> float:
-        """Seconds since 1970: for what is written down and compared with other machines."""
+        """Return Unix seconds: for times that are stored, or compared with other machines."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment: for how long something took or should take."""
+        """Return seconds since an arbitrary start: for durations and timeouts."""
 
     def uptime(self) -> float:
-        """Seconds since some moment, those included in which the machine slept: for how old stored data is."""
+        """Return seconds since an arbitrary start, including suspend: for the age of stored data."""
 
     async def wait(self, event: asyncio.Event, until: float) -> None:
         """Return when the event is set, or at `until` on the monotonic clock."""
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Alarm:
-        """Call at `when` on the monotonic clock, or as soon as can be."""
+        """Schedule a call at `when` on the monotonic clock, or at once if that is over."""
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of the operating system."""
 
     unix = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
 
     def uptime(self) -> float:
-        """Ask the system; where it has no such clock (macOS), time asleep does not count."""
+        """Read `CLOCK_BOOTTIME`; without it (macOS), time in suspend does not count."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     async def wait(self, event: asyncio.Event, until: float) -> None:
-        """Wait for the event, but no longer than `until`."""
         try:
             async with asyncio.timeout(max(0.0, until - self.monotonic())):
                 await event.wait()
@@ -51,5 +50,4 @@ class SystemClock:
             pass
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Alarm:
-        """Call from the running loop."""
         return asyncio.get_running_loop().call_later(max(0.0, when - self.monotonic()), callback)

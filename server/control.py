@@ -1,4 +1,4 @@
-"""What an operator may ask of a running server: JSON-RPC over a Unix socket beside the store, for its owner alone."""
+"""Operator commands for a running server: JSON-RPC over a Unix socket beside the store, for its owner only."""
 
 import asyncio
 import contextlib
@@ -30,34 +30,33 @@ RELEASE: Final = "Release"
 CALL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 0.1
 MODE: Final = 0o600
-LONGEST_ADDRESS: Final = 107  # bytes: `sun_path` has 108 on Linux, and ends with a zero
+LONGEST_ADDRESS: Final = 107  # bytes: `sun_path` has 108 on Linux, with the final zero
 OPEN_FILES: Final = Path("/proc/self/fd")
 
 
 class KickParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Kick`: remove somebody, whose token is of no use from then on."""
+    """`Kick`: remove a member and reject its token from then on."""
 
-    id: Name  # a person may type any text here, and is told what it should be
+    id: Name  # not `Id`: the operator may type any text, and the error says where to find IDs
 
 
 class ReleaseParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Release`: let others have a name that is kept for a member that is away."""
+    """`Release`: free a name that is kept for a member that is away."""
 
     name: Name
 
 
 class Done(Struct, frozen=True):
-    """A sentence for the operator."""
+    """The result: `message` is a sentence for the operator."""
 
     success: bool
     message: str
 
 
 class Control:
-    """The methods of an operator."""
+    """The methods that an operator may call."""
 
     def __init__(self, room: Room) -> None:
-        """Act on this room."""
         self._room = room
         methods = {KICK: checked(KickParams, self.kick), RELEASE: checked(ReleaseParams, self.release)}
         self._front = RpcFront(methods)
@@ -68,11 +67,11 @@ class Control:
         if member is None:
             raise invalid_params("id", self._no_such(params.id))
         await self._room.kick(member.id)
-        how = "is removed" if member.present else "was not in the room, and cannot come back to that seat"
+        how = "is removed" if member.present else "was away; its token is rejected from now on"
         return Done(success=True, message=f"{member.name} (ID: {member.id}) {how}")
 
     async def release(self, _context: CallContext, params: ReleaseParams) -> Done:
-        """Free a name, and those that look like it."""
+        """Free a name and the names that look like it."""
         freed: list[Member] = []
         while (holder := self._room.holder_of(params.name)) is not None and not holder.present:
             await self._room.release(holder.id)
@@ -81,29 +80,29 @@ class Control:
             problem = f"is the name of a member that is present (ID: {holder.id}); kick removes a member"
             raise invalid_params("name", problem)
         if not freed:
-            raise invalid_params("name", "is a name that nobody has; anybody may take it")
+            raise invalid_params("name", "is not the name of a member, so it is free")
         owners = ", ".join(f"{member.name} (ID: {member.id})" for member in freed)
-        return Done(success=True, message=f"{params.name} is free now; it was kept for the absent {owners}")
+        return Done(success=True, message=f"{params.name} is free now; it was kept for {owners}")
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one POST."""
+        """Respond to a POST."""
         answer = await self._front.answer(await request.read(), CallContext(lambda: Caller(None), None))
         return web.Response(body=answer, content_type=CONTENT_TYPE)
 
     def _no_such(self, given: str) -> str:
         named = next((member for member in self._room.members.present() if member.name == given), None)
-        where = f"the one called {given} has the ID {named.id}" if named else "the log and ListMembers tell the IDs"
-        return f"is nobody's ID; {where}"
+        where = f"the member called {given} has the ID {named.id}" if named else "the log and ListMembers show IDs"
+        return f"is not the ID of a member; {where}"
 
 
 @contextlib.asynccontextmanager
 async def controlled(room: Room, path: Path) -> AsyncIterator[None]:
-    """Listen for operators at `path`. Where that cannot be, it is told, and all else works."""
+    """Listen for operators at `path` while the block runs. Log a warning and go on if `path` cannot be bound."""
     async with contextlib.AsyncExitStack() as stack:
         try:
             listener = stack.enter_context(await asyncio.to_thread(_bind, path))
         except OSError as error:
-            journal.server.warning("Nobody can be kicked: cannot listen at %s: %s", path, error)
+            journal.server.warning("Operator commands are off: cannot listen at %s: %s", path, error)
         else:
             stack.push_async_callback(asyncio.to_thread, path.unlink, missing_ok=True)
             app = web.Application()
@@ -111,19 +110,19 @@ async def controlled(room: Room, path: Path) -> AsyncIterator[None]:
             runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            make_protocol = cast("web.Server", runner.server)  # there is one from now on
+            make_protocol = cast("web.Server", runner.server)  # set by `setup`
             accepting = await asyncio.get_running_loop().create_unix_server(make_protocol, sock=listener)
             stack.callback(accepting.close)
         yield
 
 
 def _bind(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)  # of a server that was killed: whoever has the store's lock is the only one
+    path.unlink(missing_ok=True)  # of a killed server: this server holds the store's lock, so no other uses it
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _address_of(path) as address:
             listener.bind(address)
-        path.chmod(MODE)  # before it listens: until now nobody could connect
+        path.chmod(MODE)  # before it listens: until then no client can connect
     except OSError:
         listener.close()
         raise
@@ -132,7 +131,7 @@ def _bind(path: Path) -> socket.socket:
 
 @contextlib.contextmanager
 def _address_of(path: Path) -> Iterator[str]:
-    """Give the address of a socket at `path`: by way of an open directory where the path is too long (unix(7))."""
+    """Yield an address for the socket at `path`, through an open directory if the path is too long (unix(7))."""
     if len(os.fsencode(path)) <= LONGEST_ADDRESS or sys.platform != "linux":
         yield str(path)
         return
@@ -144,12 +143,12 @@ def _address_of(path: Path) -> Iterator[str]:
 
 
 async def kick(path: Path, member_id: str) -> str:
-    """Ask the server that listens at `path` to remove somebody; gives its sentence. Raises `ControlError`."""
+    """Ask the server that listens at `path` to remove a member. Return its message. Raise `ControlError`."""
     return await _ask(path, KICK, "id", member_id)
 
 
 async def release(path: Path, name: str) -> str:
-    """Ask the server that listens at `path` to free a name; gives its sentence. Raises `ControlError`."""
+    """Ask the server that listens at `path` to free a name. Return its message. Raise `ControlError`."""
     return await _ask(path, RELEASE, "name", name)
 
 
@@ -164,11 +163,11 @@ async def _ask(path: Path, method: str, field: str, given: str) -> str:
             ):
                 answer = msgspec.json.decode(await response.read())
     except TimeoutError:
-        raise ControlError(f"no server answers at {path}: no answer came within {CALL_SECONDS:.0f} s") from None
+        raise ControlError(f"no server answers at {path}: no response within {CALL_SECONDS:.0f} s") from None
     except OSError as error:
         raise ControlError(f"no server answers at {path}: {error.strerror or error}") from None
     except (aiohttp.ClientError, msgspec.DecodeError):
-        raise ControlError(f"what answers at {path} is not a server of this version") from None
+        raise ControlError(f"the process at {path} is not a server of this version") from None
     if "error" in answer:
         data = answer["error"].get("data", {})
         raise ControlError(f"{given} {data['problem']}" if "problem" in data else answer["error"]["message"])

@@ -306,7 +306,7 @@ class Delivery:
         overdue = note(now, spread) if note else self.outbox.failed(now, spread, failure.retry_after)
         suspect = reachability.suspect_own_network
         if suspect and not was_suspect:
-            journal.server.error("All recipients fail at once; this server's network may be down. Evictions are suspended")
+            journal.server.error("All recipients fail at once; this server's network may be down. Evictions are off")
         if self.outbox.failures == 1 and not before:
             told = "%s refuses a message, which is sent again (%s: %s)" if note else "%s cannot be reached (%s: %s)"
             journal.client.warning(told, self.member.id, failure.stage, failure.detail)

@@ -1,4 +1,4 @@
-"""What can keep the server, or an operator, from doing what was asked; `str()` is the sentence that is read."""
+"""Errors of the server's commands; `str()` is the text that the operator reads."""
 
 
 class StartError(Exception):
@@ -6,7 +6,7 @@ class StartError(Exception):
 
 
 class ControlError(Exception):
-    """A running server cannot be asked, or has refused."""
+    """A running server cannot be reached, or has refused the command."""
 
 
 class OutputError(Exception):

@@ -1,4 +1,4 @@
-"""What is to be done from time to time."""
+"""Periodic tasks: save the cursors, make silent members away, delete old data."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ from server.clock import Clock
 from server.message_log.base import LogError
 from server.room import Room
 
-SAVE_CURSORS_EVERY: Final = 1.0
-DISMISS_EVERY: Final = 5.0
+SAVE_CURSORS_EVERY: Final = 1.0  # seconds
+DISMISS_EVERY: Final = 5.0  # seconds
 
 
 async def keep_house(room: Room, clock: Clock) -> None:
@@ -30,10 +30,10 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clo
             await work()
             problem = ""
         except (ContractError, LogError) as error:
-            if problem != str(error):  # a full disk is told once, not every second
+            if problem != str(error):  # log a full disk once, not every second
                 problem = str(error)
-                journal.server.error("Housekeeping goes on, but could not finish: %s", problem)
+                journal.server.error("Could not finish a periodic task; it will run again: %s", problem)
         except Exception:
-            # A mistake of ours in one round must not end all rounds, nor go by unseen.
-            journal.server.exception("Housekeeping stumbled")
+            # Log a bug, and do not let it end the task.
+            journal.server.exception("Unexpected error in a periodic task; it will run again")
         await clock.wait(never, clock.monotonic() + seconds)

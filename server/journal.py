@@ -1,4 +1,4 @@
-"""The server's log lines: `[TAG] words`, one event a line, whatever is in a name.
+"""The server's log lines: `[TAG] words`, one event a line; names with control characters are escaped.
 
 A logger's name is its tag; [WARN] and [ERROR] take the tag's place from those levels on.
 """
@@ -31,16 +31,15 @@ class LineFormatter(logging.Formatter):
     """Writes `[JOIN] User Alice (ID: …) joined the chat from …`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line, and below it the traceback if there is one."""
+        """Return the line, followed by the traceback if there is one."""
         line = f"[{tag_of(record)}] {words_of(record)}"
         return f"{line}\n{traceback_of(record)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes one JSON object a line: `time`, `tag`, `message`, and `traceback` where there is one."""
+    """Writes one JSON object a line: `time`, `tag`, `message`, and `traceback` if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the object."""
         fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "tag": tag_of(record),
@@ -52,26 +51,26 @@ class JsonFormatter(logging.Formatter):
 
 
 class BadHttpFilter(logging.Filter):
-    """Keeps aiohttp from writing a traceback, on error level, whenever somebody sends what is not HTTP, or hangs up."""
+    """Suppresses the tracebacks that aiohttp logs as errors for malformed requests and lost connections."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Pass everything but that; it is told in one line on debug level."""
+        """Return False for these records, and log a line on debug level instead."""
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError | RequestPayloadError | ConnectionError):
             return True
-        server.debug("A request that is not HTTP, or not complete, was refused: %s", type(error).__name__)
+        server.debug("Refused a malformed or incomplete request: %s", type(error).__name__)
         return False
 
 
 class BackgroundHandler(logging.Handler):
-    """Hands lines to a background output, whose `write` neither blocks nor raises."""
+    """Writes lines to a background output, whose `write` neither blocks nor raises."""
 
     def __init__(self, output: BackgroundOutput) -> None:
         super().__init__()
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format and hand over; a line that cannot be formatted costs only itself."""
+        """Format and write the record; an error in the formatting loses only this line."""
         try:
             self._output.write(f"{self.format(record)}\n")
         except Exception:
@@ -79,7 +78,7 @@ class BackgroundHandler(logging.Handler):
 
 
 def configure(log_format: str, level: str) -> None:
-    """Send the lines to standard output as `text` or `json`."""
+    """Write log lines to standard output, as `text` or `json`."""
     formatter = JsonFormatter() if log_format == "json" else LineFormatter()
     handler = BackgroundHandler(
         BackgroundOutput(STDOUT, lambda lines, why: formatter.format(lost(lines, why)), encoding_of(sys.stdout))
@@ -87,7 +86,7 @@ def configure(log_format: str, level: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ringback").setLevel(LEVELS[level])
-    # No line tells where in the code it was written, by which thread or process: it need not be found out
+    # No log line shows its place in the code, thread or process, so that logging need not collect them
     # (https://docs.python.org/3/howto/logging.html#optimization).
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -95,12 +94,12 @@ def configure(log_format: str, level: str) -> None:
 
 
 def lost(lines: int, why: str) -> logging.LogRecord:
-    """Make the record that reports lines which could not be written."""
+    """Return the record that reports lines which could not be written."""
     return logging.LogRecord(server.name, logging.WARNING, "", 0, lost_lines(lines, why), (), None)
 
 
 def tag_of(record: logging.LogRecord) -> str:
-    """Give the word in brackets."""
+    """Return the tag of a record: its logger's name, or WARN or ERROR."""
     if record.levelno >= logging.ERROR:
         return "ERROR"
     if record.levelno >= logging.WARNING:
@@ -109,15 +108,15 @@ def tag_of(record: logging.LogRecord) -> str:
 
 
 def words_of(record: logging.LogRecord) -> str:
-    """Give the message with its values made harmless."""
+    """Return the message with its values shortened to 256 characters and escaped."""
     if isinstance(record.args, tuple) and record.args:
         return str(record.msg) % tuple(_harmless(value) for value in record.args)
     return _escaped(record.getMessage())
 
 
 def traceback_of(record: logging.LogRecord) -> str:
-    """Give the traceback, indented: no line that an exception's text brings can pass for an event."""
-    lines = logging.Formatter().formatException(record.exc_info).splitlines()  # type: ignore[arg-type]  # there is one
+    """Return the traceback, indented, so that a line of an exception's text cannot look like an event."""
+    lines = logging.Formatter().formatException(record.exc_info).splitlines()  # type: ignore[arg-type]  # it is set
     return textwrap.indent("\n".join(_escaped(line) for line in lines), "  ")
 
 

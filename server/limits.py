@@ -1,4 +1,4 @@
-"""How much of the server one participant, or one place on the network, may take."""
+"""Limits on the requests, registrations and callbacks of a participant, and of a network."""
 
 import asyncio
 import contextlib
@@ -13,22 +13,22 @@ from server.clock import Clock
 from server.core.members import Members
 from server.core.rate_limit import RateLimit
 
-BURST_SECONDS: Final = 5  # a participant may do at once what it may do in so many seconds
-ASKED_FOR_ONE_SAID: Final = 10  # to ask is cheaper than to be heard by everybody
+BURST_SECONDS: Final = 5  # the burst of a participant, as seconds at its rate
+ASKED_FOR_ONE_SAID: Final = 10  # a read is cheaper than an entry that the server delivers to all recipients
 REGISTRATIONS_PER_SECOND: Final = 10
-REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a place, when the server was away
+REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a network may register again after a server restart
 VERIFICATIONS_AT_ONCE: Final = 64
-VERIFICATIONS_PER_NETWORK: Final = 16  # of these: callbacks that hang hold up only those from the same place
+VERIFICATIONS_PER_NETWORK: Final = 16  # of these: a callback that hangs delays only verifications of the same network
 SEAT_RETRY_SECONDS: Final = 10.0
-MAX_KNOWN_PER_NETWORK: Final = 10_000  # who have left are kept in memory, too, 2 KiB each: so much one place may fill
+MAX_KNOWN_PER_NETWORK: Final = 10_000  # present or away: each member takes about 2 KiB of memory
 KNOWN_RETRY_SECONDS: Final = 3600.0
 
 
 class Limits:
-    """Raises -32006 when it is too much. A network is what `network_of` gives."""
+    """Raises -32006 when a limit is reached. A network is a string returned by `network_of`."""
 
     def __init__(self, clock: Clock, *, rate: float, max_per_network: int, max_callbacks: float = math.inf) -> None:
-        """Let a participant speak `rate` times a second; 0 turns all rates off. 0 of `max_per_network`: any number."""
+        """`rate` is in messages a second for each participant; 0 turns off all rates. `max_per_network` 0: no limit."""
         self._clock = clock
         self._speaking = RateLimit(rate, BURST_SECONDS * rate)
         self._asking = RateLimit(ASKED_FOR_ONE_SAID * rate, ASKED_FOR_ONE_SAID * BURST_SECONDS * rate)
@@ -41,33 +41,33 @@ class Limits:
         self._verifications_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def speak(self, member_id: str) -> None:
-        """Count a call that others hear of."""
+        """Charge a request that adds an entry or a notification for other members."""
         self._take(self._speaking, member_id)
 
     def ask(self, member_id: str, cost: int) -> None:
-        """Count a call that only reads, for as many as it costs."""
+        """Charge `cost` for a request that only reads."""
         self._take(self._asking, member_id, cost)
 
     def register(self, network: str) -> None:
-        """Count a registration, whatever becomes of it."""
+        """Charge a registration, whether it succeeds or not."""
         self._take(self._registering, network)
 
     def settle(self, network: str, known: int) -> None:
-        """Let one more be of a network of which so many are known, those included who have left."""
+        """Reject a newcomer if its network has `known` members at the limit, present or away."""
         if known >= self._max_known:
-            detail = "too many from your address have come and left; come back with the token of one of them"
+            detail = "too many participants from your address have registered; use the token of an earlier one"
             raise _rate_limited(KNOWN_RETRY_SECONDS, detail)
 
     def ring(self, callbacks: int) -> None:
-        """Let one more be rung beside so many."""
+        """Reject another callback if `callbacks` has reached the limit."""
         if callbacks >= self._max_callbacks:
-            raise _rate_limited(SEAT_RETRY_SECONDS, "this server can ring no more participants; leave the callback out")
+            raise _rate_limited(SEAT_RETRY_SECONDS, "this server cannot serve more callbacks; register without one")
 
     @contextlib.contextmanager
     def entering(self, network: str, member_id: str, members: Members) -> Iterator[None]:
-        """Keep a seat for one who is about to be present from a network, whoever leaves or enters meanwhile."""
+        """Reserve a place in the network's limit for a member that is about to be present, while the block runs."""
         if self._max_per_network and self._taken(network, member_id, members) >= self._max_per_network:
-            detail = f"this server lets at most {self._max_per_network} participants in from one address"
+            detail = f"at most {self._max_per_network} participants may be present from one address"
             raise _rate_limited(SEAT_RETRY_SECONDS, detail)
         about_to = self._entering.setdefault(network, Counter())
         about_to[member_id] += 1
@@ -80,14 +80,14 @@ class Limits:
 
     @contextlib.asynccontextmanager
     async def verification(self, network: str) -> AsyncIterator[bool]:
-        """Wait until a callback may be verified; gives whether it had to wait."""
+        """Wait for one of the slots for verifications. Yield whether the caller had to wait."""
         share = self._verifications_of.setdefault(network, asyncio.Semaphore(VERIFICATIONS_PER_NETWORK))
         had_to_wait = share.locked() or self._verifications.locked()
         async with share, self._verifications:
             yield had_to_wait
 
     def _taken(self, network: str, member_id: str, members: Members) -> int:
-        """Count the seats of a network that others have, or are about to have."""
+        """Return how many other members of the network are present, or about to be."""
         others = {one for one in self._entering.get(network, ()) if not members.is_present_from(network, one)}
         mine = members.is_present_from(network, member_id)
         return members.present_from(network) - mine + len(others - {member_id})
@@ -95,7 +95,7 @@ class Limits:
     def _take(self, limit: RateLimit, key: Hashable, count: int = 1) -> None:
         wait = limit.take(key, self._clock.monotonic(), count)
         if wait:
-            raise _rate_limited(wait, "that was too much at once; wait, and do it again")
+            raise _rate_limited(wait, "rate limit exceeded")
 
 
 def _rate_limited(seconds: float, detail: str) -> ContractError:

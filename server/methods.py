@@ -1,4 +1,4 @@
-"""The methods of the server: check, call the room, answer."""
+"""The JSON-RPC methods of the server: check the request, call the room, return the result."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,16 +39,16 @@ Params = bytes  # as JSON
 
 DEFAULT_HISTORY = 50
 DEFAULT_MEMBERS = 100
-# So many cost as much as one call without any; see `Limits.ask`.
+# Each page of this size costs as much as a request without entries; see `Limits.ask`.
 MESSAGES_FOR_ONE = 30
 MEMBERS_FOR_ONE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a method knows of its call beside the parameters. `find_caller` tells where it comes from: few ask.
+    """The context of a request beside its parameters. `find_caller` is lazy, because few methods need the address.
 
-    `is_heard` tells whether the caller is surely still there to hear the answer.
+    `is_heard` returns False when the caller has shut down its sending side, so that it may have hung up.
     """
 
     find_caller: Callable[[], Caller]
@@ -60,17 +60,16 @@ Method = Callable[[CallContext, Params], Awaitable[Struct]]
 
 
 class Methods:
-    """Each method takes the context and its checked parameters, and gives its result or raises `ContractError`."""
+    """Each method takes the context and its checked parameters, and returns its result or raises `ContractError`."""
 
     def __init__(self, room: Room, registrar: Registrar, limits: Limits, refusals: Refusals) -> None:
-        """Answer for this room."""
         self._refusals = refusals
         self._room = room
         self._registrar = registrar
         self._limits = limits
 
     def table(self) -> dict[str, Method]:
-        """Give every method by its name on the wire."""
+        """Return the methods by their names on the wire."""
         return {
             names.REGISTER: self._noting_refusals(checked(RegisterParams, self.register)),
             names.UNREGISTER: checked(UnregisterParams, self.unregister),
@@ -83,7 +82,7 @@ class Methods:
         }
 
     async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
-        """Take a seat, or come back to it."""
+        """Join the room, or return to it with a token."""
         return await self._registrar.register(params, context.token, context.find_caller(), context.is_heard)
 
     async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
@@ -93,7 +92,7 @@ class Methods:
         return UnregisterResult(True, "Successfully unregistered")
 
     async def send_message(self, context: CallContext, params: SendMessageParams) -> SendMessageResult:
-        """Say something; answered after it is stored."""
+        """Store a message. The response confirms that it is stored."""
         member = self._speaker(context, params.user_id)
         if len(params.text) > names.MAX_TEXT_CHARS:
             raise ContractError(ErrorCode.TEXT_TOO_LONG, {"limit": names.MAX_TEXT_CHARS})
@@ -102,7 +101,7 @@ class Methods:
         return SendMessageResult(True, "Message sent successfully", entry.seq, sent_at, True if repeated else UNSET)
 
     async def get_history(self, context: CallContext, params: GetHistoryParams) -> GetHistoryResult:
-        """Read the log."""
+        """Return a page of the log."""
         limit = params.limit or DEFAULT_HISTORY
         self._asker(context, cost=1 + limit // MESSAGES_FOR_ONE)
         if params.before is not None and params.after is not None:
@@ -117,7 +116,7 @@ class Methods:
         return GetHistoryResult([entry.message for entry in entries], log.oldest, log.epoch, log.newest, earlier)
 
     async def list_members(self, context: CallContext, params: ListMembersParams) -> ListMembersResult:
-        """Tell who is here."""
+        """Return a page of the present members and their delivery states."""
         limit = params.limit or DEFAULT_MEMBERS
         self._asker(context, cost=1 + limit // MEMBERS_FOR_ONE)
         page = [
@@ -128,19 +127,19 @@ class Methods:
         return ListMembersResult(states, self._room.members.present_count, self._room.log.newest)
 
     async def rename(self, context: CallContext, params: RenameParams) -> RenameResult:
-        """Go by another name."""
+        """Change the name of the caller."""
         member, name = self._speaker(context), checked_name(params.name)
         self._room.check_name(name, member.id)
         await self._room.rename(member.id, name)
         return RenameResult(True, f"Successfully renamed to {name}", name)
 
     async def set_typing(self, context: CallContext, _params: NoParams) -> SetTypingResult:
-        """Let the others see that one is writing."""
+        """Notify the other members that the caller is writing."""
         self._room.typing(self._speaker(context))
         return SetTypingResult(True)
 
     async def ping(self, context: CallContext, _params: NoParams) -> PingResult:
-        """Show that one is there, and ask to be rung again now."""
+        """Record that the participant is alive, and retry a delivery that is backing off."""
         member = self._asker(context)
         if delivery := self._room.deliveries.get(member.id):
             delivery.retry_now()
@@ -159,19 +158,19 @@ class Methods:
         return noting
 
     def _speaker(self, context: CallContext, member_id: str | None = None) -> Member:
-        """Give the member whose call others will hear of. Raises -32001, -32002, -32006."""
+        """Return the member of a request that writes, and charge it. Raise -32001, -32002, -32006."""
         member = self._member(context, member_id)
         self._limits.speak(member.id)
         return member
 
     def _asker(self, context: CallContext, cost: int = 1) -> Member:
-        """Give the member who wants to know something. Raises -32001, -32002, -32006."""
+        """Return the member of a request that reads, and charge it. Raise -32001, -32002, -32006."""
         member = self._member(context)
         self._limits.ask(member.id, cost)
         return member
 
     def _member(self, context: CallContext, member_id: str | None = None) -> Member:
-        """Give the present member whose token this is. Raises -32001, the same whether or not the id exists; -32002."""
+        """Return the present member with this token. Raise -32001, also for an unknown id, and -32002."""
         member = self._room.members.owner_of(hash_token(context.token or ""))
         if member is None or member_id not in (None, member.id):
             raise ContractError(ErrorCode.UNAUTHORIZED)
@@ -190,7 +189,7 @@ class Methods:
 
 
 def checked(shape: type[P], method: Callable[[CallContext, P], Awaitable[Struct]]) -> Method:
-    """Put the check of the parameters in front of a method."""
+    """Wrap a method to check and decode its parameters first."""
 
     async def call(context: CallContext, params: Params) -> Struct:
         return await method(context, bind_params(params, shape))

@@ -1,4 +1,4 @@
-"""aiohttp's HTTP parser: the one in C, or the one in Python that it falls back on without a word."""
+"""Checks which HTTP parser aiohttp uses: its C parser, or the Python parser, to which it falls back silently."""
 
 from typing import Final
 
@@ -12,9 +12,9 @@ IN_PYTHON: Final = (
 
 
 def parser_problem() -> str | None:
-    """Say what is wrong with the parser that aiohttp has chosen; None if it is the one in C.
+    """Return an error text if aiohttp has chosen its Python parser, None if it uses the C parser.
 
-    Advisories on the one in Python alone: CVE-2024-52304, CVE-2025-53643. aiohttp's WebSocket reader is one source,
-    compiled or not, so there is nothing to check about it.
+    Advisories on the Python parser only: CVE-2024-52304, CVE-2025-53643. aiohttp's WebSocket reader needs no check: it
+    has the same source, compiled or not.
     """
     return IN_PYTHON if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy else None

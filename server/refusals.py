@@ -1,4 +1,4 @@
-"""Log lines about refused `Register` calls: few for each address, few in all, and a count of those left out."""
+"""Rate-limited log lines about refused `Register` requests, and a count of the omitted lines."""
 
 from typing import Final
 
@@ -14,8 +14,8 @@ LINES_PER_SECOND: Final = 0.1  # of one address
 LINES_IN_A_BURST: Final = 5
 LINES_OF_ALL_PER_SECOND: Final = 1.0
 LINES_OF_ALL_IN_A_BURST: Final = 50
-COUNT_SECONDS: Final = 60.0  # between the first line that is left out and the line that counts them
-UNSHOWN: Final = ("url",)  # the path of a callback may be known to nobody else
+COUNT_SECONDS: Final = 60.0  # between the first omitted line and the line that counts the omitted lines
+UNSHOWN: Final = ("url",)  # the path of a callback may be a secret of the participant
 
 
 class _Named(msgspec.Struct):
@@ -27,10 +27,9 @@ _BY_POSITION: Final = msgspec.json.Decoder(tuple[msgspec.Raw, str])
 
 
 class Refusals:
-    """Writes them; no line holds a key, a secret or a token."""
+    """Writes the lines. No line contains a key, a secret or a token."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with none."""
         self._clock = clock
         self._of_address = RateLimit(LINES_PER_SECOND, LINES_IN_A_BURST)
         self._of_all = RateLimit(LINES_OF_ALL_PER_SECOND, LINES_OF_ALL_IN_A_BURST)
@@ -48,13 +47,13 @@ class Refusals:
         journal.server.info("Refused to register %s from %s: %s", _name_in(params), caller, _reason(error))
 
     def close(self) -> None:
-        """Log what is not logged yet."""
+        """Log the count of omitted lines now, if any."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._tell_count()
 
     def _tell_count(self) -> None:
-        journal.server.info("Refused to register %d more callers that have no line of their own", self._left_out)
+        journal.server.info("Refused to register %d more callers (lines omitted)", self._left_out)
         self._left_out, self._alarm = 0, None
 
 
@@ -62,7 +61,7 @@ def _name_in(params: bytes) -> str:
     try:
         name = _NAMED.decode(params).name if params.startswith(b"{") else _BY_POSITION.decode(params)[1]
     except msgspec.DecodeError:
-        return "somebody without a name"
+        return "a participant without a name"
     return f'"{name}"'
 
 

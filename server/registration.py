@@ -1,4 +1,4 @@
-"""`Register`: who may take which seat, and the proof that the callback is the caller's."""
+"""`Register`: the checks of id, name, token and limits, and the proof that the caller owns the callback."""
 
 import contextlib
 import hmac
@@ -30,13 +30,13 @@ OPTIONAL_METHODS: Final = frozenset({RECEIVE_TYPING})
 TOKEN_BYTES: Final = 32
 SECRET_BYTES: Final = 32
 HUNG_UP: Final = (
-    "many callbacks were being verified, and while this call waited for its turn its caller hung up or shut down its"
-    " sending side; call again, and keep the connection open"
+    "many callbacks were being verified, and while this request waited, its caller hung up or shut down its sending"
+    " side; register again, and keep the connection open"
 )
 
 
 def checked_name(text: str) -> str:
-    """Give a name as it is shown. Raises -32602."""
+    """Return the normalized name. Raise -32602."""
     try:
         return normalize_name(text)
     except NameProblem as problem:
@@ -44,10 +44,10 @@ def checked_name(text: str) -> str:
 
 
 class Registrar:
-    """Takes the checks of `Register` in the order of the contract; nothing has changed until all have passed."""
+    """Runs the checks of `Register` in the order of the contract. Changes no member before all checks have passed."""
 
     def __init__(self, room: Room, join_key: str | None, limits: Limits) -> None:
-        """Without a `join_key` everybody may come."""
+        """Without a `join_key`, any caller may register."""
         self._room = room
         self._join_key = join_key
         self._limits = limits
@@ -55,7 +55,7 @@ class Registrar:
     async def register(
         self, params: RegisterParams, token: str | None, caller: Caller, is_heard: Callable[[], bool]
     ) -> RegisterResult:
-        """Seat a newcomer, or with its token somebody who comes back."""
+        """Register a newcomer, or with its token a returning member."""
         network = network_of(caller.address)
         self._limits.register(network)
         name = checked_name(params.name)
@@ -85,9 +85,9 @@ class Registrar:
             callback = await self._proven_callback(url, caller, member, is_heard) if url else None
             with contextlib.ExitStack() as undo:
                 if callback is not None:
-                    undo.callback(callback.close)  # it keeps its connection
+                    undo.callback(callback.close)  # the proof leaves its connection open
                 if given_secret is None and (now := self._room.members.get(member.id)) is not None:
-                    member = structs.replace(member, secret=now.secret)  # another resume may have brought one meanwhile
+                    member = structs.replace(member, secret=now.secret)  # another resume may have set it
                 await self._room.enter(member, callback, params.after)
                 undo.pop_all()
         return self._result(member, token, resumed=owner is not None)
@@ -97,7 +97,7 @@ class Registrar:
         if owner is None or network_of_member(owner) != network:
             self._limits.settle(network, members.known_from(network))
         if owner is not None and (not owner.present or owner.name != name):
-            self._limits.speak(owner.id)  # the others will hear of it
+            self._limits.speak(owner.id)  # it adds a notice to the log
         if has_callback and (owner is None or owner.id not in deliveries):
             self._limits.ring(len(deliveries))
 
@@ -107,7 +107,7 @@ class Registrar:
 
     def _check_after(self, after: int | None) -> None:
         if after is not None and after > self._room.log.newest:
-            raise invalid_params("after", "must not be above the newest seq of this log")
+            raise invalid_params("after", "must be at most the newest seq of this log")
 
     def _check_claims(self, member_id: str | None, name: str, token: str | None, owner: Member | None) -> None:
         if token and (owner is None or member_id not in (None, owner.id)):
@@ -121,9 +121,9 @@ class Registrar:
     async def _proven_callback(
         self, url: CallbackUrl, caller: Caller, member: Member, is_heard: Callable[[], bool]
     ) -> Callback:
-        """Ring `VerifyCallback` there. Raises -32004, -32005."""
+        """Return the callback at `url` after a successful `VerifyCallback`. Raise -32004, -32005."""
         if caller.proxied:
-            setting = "the call came through a proxy that CHAT_TRUSTED_PROXIES does not name"
+            setting = "the request came through a proxy that is not in CHAT_TRUSTED_PROXIES"
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
         callback = self._room.callbacks.to(url, caller.address, member.id)
         try:
@@ -140,12 +140,12 @@ class Registrar:
     async def _challenge(
         self, callback: Callback, secret: bytes, network: str, is_heard: Callable[[], bool]
     ) -> Failed | None:
-        """Say why a callback has not proven itself, if so. Raises `AddressNotAllowed`."""
+        """Return why the proof failed, None if it succeeded. Raise `AddressNotAllowed`."""
         clock, challenge = self._room.clock, new_challenge()
         try:
             async with self._limits.verification(network) as had_to_wait:
-                # Half-closed and hung up look the same. Who does not have to wait is answered either way; in a queue,
-                # those that have hung up would cost the others their turn, and their names.
+                # A half-closed connection looks like a closed one, so that a request that did not wait is served either
+                # way. In the queue, requests of closed connections would delay the others, and take their names.
                 if had_to_wait and not is_heard():
                     return Failed("http", HUNG_UP)
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
@@ -156,7 +156,7 @@ class Registrar:
         return judge_challenge(reply, str(challenge.ids[0]), clock.unix())
 
     def _new_id(self, name: str) -> str:
-        """Make an id that tells people whose it is, and is nobody's yet: `alice-3f9a2c71`."""
+        """Return an unused id that shows the name: `alice-3f9a2c71`."""
         readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "member"
         while True:
             member_id = f"{readable}-{secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""From the host of a callback to its addresses."""
+"""Resolves the host of a callback to its addresses."""
 
 import asyncio
 import contextlib
@@ -14,41 +14,41 @@ from server.core.callback_url import literal_address
 
 LOOK_UP_SECONDS: Final = 2.0
 LOOK_UPS_AT_ONCE: Final = 128
-LOOK_UPS_PER_NETWORK: Final = 8  # of these: names that hang hold up only those that were given by the same place
-# With a dead first name server each look-up takes 5 s (resolv.conf(5), `timeout`). Who tries again within this time has
-# what came too late for the first try.
+LOOK_UPS_PER_NETWORK: Final = 8  # of these: slow names delay only look-ups for the same network
+# With a dead first name server each look-up takes 5 s (resolv.conf(5), `timeout`). Addresses that arrive after the
+# deadline serve another try within this time.
 LATE_FOR_SECONDS: Final = 30.0
 MAX_LATE: Final = 1024
 
 
 class ResolveError(Exception):
-    """The name has no address, or none was found in time."""
+    """The name has no address, or the look-up timed out."""
 
 
 class Resolver(Protocol):
-    """Who knows the addresses of a host."""
+    """Resolves host names; tests replace it."""
 
     async def resolve(self, host: str, network: str) -> list[IPAddress]:
-        """Give the addresses of a name that came from `network`, or the one that it is. Raises `ResolveError`."""
+        """Return the addresses of `host`, which may be an address. `network` asks. Raise `ResolveError`."""
 
 
 class SystemResolver:
-    """Asks the system, on threads of its own: a slow name server must not hold up what else runs on threads.
+    """Calls `getaddrinfo` on its own threads, so that a slow name server does not fill asyncio's thread pool.
 
-    They are daemons, which an executor's are not, since `getaddrinfo` cannot be interrupted: a look-up that hangs must
-    not keep the process from ending.
+    They are daemon threads, unlike those of an executor: `getaddrinfo` cannot be interrupted, and a look-up that hangs
+    must not keep the process from ending.
     """
 
     def __init__(self, look_up: Callable[[str], list[IPAddress]] | None = None) -> None:
-        """Begin with no thread; each look-up has one, on which `look_up` gives the addresses, none if there is none."""
+        """`look_up` runs on a new thread for each look-up and returns the addresses, an empty list if it finds none."""
         self._look_up = look_up or _look_up
         self.under_way: dict[str, asyncio.Future[list[IPAddress]]] = {}
-        self._late: dict[str, tuple[float, list[IPAddress]]] = {}  # until when, by the loop
+        self._late: dict[str, tuple[float, list[IPAddress]]] = {}  # host -> (expiry in loop time, addresses)
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
         self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def resolve(self, host: str, network: str) -> list[IPAddress]:
-        """Look a host up, for at most two seconds. A later answer is kept for the next try."""
+        """Look up a host for at most two seconds. A later result is kept for the next try."""
         if (literal := literal_address(host)) is not None:
             return [literal]
         if late := self._take_late(host):
@@ -67,7 +67,7 @@ class SystemResolver:
         return found
 
     def _keep_when_late(self, host: str) -> None:
-        """Keep what the look-up that is under way will find, if it finds something."""
+        """Keep the result of the running look-up for the next try."""
         if (under_way := self.under_way.get(host)) is not None:
             under_way.add_done_callback(lambda found: self._keep_late(host, found.result()))
 
@@ -86,7 +86,7 @@ class SystemResolver:
         return []
 
     async def _slot(self, network: str) -> contextlib.ExitStack:
-        """Wait for a thread that may be used; closed, what is given frees it."""
+        """Wait for a thread slot. Closing the returned stack frees it."""
         share = self._shares.setdefault(network, asyncio.Semaphore(LOOK_UPS_PER_NETWORK))
         with contextlib.ExitStack() as slot:
             for semaphore in (share, self._slots):
@@ -95,7 +95,7 @@ class SystemResolver:
             return slot.pop_all()
 
     def _start(self, host: str, slot: contextlib.ExitStack) -> asyncio.Future[list[IPAddress]]:
-        """Look up in a thread; the slot is free again when that has ended, however long after the caller gave up."""
+        """Start a look-up on a thread. Its slot is free when the look-up ends, even after the caller timed out."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[IPAddress]] = loop.create_future()
         self.under_way[host] = found
@@ -109,18 +109,18 @@ class SystemResolver:
 
         def look_up() -> None:
             addresses = self._look_up(host)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
                 loop.call_soon_threadsafe(found.set_result, addresses)
 
         try:
             threading.Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
-        except RuntimeError:  # the system lets this process have no more threads
+        except RuntimeError:  # the system allows no more threads
             found.set_result([])
         return found
 
 
 def _look_up(host: str) -> list[IPAddress]:
-    """Give the addresses of a name, none when it has none."""
+    """Return the addresses of a name, an empty list if it has none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -1,4 +1,4 @@
-"""Retention: how old stored data is, what is dropped for its age, and what the operator is told of it."""
+"""Retention: computes the age of stored data, deletes old data, and logs it."""
 
 from server import journal
 from server.clock import Clock
@@ -10,7 +10,7 @@ class Retention:
     """The age limit of one log, measured on its store clock."""
 
     def __init__(self, log: MessageLog, clock: Clock, days: float, store_clock: StoreClock) -> None:
-        """Take over the store clock of this log; `open` makes both."""
+        """`open` creates the store clock and passes it."""
         self.interval = mark_interval(days * DAY)
         self._log = log
         self._clock = clock
@@ -19,7 +19,7 @@ class Retention:
 
     @classmethod
     async def open(cls, log: MessageLog, clock: Clock, days: float) -> "Retention":
-        """Let the store clock of a log go on from its last mark. Raises `Unreadable`."""
+        """Return the retention with a store clock that continues from the last mark of the log. Raise `Unreadable`."""
         marks = await log.recent_marks()
         store_clock = StoreClock(marks, clock.unix(), clock.uptime(), longest_stop(days * DAY))
         _tell_stop(store_clock)
@@ -30,14 +30,14 @@ class Retention:
         return self._store_clock.now(self._clock.uptime())
 
     async def mark(self) -> None:
-        """Store where log and clocks are. Raises `NotStored`."""
+        """Store a mark: the position of the log and the time of both clocks. Raise `NotStored`."""
         await self._log.mark(self.now(), self._clock.unix())
 
     async def drop_old(self) -> Forgotten:
-        """Drop what is too old, and tell how much that was. Raises `NotStored`."""
+        """Delete data that is too old, log the counts, and return the deleted data. Raise `NotStored`."""
         if jump := self._store_clock.jump(self._clock.unix(), self._clock.uptime()):
             way = "ahead" if jump > 0 else "back"
-            told = "The clock of this machine was set %s by %s; nothing is deleted for that, ages of messages stay"
+            told = "The clock of this machine was set %s by %s; no data is deleted for that, the ages of messages stay"
             journal.server.warning(told, way, duration(abs(jump)))
         forgotten = await self._log.forget_before(self.now() - self._days * DAY)
         if told := _counts(forgotten):
@@ -46,7 +46,7 @@ class Retention:
         return forgotten
 
     async def close(self) -> None:
-        """Store a last mark, so that the next start knows how long the stop was."""
+        """Store a last mark, from which the next start computes how long the server was stopped."""
         try:
             await self.mark()
         except LogError as error:
@@ -59,12 +59,12 @@ def _counts(forgotten: Forgotten) -> str:
 
 
 def _tell_stop(store_clock: StoreClock) -> None:
-    """Tell the operator where the wall clock is not taken at its word."""
+    """Log a warning if the wall clock is implausible at the start."""
     stopped, counted = store_clock.stopped, store_clock.counted
     if stopped < -JUMP:
-        told = "The clock of this machine is %s behind the latest time in the store; nothing is deleted for that"
+        told = "The clock of this machine is %s behind the latest time in the store; no data is deleted for that"
         journal.server.warning(told, duration(-stopped))
     elif stopped > counted:
         told = "The clock of this machine says that the server was stopped for %s; since it may be wrong,"
-        told += " that counts as %s for the age of messages and nothing more is deleted for it"
+        told += " that counts as %s for the age of messages, and no more data is deleted"
         journal.server.warning(told, duration(stopped), duration(counted))

@@ -80,13 +80,13 @@ def test_taken_name_or_id_tells_to_choose_another() -> None:
 
 
 def test_rate_limit_says_why_and_how_long_to_wait() -> None:
-    data = {"retry_after_ms": 2500, "detail": "this server lets at most 3 participants in from one address"}
-    told = "The server asks to wait 3 seconds: this server lets at most 3 participants in from one address."
+    data = {"retry_after_ms": 2500, "detail": "at most 3 participants may be present from one address"}
+    told = "The server asks to wait 3 seconds: at most 3 participants may be present from one address."
     assert str(CallRefused(-32006, "Rate limited", data)) == told
 
 
 def test_address_that_may_not_be_called_for_a_proxy_names_the_setting_for_proxies() -> None:
-    detail = "the call came through a proxy that CHAT_TRUSTED_PROXIES does not name"
+    detail = "the request came through a proxy that is not in CHAT_TRUSTED_PROXIES"
     told = str(CallRefused(-32005, "Callback address not allowed", {"detail": detail}))
     assert detail in told
     assert "CHAT_CALLBACK_ALLOW" not in told

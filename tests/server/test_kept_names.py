@@ -205,14 +205,14 @@ async def test_release_frees_a_held_name(durable: RunningServer, control: Path, 
     bob = await durable.register("Bob")
     await bob.call("Unregister", id=bob.id, keep_name=True)
     told = await release(control, name)
-    assert told == f"{name} is free now; it was kept for the absent Bob (ID: {bob.id})"
+    assert told == f"{name} is free now; it was kept for Bob (ID: {bob.id})"
     await durable.register("Bob")
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("Nobody", "Nobody is a name that nobody has; anybody may take it"),
+        ("Nobody", "Nobody is not the name of a member, so it is free"),
         ("Alice", r"Alice is the name of a member that is present \(ID: a1\); kick removes a member"),
         (" ", "must be a string that is not empty"),
     ],

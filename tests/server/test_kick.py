@@ -77,7 +77,7 @@ async def test_who_comes_again_is_a_newcomer_under_another_id(durable: RunningSe
 async def test_one_who_is_away_cannot_come_back_either(durable: RunningServer, control: Path) -> None:
     alice = await durable.register("Alice")
     await alice.call("Unregister", id=alice.id)
-    assert (await kick(control, alice.id)).endswith("cannot come back to that seat")
+    assert (await kick(control, alice.id)).endswith("was away; its token is rejected from now on")
     assert (await refusal(alice.call("Register", name="Alice"))).data == KICKED
 
 
@@ -106,8 +106,8 @@ async def test_a_restart_forgets_no_kick(session: ClientSession, file: Path, con
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("nobody", "nobody is nobody's ID; the log and ListMembers tell the IDs"),
-        ("Alice", "Alice is nobody's ID; the one called Alice has the ID a1"),
+        ("nobody", "nobody is not the ID of a member; the log and ListMembers show IDs"),
+        ("Alice", "Alice is not the ID of a member; the member called Alice has the ID a1"),
         (" ", "must be a string that is not empty"),
     ],
 )
@@ -155,7 +155,7 @@ async def test_where_there_can_be_no_socket_all_else_works(
     await asyncio.to_thread(control.mkdir)
     async with RunningServer(session, local_settings(store=f"sqlite:{file}")) as server:
         await server.register("Alice")
-    assert "Nobody can be kicked: cannot listen at" in caplog.text
+    assert "Operator commands are off: cannot listen at" in caplog.text
 
 
 def test_without_a_server_the_operator_is_told(file: Path) -> None:

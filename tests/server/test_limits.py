@@ -251,7 +251,7 @@ async def test_register_half_closed_in_the_queue_is_told_to_call_again(session: 
         answer = await reader.read()
         writer.close()
         assert b"-32004" in answer
-        assert b"call again, and keep the connection open" in answer
+        assert b"register again, and keep the connection open" in answer
         assert not late.posts
         await asyncio.wait(hanging)
 
@@ -259,7 +259,7 @@ async def test_register_half_closed_in_the_queue_is_told_to_call_again(session: 
 async def test_no_more_are_rung_than_there_are_files_for() -> None:
     limits = Limits(ManualClock(), rate=20.0, max_per_network=0, max_callbacks=2)
     limits.ring(1)
-    with pytest.raises(ContractError, match="can ring no more participants"):
+    with pytest.raises(ContractError, match="cannot serve more callbacks"):
         limits.ring(2)
 
 

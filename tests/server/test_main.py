@@ -179,7 +179,7 @@ async def test_on_debug_level_it_tells_what_it_otherwise_leaves_out() -> None:
         assert (await exchange_raw(server.port, b"GET /\xff HTTP/1.1\r\n\r\n"))[0] == 400
         server.process.send_signal(signal.SIGTERM)
         assert await server.end() == 0
-    assert "A request that is not HTTP, or not complete, was refused: " in server.lines[2]
+    assert "Refused a malformed or incomplete request: " in server.lines[2]
     assert len(server.lines) == 5
 
 

@@ -343,7 +343,7 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
         ),
         (
             {"join_key": "hush"},
-            "Refused to register somebody without a name from 127.0.0.1: Invalid params: name is required: "
+            "Refused to register a participant without a name from 127.0.0.1: Invalid params: name is required: "
             "a string that is not empty and not only white space",
         ),
         (
@@ -391,8 +391,8 @@ async def test_refused_registers_beyond_a_burst_are_counted(
         assert len(lines_of(caplog)) == LINES_IN_A_BURST
         server.clock.advance(COUNT_SECONDS)
         await refusal(server.call("Register", name="Eve"))
-        counted = "Refused to register 3 more callers that have no line of their own"
+        counted = "Refused to register 3 more callers (lines omitted)"
         assert lines_of(caplog)[LINES_IN_A_BURST:] == [counted, lines_of(caplog)[0]]
         for _ in range(LINES_IN_A_BURST):
             await refusal(server.call("Register", name="Eve"))
-    assert lines_of(caplog)[-1] == "Refused to register 1 more callers that have no line of their own"
+    assert lines_of(caplog)[-1] == "Refused to register 1 more callers (lines omitted)"
