@@ -34,7 +34,7 @@ from server.settings import Settings, command
 
 try:
     import uvloop
-except ImportError:  # no wheel for this platform: asyncio's own loop does
+except ImportError:  # no wheel for this platform: use asyncio's own loop
     uvloop = None  # type: ignore[assignment]
 
 
@@ -42,7 +42,7 @@ STANDARD_STREAM: Final = Path("-")
 
 
 def main() -> None:
-    """Read the command line and run."""
+    """Parse the command line and run the command."""
     prepare(lambda lines, why: journal.LineFormatter().format(journal.lost(lines, why)))
     ignore_stop_without_shell()
     command(run, back_up, restore, kick, release)(prog_name="python -m server")
@@ -63,7 +63,7 @@ def run(settings: Settings) -> None:
 
 
 def back_up(settings: Settings, target: Path) -> None:
-    """Copy the store, of a running server too."""
+    """Copy the store, also while a server runs."""
     with _told():
         if target == STANDARD_STREAM:
             _refuse_terminal(STDOUT, "output")
@@ -78,17 +78,17 @@ def _stream_backup(settings: Settings) -> None:
     try:
         write_log(settings.store, out)
     finally:
-        with contextlib.suppress(OSError):  # a buffer that cannot be flushed was told above
+        with contextlib.suppress(OSError):  # `write_log` has raised the error of a buffer that cannot be flushed
             out.close()
 
 
 def restore(settings: Settings, source: Path) -> None:
-    """Put a backup in the place of the store, on which no server may run."""
+    """Replace the store with a backup. No server may be running on it."""
     with _told():
         if source == STANDARD_STREAM:
             _refuse_terminal(STDIN, "input")
             with open(STDIN, "rb", closefd=False) as file:
-                replaced = restore_log(settings.store, file, "what came from standard input")
+                replaced = restore_log(settings.store, file, "the backup from standard input")
         else:
             with _opened(source) as file:
                 replaced = restore_log(settings.store, file, str(source))
@@ -97,7 +97,7 @@ def restore(settings: Settings, source: Path) -> None:
 
 
 def _refuse_terminal(fd: int, which: str) -> None:
-    """Raise `StartError` for a terminal: it changes line ends, also one that `docker exec -t` puts before a pipe."""
+    """Raise `StartError` for a terminal, which changes line ends, also that of `docker exec -t` before a pipe."""
     if os.isatty(fd):
         hint = "give a file or a pipe, without a terminal between (docker exec without -t, docker compose exec -T)"
         raise StartError(f"standard {which} is a terminal, which would spoil the backup; {hint}")
@@ -114,13 +114,13 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 
 
 def kick(settings: Settings, member_id: str) -> None:
-    """Have the running server remove somebody."""
+    """Ask the running server to remove a member."""
     with _told():
         _report(remove_member(settings.store, member_id))
 
 
 def _report(done: str) -> None:
-    """Tell the operator what was done. Raises `OutputError`."""
+    """Print the result. Raise `OutputError`."""
     try:
         tell(done)
     except OSError as error:
@@ -128,14 +128,14 @@ def _report(done: str) -> None:
 
 
 def release(settings: Settings, name: str) -> None:
-    """Have the running server let others have a name."""
+    """Ask the running server to free a name."""
     with _told():
         _report(release_name(settings.store, name))
 
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Tell the operator what went wrong."""
+    """Write an error to standard error and exit with status 1."""
     try:
         yield
     except (StartError, ControlError, OutputError) as error:
@@ -144,7 +144,7 @@ def _told() -> Iterator[None]:
 
 
 async def serve(settings: Settings) -> None:
-    """Start, wait for the signal, stop."""
+    """Start the server, wait for SIGTERM or SIGINT, and stop it."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -159,7 +159,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Every client costs two connections: use all the open files that the system lets this process have."""
+    """Raise the soft limit of open files to the hard limit: each client costs two connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

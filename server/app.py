@@ -161,7 +161,7 @@ def write_log(store: str, out: BinaryIO) -> None:
 
 
 def restore_log(store: str, source: BinaryIO, name: str) -> Path | None:
-    """Replace the log that the setting names by a backup. Return the path of the old log. Raise `StartError`."""
+    """Replace the log that the setting names with a backup. Return the path of the old log. Raise `StartError`."""
     if store == MEMORY_STORE:
         raise StartError(f"a log in memory cannot be restored; CHAT_STORE is {store}")
     try:

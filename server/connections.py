@@ -135,7 +135,7 @@ class Connections:
         return Connection(self)
 
     def admit(self, connection: "Connection", network: str) -> bool:
-        """Return whether the connection is admitted. If all are in use, the heaviest network may lose one for it."""
+        """Return whether the connection is admitted. If all are in use, the heaviest network may lose a connection."""
         verdict = self._admission.judge(network)
         self._note(full=verdict is not Verdict.ADMIT)
         if verdict is Verdict.REFUSE:

@@ -1,4 +1,4 @@
-"""The delivery to one recipient: carries out the steps of its outbox and reports their results to it.
+"""The delivery to a recipient: carries out the steps of its outbox and reports their results to it.
 
 The delivery is driven by callbacks: a response, an alarm, or a new entry in the log. It creates a task only off the hot
 path: to read a page of the log that is no longer in memory, and to make the member away.
@@ -67,7 +67,7 @@ class Fanout:
 
 
 class Delivery:
-    """Delivers the log to one recipient, with at most one POST in flight."""
+    """Delivers the log to a recipient, with at most one POST in flight."""
 
     __slots__ = (
         "_alarm", "_alarm_at", "_busy", "_callback", "_clock", "_enough", "_fanout", "_farewell", "_in_flight", "_log",
@@ -178,7 +178,7 @@ class Delivery:
     def _rest(self, step: Wait) -> None:
         if step.idle:
             self._fanout.idle.add(self)
-            # An alarm that fires too early costs one call of `step`; a new alarm each time costs a timer per message.
+            # An alarm that fires too early costs a call of `step`; a new alarm each time costs a timer per message.
             if self._alarm_at <= step.until:
                 return
         self._wake_at(step.until)

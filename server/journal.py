@@ -31,13 +31,13 @@ class LineFormatter(logging.Formatter):
     """Writes `[JOIN] User Alice (ID: …) joined the chat from …`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, followed by the traceback if there is one."""
+        """Return the line, followed by the traceback of an exception."""
         line = f"[{tag_of(record)}] {words_of(record)}"
         return f"{line}\n{traceback_of(record)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes one JSON object a line: `time`, `tag`, `message`, and `traceback` if there is one."""
+    """Writes a JSON object a line: `time`, `tag`, `message`, and `traceback` for an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {

@@ -25,7 +25,7 @@ KNOWN_RETRY_SECONDS: Final = 3600.0
 
 
 class Limits:
-    """Raises -32006 when a limit is reached. A network is a string returned by `network_of`."""
+    """The limits. Methods raise -32006 when a limit is reached. A network is a string returned by `network_of`."""
 
     def __init__(self, clock: Clock, *, rate: float, max_per_network: int, max_callbacks: float = math.inf) -> None:
         """`rate` is in messages a second for each participant; 0 turns off all rates. `max_per_network` 0: no limit."""
@@ -80,7 +80,7 @@ class Limits:
 
     @contextlib.asynccontextmanager
     async def verification(self, network: str) -> AsyncIterator[bool]:
-        """Wait for one of the slots for verifications. Yield whether the caller had to wait."""
+        """Wait for a verification slot. Yield whether the caller had to wait."""
         share = self._verifications_of.setdefault(network, asyncio.Semaphore(VERIFICATIONS_PER_NETWORK))
         had_to_wait = share.locked() or self._verifications.locked()
         async with share, self._verifications:

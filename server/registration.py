@@ -145,7 +145,7 @@ class Registrar:
         try:
             async with self._limits.verification(network) as had_to_wait:
                 # A half-closed connection looks like a closed one, so that a request that did not wait is served either
-                # way. In the queue, requests of closed connections would delay the others, and take their names.
+                # way. In the queue, requests of closed connections would delay other requests, and take their names.
                 if had_to_wait and not is_heard():
                     return Failed("http", HUNG_UP)
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)

@@ -145,7 +145,7 @@ class Room:
         return {key: max(0, self.log.count(late[key], newest) - own[key]) if key in late else 0 for key in cursors}
 
     async def enter(self, member: Member, callback: Callback | None, after: int | None) -> None:
-        """Make a member present, new or returning, and deliver to `callback` if there is one.
+        """Make a member present, new or returning, and start to deliver to `callback` if given.
 
         `after` sets the cursor. Raise -32001, -32003, -32010.
         """

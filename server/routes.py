@@ -43,10 +43,10 @@ USAGE: Final = (
 
 
 class RpcEndpoint:
-    """Serves `POST /rpc` until it is told to drain."""
+    """The HTTP routes of the server. Refuses requests after `drain`."""
 
     def __init__(self, trusted_proxies: Sequence[IPNetwork], read_seconds: float = REQUEST_READ_SECONDS) -> None:
-        """`read_seconds` is how long a request may take to come in. The app brings the front, as `FRONT`."""
+        """Limit the time to receive a request to `read_seconds`. `app[FRONT]` handles the body."""
         self._trusted_proxies = trusted_proxies
         self._read_seconds = read_seconds
         self._large = LargeRequests()
@@ -57,7 +57,7 @@ class RpcEndpoint:
         self._quiet.set()
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes."""
+        """Add the routes to `app`."""
         app.router.add_get("/", self.greet)
         app.router.add_post(RPC_PATH, self.rpc)
         app.router.add_route(hdrs.METH_ANY, RPC_PATH, self.only_post)
@@ -66,14 +66,14 @@ class RpcEndpoint:
         app.router.add_route(hdrs.METH_ANY, "/{path:.*}", self.elsewhere)
 
     async def drain(self) -> None:
-        """Refuse new calls and those whose body is not here yet, and return when those in flight are answered."""
+        """Refuse new requests and requests with an incomplete body; return when the remaining requests are handled."""
         self._draining.set()
         for reading in self._reading:
             reading.reschedule(asyncio.get_running_loop().time())
         await self._quiet.wait()
 
     async def rpc(self, request: web.Request) -> web.Response:
-        """Answer one POST."""
+        """Handle `POST /rpc`."""
         if self._draining.is_set():
             return _unavailable()
         self._in_flight += 1
@@ -86,29 +86,27 @@ class RpcEndpoint:
                 self._quiet.set()
 
     async def only_post(self, _request: web.Request) -> web.Response:
-        """Refuse every other method."""
+        """Refuse all other methods at `/rpc` with 405."""
         response = _closing(405, f"the method is not POST; {USAGE}")
         response.headers[hdrs.ALLOW] = hdrs.METH_POST
         return response
 
     async def elsewhere(self, request: web.Request) -> web.Response:
-        """Refuse another path, in JSON-RPC for a program that was given a wrong address."""
+        """Refuse an unknown path with 404, for POST as a JSON-RPC error: the program has a wrong URL."""
         if request.method == hdrs.METH_POST:
-            return _closing(
-                404, f"nothing is at this path; JSON-RPC requests go to {RPC_PATH}, without a slash behind it"
-            )
+            return _closing(404, f"unknown path; send JSON-RPC requests to {RPC_PATH}, without a trailing slash")
         raise web.HTTPNotFound
 
     async def greet(self, _request: web.Request) -> web.Response:
-        """Tell a person who comes with a browser where to go."""
+        """Return a text for a person who opens the server in a browser."""
         return web.Response(text=GREETING)
 
     async def health(self, _request: web.Request) -> web.Response:
-        """Tell that the process lives."""
+        """Return 200 while the process runs."""
         return web.Response(text="ok\n")
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Tell whether calls are taken."""
+        """Return 200 while requests are accepted, 503 while draining."""
         return _not_ready() if self._draining.is_set() else web.Response(text="ready\n")
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -134,15 +132,15 @@ class RpcEndpoint:
         except TimeoutError:
             if self._draining.is_set():
                 return _unavailable()
-            problem = f"the request did not come within {self._read_seconds:g} s"
+            problem = f"the request did not arrive within {self._read_seconds:g} s"
             return _closing(408, problem, ErrorCode.PARSE_ERROR)
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
         except NoRoom:
             return _busy()
         except (web.RequestPayloadError, ConnectionError):
-            # The body is not what its head promised, or the caller has hung up: nobody's mistake here, so no traceback.
-            return _closing(400, "the body could not be read: it ends early", ErrorCode.PARSE_ERROR)
+            # An incomplete body or a lost connection is not a bug, so it is not logged with a traceback.
+            return _closing(400, "the body could not be read: it is incomplete", ErrorCode.PARSE_ERROR)
         context = CallContext(partial(self._caller, request), _token(request), partial(_is_heard, request, connection))
         answer = await request.app[FRONT].answer(body, context)
         if answer is None:
@@ -150,26 +148,26 @@ class RpcEndpoint:
         return web.Response(body=answer, headers=JSON)
 
     async def _read(self, request: web.Request, until: float | None, held: Held | None) -> bytes:
-        if request.content.is_eof():  # it came together with its head, as almost always
+        if request.content.is_eof():  # the body arrived with the head, as in almost all requests
             body = request.content.read_nowait()
             if len(body) > MAX_BODY_BYTES:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
             return body
-        if request.transport is None:  # the caller has hung up; aiohttp's own word for it would be a RuntimeError
+        if request.transport is None:  # the caller has hung up; `request.read` would raise a RuntimeError
             raise ConnectionResetError
         async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._read_seconds) as reading:
             self._reading.add(reading)
             try:
                 return await request.read() if held is None or held.size else await _read_growing(request, held)
             except BaseException as error:
-                # aiohttp keeps the error, and it the frames, with what has come, until the garbage is collected.
+                # aiohttp keeps the error, whose frames hold the received bytes until the garbage collector runs.
                 traceback.clear_frames(error.__traceback__)
                 raise
             finally:
                 self._reading.discard(reading)
 
     async def _pace(self, network: str, size: int) -> None:
-        """Wait, if much came from there. Raises `TimeoutError` when the server drains before it is its turn."""
+        """Delay a large request if its network has sent much. Raise `TimeoutError` if the server drains meanwhile."""
         wait = self._large.owe(network, size, asyncio.get_running_loop().time())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
@@ -185,7 +183,7 @@ class RpcEndpoint:
 
 
 async def _read_growing(request: web.Request, held: Held) -> bytes:
-    """Read a body whose length the head does not tell. Raises `NoRoom`."""
+    """Read a body without a Content-Length. Raise `NoRoom`, `HTTPRequestEntityTooLarge`."""
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
@@ -197,18 +195,18 @@ async def _read_growing(request: web.Request, held: Held) -> bytes:
 
 
 def _is_heard(request: web.Request, connection: Connection | None) -> bool:
-    """Return False when the caller has hung up; one that has only shut down its sending side looks the same."""
+    """Return False if the caller has hung up, or has shut down its sending side, which looks the same."""
     return request.transport is not None and not (connection and connection.is_half_closed)
 
 
 def _refusal(request: web.Request) -> web.Response | None:
-    """Refuse by the head alone what need not be read."""
+    """Return a refusal if the head alone shows that the request is invalid."""
     if ID_HEADER in request.headers:
-        return _closing(421, "this is the address of a server, not of a callback")
+        return _closing(421, "this is the URL of a server, not of a callback")
     if request.content_type not in ACCEPTED_CONTENT_TYPES:
         return _closing(415, f"the Content-Type is not application/json; {USAGE}")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        return _closing(415, "the body has a Content-Encoding; expected one without")
+        return _closing(415, "the body has a Content-Encoding; send it without compression")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return _too_large()
     return None
@@ -236,19 +234,19 @@ def _unavailable() -> web.Response:
 
 
 def _busy() -> web.Response:
-    response = _later("there are too many large requests now", RETRY_AFTER_BUSY)
+    response = _later("too many large requests are open", RETRY_AFTER_BUSY)
     response.force_close()
     return response
 
 
 def _later(detail: str, seconds: int) -> web.Response:
-    """Refuse what may be tried again after so many seconds."""
+    """Return a 503 response that asks to retry after `seconds`."""
     body = error_body(ErrorCode.RATE_LIMITED, {"retry_after_ms": 1000 * seconds, "detail": detail})
     return web.Response(status=503, body=body, headers={**JSON, hdrs.RETRY_AFTER: str(seconds)})
 
 
 def _closing(status: int, problem: str, code: ErrorCode = ErrorCode.INVALID_REQUEST) -> web.Response:
-    """Refuse without having read the body: the connection cannot be used for another request."""
+    """Return an error response that closes the connection, because the body may be unread."""
     response = web.Response(status=status, body=error_body(code, {"problem": problem}), headers=JSON)
     response.force_close()
     return response

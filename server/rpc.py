@@ -1,8 +1,8 @@
-"""The strict JSON-RPC 2.0 front around jsonrpcserver.
+"""The strict JSON-RPC 2.0 dispatcher around jsonrpcserver.
 
-jsonrpcserver calls the method and makes its response. What it does not do by the letter is done here before it is
-asked: strict JSON, limits, each element of a batch judged alone and run in order, ids echoed byte for byte, and no text
-of an exception to a caller. Sections are those of the JSON-RPC 2.0 specification.
+jsonrpcserver calls the method and builds its response. This module adds, before that call, the rules that jsonrpcserver
+does not follow: strict JSON, limits, batch elements checked separately and run in order, ids echoed byte for byte. It
+also keeps exception texts out of responses. Section numbers refer to the JSON-RPC 2.0 specification.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ BATCH: Final = re.compile(rb"[ \t\r\n]*\[")
 STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 NOT_A_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
-MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024  # a hundred GetHistory calls could ask for half a gigabyte
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024  # a batch of a hundred GetHistory requests could ask for half a gigabyte
 
 
 class Call(Struct):
-    """A request as it came. The parts are read when it is known what they should be, and how much of them.
+    """A request with undecoded fields. Each field is decoded later, by its type, and only as far as needed.
 
-    Reading all of it could take long: half a second for a mebibyte of numbers. `id` goes back exactly as it came.
+    Decoding all fields at once could take long: half a second for a mebibyte of numbers. `id` is echoed byte for byte.
     """
 
     jsonrpc: Raw = ABSENT
@@ -54,18 +54,18 @@ ANYTHING: Final = msgspec.json.Decoder(Raw)
 
 
 class RpcFront:
-    """Answers the body of one HTTP request."""
+    """Handles the body of one HTTP request."""
 
     def __init__(self, methods: Mapping[str, Method], once_per_batch: Collection[str] = ()) -> None:
-        """Serve these methods; those in `once_per_batch` may be called only once in a batch."""
+        """Serve `methods`. Those in `once_per_batch` may appear once in a batch."""
         self._methods = {name: _dispatchable(method) for name, method in methods.items()}
         self._once_per_batch = frozenset(once_per_batch)
 
     async def answer(self, body: bytes, context: CallContext) -> bytes | None:
-        """Give the body of the answer, or None when there is nothing to answer (only notifications)."""
+        """Return the body of the response, None if the request has only notifications."""
         body = body.removeprefix(BYTE_ORDER_MARK)
         try:
-            body.decode()  # what is passed over unread is checked for all that JSON asks for, but not for this
+            body.decode()  # msgspec.Raw checks JSON syntax but not UTF-8
             is_batch, elements = _split(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return await self._answer_odd(body, context)
@@ -77,7 +77,7 @@ class RpcFront:
         return None if answer is None else msgspec.json.encode(answer)
 
     async def _answer_odd(self, body: bytes, context: CallContext) -> bytes | None:
-        """Answer what is not JSON; or is it but for halves of surrogate pairs, which the methods refuse by field."""
+        """Handle a body that is not JSON, or JSON but for lone surrogates, which the methods refuse by field."""
         marked = mark_halves(body)
         if marked == body:
             problem = {"problem": f"the body {json_problem(body)}"}
@@ -85,13 +85,13 @@ class RpcFront:
         return await self.answer(marked, context)
 
     async def _answer_batch(self, elements: list[Raw], context: CallContext) -> bytes | None:
-        """Run the elements one after the other (section 6), as long as the answers stay within bounds."""
+        """Run the elements in order (section 6). Refuse the rest once the responses exceed `MAX_ANSWER_BYTES`."""
         answers: list[Raw] = []
         called: set[str] = set()
         size = 0
         for call in map(_call_of, elements):
             if size > MAX_ANSWER_BYTES:
-                problem = {"problem": "the answers of this batch have become too large; ask for less at a time"}
+                problem = {"problem": "the responses of this batch are too large; split it"}
                 answer: dict[str, Any] | None = _error(_identifier(call), ErrorCode.INVALID_REQUEST, problem)
             else:
                 answer = await self._answer_one(call, context, called & self._once_per_batch)
@@ -99,41 +99,41 @@ class RpcFront:
                 answers.append(Raw(msgspec.json.encode(answer)))
                 size += len(answers[-1])
             called.add((call and _string(call.method)) or "")
-            await asyncio.sleep(0)  # let others have their turn between two elements
+            await asyncio.sleep(0)  # let other tasks run between two elements
         return msgspec.json.encode(answers) if answers else None
 
     async def _answer_one(
         self, call: Call | None, context: CallContext, refused: Collection[str]
     ) -> dict[str, Any] | None:
-        """Answer one element; None for a notification (section 4.1)."""
+        """Return the response to one element, None for a notification (section 4.1)."""
         identifier = _identifier(call)
         if call is None or (problem := _request_problem(call)) is not None:
-            why = "a request is an object" if call is None else problem
+            why = "a request must be an object" if call is None else problem
             return _error(identifier, ErrorCode.INVALID_REQUEST, {"problem": why})
         name = _string(call.method) or ""
         if name in refused:
-            problem = f"only one {name} in a batch"
+            problem = f"a batch may contain only one {name}"
             return _error(identifier, ErrorCode.INVALID_REQUEST, {"problem": problem}) if call.id else None
         method = self._methods.get(name)
         if method is None:
-            problem = f"there is no such method; this server has {', '.join(self._methods)}"
+            problem = f"unknown method; this server has {', '.join(self._methods)}"
             return _error(identifier, ErrorCode.METHOD_NOT_FOUND, {"problem": problem}) if call.id else None
-        # The inner part of what jsonrpcserver does with a text. The outer one would parse and check once more, make a
-        # task, and ask `inspect` for a signature that takes anything.
+        # Use jsonrpcserver's inner functions. Its `dispatch` would parse and check the text again, create a task, and
+        # ask `inspect` for the signature, which accepts any parameters.
         asked = Request(name, [bytes(call.params or NO_PARAMS)], NULL)
         response = to_response(asked, await run(asked, context, method))
         return {**_plain(response), "id": identifier} if call.id else None
 
 
 def _split(body: bytes) -> tuple[bool, list[Raw]]:
-    """Give the elements of a batch, or the one request that it is."""
+    """Return (True, elements) for a batch, (False, [request]) for a single request."""
     if BATCH.match(body):
         return True, CALLS.decode(body)
     return False, [ANYTHING.decode(body)]
 
 
 def _call_of(element: Raw) -> Call | None:
-    """Read an element; None when it is no object."""
+    """Decode an element; return None if it is not an object."""
     try:
         return CALL.decode(element)
     except msgspec.ValidationError:
@@ -141,12 +141,12 @@ def _call_of(element: Raw) -> Call | None:
 
 
 def _plain(response: Any) -> dict[str, Any]:
-    """Give one response of jsonrpcserver as the object that it is."""
+    """Return a response of jsonrpcserver as a dictionary."""
     return cast("dict[str, Any]", to_serializable_one(response))
 
 
 def _identifier(call: Call | None) -> Raw:
-    """Give the bytes of the `id`; null when there is none that could be one (section 5)."""
+    """Return the bytes of the `id`, null if it is missing or invalid (section 5)."""
     return NULL if call is None or _id_problem(call) else unmark_halves(call.id) or NULL
 
 
@@ -155,13 +155,13 @@ def _id_problem(call: Call) -> bool:
 
 
 def _request_problem(call: Call) -> str | None:
-    """Say why this is not a Request object (section 4), or None when it is one."""
+    """Return why this is not a Request object (section 4), None if it is valid."""
     if _string(call.jsonrpc) != "2.0":
         return 'jsonrpc must be "2.0"'
     if _string(call.method) is None:
         return "method must be a string"
     if call.params and _first(call.params) not in (b"[", b"{"):
-        return "params must be an array or an object; leave it out when there are none"
+        return "params must be an array or an object, or be left out"
     if _id_problem(call):
         return "id must be a string, a number or null"
     return None
@@ -181,14 +181,14 @@ def _limit_problem(elements: list[Raw], body: bytes, *, is_batch: bool) -> str |
             return "a batch must not be empty"
         if len(elements) > MAX_BATCH_CALLS:
             return f"a batch may hold at most {MAX_BATCH_CALLS} requests, not {len(elements)}"
-    # What opens fewer brackets than that cannot be nested deeper, wherever they are.
+    # With at most `MAX_NESTING` opening brackets in the body, the nesting cannot be deeper.
     if body.count(b"[") + body.count(b"{") > MAX_NESTING and _is_nested_deeper(body, MAX_NESTING):
         return f"arrays and objects may be nested {MAX_NESTING} deep at most"
     return None
 
 
 def _is_nested_deeper(body: bytes, limit: int) -> bool:
-    """Tell of JSON whether it is; each turn takes away the innermost brackets, everywhere at once."""
+    """Return whether JSON is nested deeper than `limit`. Each pass removes all innermost brackets."""
     brackets = STRING.sub(b"", body).translate(AS_SQUARE, NOT_A_BRACKET)
     for _ in range(limit):
         brackets = brackets.replace(b"[]", b"")
@@ -196,7 +196,7 @@ def _is_nested_deeper(body: bytes, limit: int) -> bool:
 
 
 def _dispatchable(method: Method) -> Callable[..., Awaitable[Result]]:
-    """Make of a method what jsonrpcserver calls: a Result returned, nothing raised. It has one argument, the params."""
+    """Wrap a method for jsonrpcserver: it takes the params as its only argument, returns a Result, never raises."""
 
     async def answer(context: CallContext, params: bytes) -> Result:
         try:
@@ -204,8 +204,8 @@ def _dispatchable(method: Method) -> Callable[..., Awaitable[Result]]:
         except ContractError as error:
             return _result_of(error)
         except Exception as error:
-            # Whatever went wrong inside is for the log alone; the id lets an operator find it there. A store that
-            # cannot be read is no mistake in the code that a traceback would show.
+            # The details stay in the log; `error_id` lets an operator find them. A store that cannot be read is not a
+            # bug, so a `LogError` gets no traceback.
             error_id = secrets.token_hex(4)
             known = isinstance(error, LogError)
             journal.server.error("Internal error %s: %s", error_id, error, exc_info=not known)

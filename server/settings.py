@@ -1,4 +1,4 @@
-"""The server's settings: one table, from which flags, environment variables, checks and help are made."""
+"""The server's settings: one table defines the flags, environment variables, checks and help texts."""
 
 from __future__ import annotations
 
@@ -19,57 +19,57 @@ from server.core.address_policy import IPNetwork
 from server.journal import LEVELS
 
 MEMORY_STORE: Final = "memory:"
-SQLITE_STORE: Final = "sqlite:"  # and the path of the file
+SQLITE_STORE: Final = "sqlite:"  # followed by the path of the file
 
-BACKUP_HELP: Final = """Copy the store to FILE, which must not be there yet, while the server runs or not.
+BACKUP_HELP: Final = """Copy the store to FILE, which must not exist. The server may run meanwhile.
 
-"-" is standard output. A server that is started on the copy has a log of its own from there on (another epoch)."""
+"-" is standard output. A server that starts on the copy continues it as a log of its own (a new epoch)."""
 
-RESTORE_HELP: Final = """Put the backup FILE in the place of the store, on which no server may run.
+RESTORE_HELP: Final = """Replace the store with the backup FILE. No server may be running on it.
 
-"-" is standard input. The server that is started then goes on from there with a log of its own (another epoch). The
-store that was there is kept beside it, until the next restore."""
+"-" is standard input. The server that starts next continues the backup as a log of its own (a new epoch). The replaced
+store is kept beside it until the next restore."""
 
-RELEASE_HELP: Final = """Let others have NAME, which the running server keeps for a participant that is away.
+RELEASE_HELP: Final = """Free NAME, which the running server keeps for a participant that is away.
 
-Run it as the user that the server runs as."""
+Run this command as the user of the server process."""
 
 KICK_HELP: Final = """Remove the participant with this ID from the chat of the running server.
 
-Its token is of no use any more. The log and ListMembers tell IDs. Run it as the user that the server runs as."""
+The server then rejects its token. The log and ListMembers show IDs. Run this command as the user of the server
+process."""
 
 
 def refuse_marked_variables() -> None:
-    """Raise `UsageError` if a byte order mark hides a variable, as the first of a file that systemd or Docker reads."""
+    """Raise `UsageError` if a name begins with a byte order mark, as from a file that systemd or Docker reads."""
     for name in os.environ:
         if name.startswith(f"{BYTE_ORDER_MARK}CHAT_"):
             problem = f"The name of the variable {name[1:]} begins with a byte order mark (U+FEFF)."
-            raise click.UsageError(f"{problem} Save the file that sets it as UTF-8 without one.")
+            raise click.UsageError(f"{problem} Save the file that sets it as UTF-8 without a byte order mark.")
 
 
 class Option(click.Option):
-    """An option whose value counts without white space and a byte order mark around it, as of a `.env` with CR LF."""
+    """An option that strips white space and byte order marks from its value, as from a `.env` with CR LF."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Return the variable's value, without quotes around it; None if it counts as not set."""
+        """Return the variable's value without quotes around it, None if it counts as not set."""
         return read_variable(str(self.envvar), super().resolve_envvar_value(ctx))
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert the value."""
         return super().type_cast_value(ctx, (bare(value) or value) if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator has decided. The table below tells each field."""
+    """The operator's settings. `TABLE` describes each field."""
 
-    host: str = "0.0.0.0"  # noqa: S104 (a server is to be reached)
+    host: str = "0.0.0.0"  # noqa: S104 (a server listens for other machines)
     port: int = 9999
     store: str = f"{SQLITE_STORE}data/chat.db"
     callback_allow: tuple[IPNetwork, ...] = ()
     trusted_proxies: tuple[IPNetwork, ...] = ()
     join_key: str | None = None
-    join_key_file: str | None = None  # what is in it
+    join_key_file: str | None = None  # the content of the file
     evict_after: float = 30.0
     rate: float = 20.0
     max_per_address: int = 0
@@ -82,7 +82,7 @@ class Settings:
 
     @property
     def newcomers_key(self) -> str | None:
-        """The key that newcomers must know, however it was given."""
+        """The join key, from either setting."""
         return self.join_key or self.join_key_file
 
 
@@ -92,7 +92,7 @@ class Host(click.ParamType[str]):
     name = "host"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it; what cannot be looked up at all, `getaddrinfo` does not take as an `OSError`."""
+        """Check the host. `getaddrinfo` raises `UnicodeError`, not `OSError`, for a name that IDNA cannot encode."""
         try:
             str(value).encode("idna")
         except UnicodeError:
@@ -101,12 +101,11 @@ class Host(click.ParamType[str]):
 
 
 class Key(click.ParamType[str]):
-    """A key. Its value is not shown."""
+    """A key. Error texts do not show its value."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it."""
         try:
             return checked_key(str(value))
         except ValueError as problem:
@@ -114,12 +113,12 @@ class Key(click.ParamType[str]):
 
 
 class KeyFile(click.ParamType[str]):
-    """A file that holds a key, as Docker hands secrets to containers. Its value is the key."""
+    """A file with a key, such as a Docker secret. The converted value is the key."""
 
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it."""
+        """Read and check the file's key."""
         try:
             content = Path(expanded(str(value))).read_bytes()
         except OSError as error:
@@ -138,7 +137,6 @@ class NewFile(click.ParamType[Path]):
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Read it."""
         try:
             return Path(expanded(str(value)))
         except ValueError as problem:
@@ -149,7 +147,6 @@ class Whole(click.IntRange):
     """A whole number."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it."""
         try:
             return int(super().convert(value, param, ctx))
         except click.BadParameter:
@@ -157,10 +154,9 @@ class Whole(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A number, never `nan` or `inf`, which a range lets pass."""
+    """A finite number: `click.FloatRange` alone accepts `nan` and `inf`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
         try:
             number = float(super().convert(value, param, ctx))
         except click.BadParameter:
@@ -177,27 +173,25 @@ def _bounds(limits: click.IntRange | click.FloatRange) -> str:
 
 
 class Networks(click.ParamType[tuple[IPNetwork, ...]]):
-    """Networks in CIDR notation, apart by commas or spaces."""
+    """Networks in CIDR notation, separated by commas or spaces."""
 
     name = "cidr,…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[IPNetwork, ...]:
-        """Read them."""
         if isinstance(value, tuple):
             return value
         try:
             return tuple(ip_network(part) for part in str(value).replace(",", " ").split())
         except ValueError as error:
-            self.fail(f"{error}; give networks like 10.0.0.0/8, apart by commas", param, ctx)
+            self.fail(f"{error}; give networks like 10.0.0.0/8, separated by commas", param, ctx)
 
 
 class Store(click.ParamType[str]):
-    """Where the log is kept."""
+    """The store of the log: `sqlite:FILE` or `memory:`."""
 
     name = "store"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it."""
         file = str(value).removeprefix(SQLITE_STORE)
         is_file = file != value and Path(file).name and "\0" not in file
         if value != MEMORY_STORE and not is_file:
@@ -209,7 +203,7 @@ class Store(click.ParamType[str]):
 
 
 class Setting(NamedTuple):
-    """One row: the field of `Settings`, its type, and its help. Flag, variable and default follow from the field."""
+    """A row of `TABLE`: the field of `Settings`, its type and help. The field determines flag, variable and default."""
 
     field: str
     type: click.ParamType[Any]
@@ -227,26 +221,26 @@ class Setting(NamedTuple):
 
 
 TABLE: Final = (
-    Setting("host", Host(), "Address to listen on; :: is every address of both families, 0.0.0.0 of IPv4."),
-    Setting("port", Whole(0, 65535), "Port to listen on; 0 takes any that is free."),
-    Setting("store", Store(), "Where messages and members are kept: sqlite:FILE, or memory:, gone with the process."),
-    Setting("callback_allow", Networks(), "Networks whose addresses may be called beside the caller's own."),
-    Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP is believed."),
-    Setting("join_key", Key(), "A key that newcomers must know; without it everybody may come."),
-    Setting("join_key_file", KeyFile(), "A file with that key, instead of the key itself."),
-    Setting("evict_after", Number(min=0), "Seconds of failures after which a recipient has left."),
-    Setting("rate", Number(min=0), "Messages a second that one participant may send; 0 turns every rate limit off."),
-    Setting("max_per_address", Whole(min=0), "Participants that one address may have; 0: any number."),
-    Setting("max_connections", Whole(min=2), "Connections at a time; of these, no address keeps over half."),
-    Setting("retention_days", Number(min=0, min_open=True), "Days for which messages and the away are kept."),
+    Setting("host", Host(), "Address to listen on; :: for all addresses, 0.0.0.0 for all IPv4 addresses."),
+    Setting("port", Whole(0, 65535), "Port to listen on; 0 for any free port."),
+    Setting("store", Store(), "Where messages and members are stored: sqlite:FILE, or memory: until the process ends."),
+    Setting("callback_allow", Networks(), "Networks in which callbacks are allowed, besides the caller's own address."),
+    Setting("trusted_proxies", Networks(), "Proxies whose X-Forwarded-For, Forwarded or X-Real-IP header is trusted."),
+    Setting("join_key", Key(), "A key that newcomers need to register; without it no key is needed."),
+    Setting("join_key_file", KeyFile(), "A file that contains the join key."),
+    Setting("evict_after", Number(min=0), "Seconds of failed deliveries after which a recipient is evicted."),
+    Setting("rate", Number(min=0), "Messages a second for each participant; 0 turns off all rate limits."),
+    Setting("max_per_address", Whole(min=0), "Participants present from one address at most; 0 for no limit."),
+    Setting("max_connections", Whole(min=2), "Open connections at most; one address may hold up to half of them."),
+    Setting("retention_days", Number(min=0, min_open=True), "Days to keep messages and absent members."),
     Setting(
         "name_days",
         Number(min=0),
-        "Days for which names are kept for absent owners that ask for it.",
+        "Days to keep the names of absent members that ask for it.",
     ),
-    Setting("log_format", click.Choice(["text", "json"]), "How log lines are written."),
-    Setting("log_level", click.Choice(sorted(LEVELS)), "The least level that is logged."),
-    Setting("log_texts", click.BOOL, "Whether the log shows what people write."),
+    Setting("log_format", click.Choice(["text", "json"]), "Format of log lines."),
+    Setting("log_level", click.Choice(sorted(LEVELS)), "Lowest level to log."),
+    Setting("log_texts", click.BOOL, "Whether the log shows message texts."),
 )
 
 
@@ -257,7 +251,7 @@ def command(
     kick: Callable[[Settings, str], None],
     release: Callable[[Settings, str], None],
 ) -> click.Command:
-    """Make the command line of the server. A flag wins over its variable; an empty variable counts as not set."""
+    """Return the command line of the server. A flag overrides its variable; an empty variable counts as not set."""
 
     def start(**values: Any) -> None:
         refuse_marked_variables()

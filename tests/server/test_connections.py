@@ -112,7 +112,7 @@ async def test_head_and_body_have_one_time_together(hasty: RunningServer, dial: 
     await hasty.post(CALL)  # a turn of the server's
     writer.write(HEAD[10:] + b"Content-Length: 100\r\n\r\n{")
     status, _, body = await read_response(reader)
-    assert (status, told(body)) == (408, (-32700, "the request did not come within 0.25 s"))
+    assert (status, told(body)) == (408, (-32700, "the request did not arrive within 0.25 s"))
     assert asyncio.get_running_loop().time() - begin < PATIENCE_SECONDS
 
 
