@@ -8,9 +8,9 @@ from threading import Lock
 from typing import Final
 
 from bench.control import run
-from server import journal
+from server import logs
 from server.__main__ import back_up, kick, release, restore
-from server.app import Server, Surroundings, listen
+from server.app import Dependencies, Server, listen
 from server.core.address_policy import IPAddress
 from server.resolver import SystemResolver
 from server.settings import Settings, command
@@ -42,17 +42,17 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM, as `python -m server` does."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    around = Surroundings(resolver=SystemResolver(look_up=SlowNames().look_up))
+    around = Dependencies(resolver=SystemResolver(look_up=SlowNames().look_up))
     server = Server(settings, listen(settings.host, settings.port), around)
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s", server.authority)
+    logs.server.info("Real-time RPC chat server running on %s", server.authority)
     await stop.wait()
     await server.stop()
 
 
 def start(settings: Settings) -> None:
     """Configure the log, and serve, as `python -m server` does."""
-    journal.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level)
     run(serve(settings))
 
 

@@ -24,8 +24,8 @@ from client.lines_out import lost
 from client.listener import Listener
 from client.participant import NewParticipant, Participant
 from client.piped import PipedTerminal
+from client.registration_file import RegistrationFiles
 from client.rpc import ServerRpc
-from client.seat_file import SeatFiles
 from client.settings import Face, Settings
 from client.state import State
 from client.terminal.face import Terminal
@@ -97,7 +97,7 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
         endpoint = CallbackEndpoint()
         state = State(settings)
 
-        def participants(seat_files: SeatFiles | None, join_key: str | None) -> NewParticipant:
+        def participants(seat_files: RegistrationFiles | None, join_key: str | None) -> NewParticipant:
             def new_participant(listener: Listener, typed_key: str | None) -> Participant:
                 callback = settings.callback or f":{port}"
                 key = typed_key or join_key

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
-from client.seat import NotNow
+from client.inbox import NotNow
 from protocol.errors import ContractError, ErrorCode, invalid_params, message_of
 from protocol.json_text import (
     BYTE_ORDER_MARK,
@@ -52,7 +52,7 @@ PATIENCE_SECONDS: Final = 4.0  # less than the 5 s that the server waits for a r
 _log = logging.getLogger(__name__)
 
 
-class Receiver(Protocol):
+class MessageReceiver(Protocol):
     """Receives the messages that arrive at a callback path."""
 
     async def follow(self, epoch: str) -> None:
@@ -80,7 +80,7 @@ class CallbackEndpoint:
         """`patience`: the seconds for which messages may wait until they can be accepted."""
         self._now = now
         self._patience = patience
-        self._seats: dict[str, tuple[bytes, Receiver]] = {}
+        self._seats: dict[str, tuple[bytes, MessageReceiver]] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._clocks_apart: dict[str, float] = {}
         self._notified: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -93,7 +93,7 @@ class CallbackEndpoint:
         """Return the callback path of `seat`."""
         return f"{RPC_PATH}/{seat}"
 
-    def open(self, seat: str, secret_key: bytes, receiver: Receiver) -> None:
+    def open(self, seat: str, secret_key: bytes, receiver: MessageReceiver) -> None:
         """Deliver requests at the path of `seat` to `receiver` if they are signed with `secret_key`."""
         self._seats[seat] = (secret_key, receiver)
 
@@ -133,7 +133,7 @@ class CallbackEndpoint:
         reply = self._take(seat, receiver, webhook_id, body)
         return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
 
-    def _take(self, seat: str, receiver: Receiver, webhook_id: str, body: bytes) -> bytes | None:
+    def _take(self, seat: str, receiver: MessageReceiver, webhook_id: str, body: bytes) -> bytes | None:
         """Return the response body; None for notifications. These have no `seq`: a repeated webhook id is ignored."""
         if (seat, webhook_id) in self._notified:
             return None
@@ -148,7 +148,7 @@ class CallbackEndpoint:
                 self._notified.popitem(last=False)
         return reply
 
-    async def _until_it_follows(self, receiver: Receiver, epoch: str) -> None:
+    async def _until_it_follows(self, receiver: MessageReceiver, epoch: str) -> None:
         try:
             async with asyncio.timeout(self._patience):
                 await receiver.follow(epoch)
@@ -190,7 +190,7 @@ _CALLS: Final = msgspec.json.Decoder(list[Raw])
 _NULL: Final = Raw(b"null")
 
 
-def answer(body: bytes, receiver: Receiver) -> bytes | None:
+def answer(body: bytes, receiver: MessageReceiver) -> bytes | None:
     """Return the response to a JSON-RPC request, notification or batch (sections 4 to 6); None: no response is due.
 
     Raise `NotNow` if `receiver` raises it for the first request.
@@ -222,7 +222,7 @@ def _read_call(element: bytes | Raw) -> Call | None:
         return None
 
 
-def _answer_batch(calls: list[Call | None], receiver: Receiver) -> list[dict[str, Any]] | dict[str, Any]:
+def _answer_batch(calls: list[Call | None], receiver: MessageReceiver) -> list[dict[str, Any]] | dict[str, Any]:
     """Process the requests in order, up to an internal error or a message that cannot be accepted yet.
 
     The requests after it get no response, so the server sends them again. Accepting them now would raise `taken` past
@@ -245,7 +245,7 @@ def _answer_batch(calls: list[Call | None], receiver: Receiver) -> list[dict[str
     return answers
 
 
-def _answer_one(call: Call | None, receiver: Receiver) -> dict[str, Any] | None:
+def _answer_one(call: Call | None, receiver: MessageReceiver) -> dict[str, Any] | None:
     if call is None or not _is_request(call):
         return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": "this is not a JSON-RPC 2.0 request"})
     try:
@@ -272,7 +272,7 @@ def _first(value: Raw) -> bytes:
     return bytes(memoryview(value)[:1])
 
 
-def _perform(method: str, params: Raw, receiver: Receiver) -> object:
+def _perform(method: str, params: Raw, receiver: MessageReceiver) -> object:
     if method == RECEIVE_MESSAGE:
         receiver.receive(_bound(params, ReceiveMessageParams).message)
         return ReceiveMessageResult(success=True)

@@ -59,7 +59,7 @@ class CallRefused(ClientError):
         return wait / 1000 if isinstance(wait, int | float) and wait >= 0 else None
 
 
-class SeatMissing(CallRefused):
+class NotRegistered(CallRefused):
     """A call that needs a registration, made without it; raised without a request to the server."""
 
     def __init__(self) -> None:

@@ -10,12 +10,12 @@ from typing import Final
 
 from client.backoff import LONGEST_DELAY, backoff
 from client.errors import CallRefused, ServerUnreachable
+from client.inbox import NotNow
 from client.lines_out import LinesOut
 from client.listener import ConnectionState
 from client.participant import NewParticipant
 from client.printable import line_of, printable
-from client.seat import NotNow
-from client.seat_file import by_name
+from client.registration_file import by_name
 from protocol.errors import ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_NAME_CHARS

@@ -5,7 +5,7 @@ import select
 import stat
 from typing import Final, TextIO
 
-from client.seat import NotNow
+from client.inbox import NotNow
 from runtime.background_output import TOO_SLOW, lost_lines
 
 MAX_TOLD_BYTES: Final = 64 * 1024

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final, Protocol
 
-from client.seat import Hearer
+from client.inbox import MessageListener
 
 
 class ConnectionState(StrEnum):
@@ -20,10 +20,10 @@ class ConnectionState(StrEnum):
     LEFT = "left"
 
 
-SEATED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING})
+REGISTERED: Final = frozenset({ConnectionState.ONLINE, ConnectionState.RECONNECTING})
 
 
-class Listener(Hearer, Protocol):
+class Listener(MessageListener, Protocol):
     """The face of a participant. Messages arrive only after the first `on_state(ONLINE)`."""
 
     def on_state(self, state: ConnectionState, detail: str) -> None:

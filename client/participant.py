@@ -10,12 +10,12 @@ import msgspec
 
 from client.backoff import LONGEST_DELAY, backoff
 from client.callback import CallbackEndpoint
-from client.errors import CallRefused, ClientError, SeatMissing, ServerUnreachable, words_for_clocks
-from client.listener import SEATED, ConnectionState, Listener
-from client.recap import Recap, RecapAsked, read_recap
+from client.catch_up import CatchUp, CatchUpRequest, read_catch_up
+from client.errors import CallRefused, ClientError, NotRegistered, ServerUnreachable, words_for_clocks
+from client.inbox import Inbox
+from client.listener import REGISTERED, ConnectionState, Listener
+from client.registration_file import Registration, RegistrationFile, RegistrationFiles
 from client.rpc import ServerRpc
-from client.seat import Seat
-from client.seat_file import Remembered, SeatFile, SeatFiles
 from protocol import methods
 from protocol.errors import ErrorCode
 from protocol.messages import (
@@ -64,7 +64,7 @@ class Participant:
         listener: Listener,
         *,
         join_key: str | None = None,
-        seat_files: SeatFiles | None = None,
+        seat_files: RegistrationFiles | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -89,9 +89,9 @@ class Participant:
         self._token: str | None = None
         self._after: int | None = None
         self._detail = ""
-        self._file: SeatFile | None = None
-        self._known: Remembered | None = None  # the last registration, of this process or an earlier process
-        self._recap: RecapAsked | None = None
+        self._file: RegistrationFile | None = None
+        self._known: Registration | None = None  # the last registration, of this process or an earlier process
+        self._recap: CatchUpRequest | None = None
         self._seat_in_doubt = asyncio.Event()
         self._knocked = asyncio.Event()
         self._seat = self._new_seat()
@@ -123,11 +123,11 @@ class Participant:
         moves to `key`. `enter` and `resume` continue the registration, and missed messages arrive.
 
         Return the name of the registration, or None if none was found or if its owner has left. Errors of the file are
-        reported with the next state. See `client.seat_file`. Raise `RuntimeError` after `enter` or `resume`.
+        reported with the next state. See `client.registration_file`. Raise `RuntimeError` after `enter` or `resume`.
         """
         if self._keeper is not None:
             raise RuntimeError(f"{self!r} is already registered")
-        self.let_go()
+        self.release()
         if self._seat_files is None:
             return None
         self._seat_files.move(name, key, others)
@@ -140,12 +140,12 @@ class Participant:
         self._endpoint.open(self._seat.id, self._seat.key, self._seat)
         return None if known.left else known.name
 
-    def ask_for_recap(self, lines: int, show: Callable[[Recap], None]) -> None:
+    def request_catch_up(self, lines: int, show: Callable[[CatchUp], None]) -> None:
         """Call `show` with the last `lines` messages after every registration and ONLINE; the server pushes the rest.
 
         If the log cannot be read, `show` is not called and the server pushes all missed messages.
         """
-        self._recap = RecapAsked(lines, show)
+        self._recap = CatchUpRequest(lines, show)
 
     async def enter(self, name: str, *, id: str | None = None) -> RegisterResult:
         """Register as `name` with a single try; on success, stay registered until `leave`.
@@ -206,18 +206,18 @@ class Participant:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         is_on_its_way_in = self.state is ConnectionState.NEW and self.registration is not None
-        if self.state in SEATED or is_on_its_way_in:  # in REPLACED, `Unregister` would remove the other process
+        if self.state in REGISTERED or is_on_its_way_in:  # in REPLACED, `Unregister` would remove the other process
             is_told = await self._unregister(away)
             self._keep_taken()
             if forget:
                 self._forget_file(is_told)
         elif forget and self._file is not None:
             self._file.forget()
-        self.let_go()
+        self.release()
         if self.state is not ConnectionState.NEW:
             self._tell(ConnectionState.LEFT, "")
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the callback and release the stored registration, without a request to the server."""
         self._close(self._seat)
         if self._file is not None:
@@ -246,7 +246,7 @@ class Participant:
 
     async def _call(self, method: str, params: msgspec.Struct, result: type[T]) -> T:
         if self._token is None:
-            raise SeatMissing
+            raise NotRegistered
         try:
             return await self._rpc.call(method, params, result, self._token)
         except ServerUnreachable:
@@ -282,7 +282,7 @@ class Participant:
             result = await self._take(self._new_seat(), name)
         return await self._settle(result)
 
-    async def _take(self, seat: Seat, name: str) -> RegisterResult:
+    async def _take(self, seat: Inbox, name: str) -> RegisterResult:
         """Register with the callback path of `seat`, and with the token if there is one; on success, use `seat`.
 
         Each registration without a token uses a new path. If its response is lost, the path is closed and responds with
@@ -325,21 +325,21 @@ class Participant:
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
         trouble = self._remember()
-        recap = await self._read_recap(result, again)
-        told = _told_at_entry(result, before, again=again and recap is None)
+        catch_up = await self._read_catch_up(result, again)
+        told = _told_at_entry(result, before, again=again and catch_up is None)
         self._seat.settle(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
         self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
-        if recap is not None and self._recap is not None:
-            self._recap.show(recap)
-            self._seat.pass_over(recap.newest)
+        if catch_up is not None and self._recap is not None:
+            self._recap.show(catch_up)
+            self._seat.pass_over(catch_up.newest)
             self._seat.keep()
         return result
 
-    async def _read_recap(self, result: RegisterResult, again: bool) -> Recap | None:
+    async def _read_catch_up(self, result: RegisterResult, again: bool) -> CatchUp | None:
         if self._recap is None:
             return None
         taken = max(self._seat.taken, result.cursor)
-        return await read_recap(self._rpc, result, taken, self._recap.lines, again=again)
+        return await read_catch_up(self._rpc, result, taken, self._recap.lines, again=again)
 
     def _hold(self) -> None:
         """Accept no messages before the catch-up."""
@@ -349,12 +349,12 @@ class Participant:
 
     # Storage of the registration.
 
-    def _new_seat(self, known: Remembered | None = None) -> Seat:
+    def _new_seat(self, known: Registration | None = None) -> Inbox:
         epoch, taken = (known.epoch, known.taken) if known else ("", 0)
-        return Seat(
+        return Inbox(
             self._listener,
-            on_doubt=self._seat_in_doubt.set,
-            on_knock=self._knocked.set,
+            on_other_log=self._seat_in_doubt.set,
+            on_held_push=self._knocked.set,
             keep=self._keep_taken,
             epoch=epoch,
             taken=taken,
@@ -364,7 +364,7 @@ class Participant:
         """Store the registration and its cursor. Return a new problem as a sentence, or ""."""
         if self._token is None:
             return ""
-        self._known = Remembered(
+        self._known = Registration(
             id=self.id, name=self.name, token=self._token, epoch=self._seat.epoch, taken=self._seat.taken
         )
         if self._file is None:
@@ -382,7 +382,7 @@ class Participant:
         if trouble := self._remember():
             _log.warning(trouble)
 
-    def _close(self, seat: Seat) -> None:
+    def _close(self, seat: Inbox) -> None:
         self._endpoint.close(seat.id)
         seat.close()
 
@@ -501,7 +501,7 @@ class Participant:
 NewParticipant = Callable[[Listener, str | None], Participant]
 
 
-def _told_at_entry(now: RegisterResult, before: Remembered | None, *, again: bool) -> str:
+def _told_at_entry(now: RegisterResult, before: Registration | None, *, again: bool) -> str:
     """Return sentences on what has changed since `before`, or "". `again`: this process was registered before."""
     if before is None:
         return ""

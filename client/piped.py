@@ -6,14 +6,14 @@ import sys
 from typing import Any, Final
 
 from client.errors import ClientError
+from client.inbox import NotNow
 from client.lines_in import UnreadableLine, read_lines
 from client.lines_out import LinesOut
 from client.listener import ConnectionState
 from client.outgoing import send_until_stored
 from client.participant import NewParticipant
 from client.printable import line_of, printable
-from client.seat import NotNow
-from client.seat_file import by_name
+from client.registration_file import by_name
 from client.terminal.typed import NAME_PROMPT, NOTHING_SENT, Leave, Mistake, Nick, Say, read_typed
 from protocol.messages import ChatMessage, ReceiveTypingParams
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from client.seat_file import KEPT_SECONDS, SeatFiles, hold, is_unused_since
+from client.registration_file import KEPT_SECONDS, RegistrationFiles, hold, is_unused_since
 from client.settings import NO_STATE, Settings
 from client.web.cookies import PREFIX
 
@@ -38,16 +38,16 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         """Lock a folder, if this client has a page. Without a state directory, nothing is stored."""
-        self.seats_of_people: SeatFiles | None = None
-        self.own_seats: SeatFiles | None = None
+        self.seats_of_people: RegistrationFiles | None = None
+        self.own_seats: RegistrationFiles | None = None
         self._directory = settings.state_dir
         self._folder: StateFolder | None = None
         if settings.state_dir == NO_STATE:
             return
-        self.seats_of_people = SeatFiles(settings.state_dir, settings.server)
+        self.seats_of_people = RegistrationFiles(settings.state_dir, settings.server)
         if settings.has_page:
             self._folder = take_folder(settings.state_dir, host_name())
-        self.own_seats = SeatFiles(self._folder.path if self._folder else settings.state_dir, settings.server)
+        self.own_seats = RegistrationFiles(self._folder.path if self._folder else settings.state_dir, settings.server)
 
     def cookie_name(self, port: int) -> str:
         """Return the name of the page's cookie. It belongs to the folder, and differs between the clients of a host."""
@@ -61,7 +61,7 @@ class State:
             return
         if self._folder is not None:
             self._folder.touch()
-        with contextlib.suppress(OSError):  # reported by `SeatFile`
+        with contextlib.suppress(OSError):  # reported by `RegistrationFile`
             now = _aged_until(self._directory, now)
             sweep_folders(self._directory, now)
             for seats in (self.seats_of_people, self.own_seats):
@@ -110,7 +110,7 @@ class StateFolder:
 def take_folder(directory: Path, host: str) -> StateFolder | None:
     """Lock and return the first free folder of `host`, `host-2`, `host-3` …; None if there is none or it fails."""
     name = re.sub(r"[^a-z0-9._-]", "-", host.lower()).strip(".")[:64] or "client"
-    with contextlib.suppress(OSError):  # reported by `SeatFile`
+    with contextlib.suppress(OSError):  # reported by `RegistrationFile`
         for number in range(1, MAX_CLIENTS + 1):
             path = directory / (name if number == 1 else f"{name}-{number}")
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,10 +17,10 @@ from typing import BinaryIO, Final
 
 from runtime.job_control import ignore_stop_without_shell
 from runtime.standard_streams import CANNOT_WRITE, STDIN, STDOUT, prepare, tell
-from server import journal
+from server import logs
 from server.app import (
+    Dependencies,
     Server,
-    Surroundings,
     copy_log,
     listen,
     release_name,
@@ -43,14 +43,14 @@ STANDARD_STREAM: Final = Path("-")
 
 def main() -> None:
     """Parse the command line and run the command."""
-    prepare(lambda lines, why: journal.LineFormatter().format(journal.lost(lines, why)))
+    prepare(lambda lines, why: logs.LineFormatter().format(logs.lost(lines, why)))
     ignore_stop_without_shell()
     command(run, back_up, restore, kick, release)(prog_name="python -m server")
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain and return."""
-    journal.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level)
     _raise_file_limit()
     try:
         if problem := parser_problem():
@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
             runner.run(serve(settings))
     except StartError as error:
-        journal.server.error("%s", error)
+        logs.server.error("%s", error)
         sys.exit(1)
 
 
@@ -148,14 +148,14 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = Server(settings, listen(settings.host, settings.port), Surroundings())
+    server = Server(settings, listen(settings.host, settings.port), Dependencies())
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s", server.authority)
-    journal.server.info("Waiting for client connections...")
+    logs.server.info("Real-time RPC chat server running on %s", server.authority)
+    logs.server.info("Waiting for client connections...")
     await stop.wait()
-    journal.server.info("Shutting down...")
+    logs.server.info("Shutting down...")
     await server.stop()
-    journal.server.info("Stopped")
+    logs.server.info("Stopped")
 
 
 def _raise_file_limit() -> None:

@@ -19,18 +19,19 @@ from aiohttp import hdrs, web
 from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
 from runtime.listening import ListenError, ListeningSockets
 from runtime.listening import listen as bind
-from server import journal
+from server import logs
 from server.broadcaster import broadcast
 from server.callbacks.callback import Callbacks
-from server.callbacks.dialling import Dialler
+from server.callbacks.connector import Connector
 from server.clock import Clock, SystemClock
-from server.connections import SERVER, Connections, HttpProtocol, connection_of, refusing_odd_expectations
+from server.connections import SERVER, ConnectionGuard, HttpProtocol, connection_of, refusing_odd_expectations
 from server.control import controlled, kick, release
 from server.core.address_policy import AddressPolicy
 from server.core.store_clock import DAY
+from server.dispatcher import JsonRpcDispatcher
 from server.errors import ControlError, StartError
-from server.housekeeping import keep_house
 from server.limits import Limits
+from server.maintenance import run_maintenance
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
@@ -41,8 +42,7 @@ from server.registration import Registrar
 from server.resolver import Resolver, SystemResolver
 from server.retention import Retention
 from server.room import Room
-from server.routes import FRONT, RpcEndpoint
-from server.rpc import RpcFront
+from server.routes import DISPATCHER, RpcEndpoint
 from server.settings import MEMORY_STORE, SQLITE_STORE, Settings
 
 ROOM: Final = web.AppKey("room", Room)
@@ -56,7 +56,7 @@ RESERVED_SECONDS: Final = 0.6  # of `drain_seconds`, for closing and for the end
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Dependencies:
     """The clock, resolver, TLS context and timeouts that the server uses; tests replace them."""
 
     clock: Clock = field(default_factory=SystemClock)
@@ -70,7 +70,7 @@ class Surroundings:
 class Server:
     """The server on its listening sockets. `authority` is host and port as in a URL, `port` the bound port."""
 
-    def __init__(self, settings: Settings, listener: ListeningSockets, surroundings: Surroundings) -> None:
+    def __init__(self, settings: Settings, listener: ListeningSockets, surroundings: Dependencies) -> None:
         """Use the sockets of `listener`, which `listen` returns."""
         self.authority, self.port = listener.authority, listener.port
         self._listener = listener
@@ -101,7 +101,7 @@ class Server:
             read_bufsize=READ_BUFFER_BYTES,
             auto_decompress=False,  # a compressed body is refused; inflating it first would cost memory
         )
-        connections = Connections(make_protocol, self._max_connections, self._read_seconds)
+        connections = ConnectionGuard(make_protocol, self._max_connections, self._read_seconds)
         for sock in self._listener.sockets:
             self._accepting.append(await loop.create_server(connections, sock=sock, backlog=BACKLOG))
 
@@ -112,7 +112,7 @@ class Server:
                 await self._endpoint.drain()
                 await self.app[ROOM].close()
         except TimeoutError:
-            journal.server.warning("Some requests or deliveries did not finish within %g s", self._drain_seconds)
+            logs.server.warning("Some requests or deliveries did not finish within %g s", self._drain_seconds)
         for accepting in self._accepting:
             accepting.close()
         await self._runner.cleanup()
@@ -194,7 +194,7 @@ async def _on_answer(request: web.Request, response: web.StreamResponse) -> None
     """Set the Server header, and mark the request as handled on its connection."""
     response.headers[hdrs.SERVER] = SERVER
     if connection := connection_of(request):
-        connection.answered(is_over=not response.keep_alive)
+        connection.request_done(is_over=not response.keep_alive)
 
 
 def _callback_limit() -> float:
@@ -209,12 +209,12 @@ def _connection_limit(wanted: int) -> int:
     if files == resource.RLIM_INFINITY or files // 2 >= wanted:
         return wanted
     few = "Using %d connections at most instead of CHAT_MAX_CONNECTIONS=%d: this process may open %d files"
-    journal.server.warning(few, files // 2, wanted, files)
+    logs.server.warning(few, files // 2, wanted, files)
     return files // 2
 
 
 async def _run_room(
-    app: web.Application, settings: Settings, policy: AddressPolicy, around: Surroundings
+    app: web.Application, settings: Settings, policy: AddressPolicy, around: Dependencies
 ) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         log = await open_log(settings.store, around.clock.unix())
@@ -224,7 +224,7 @@ async def _run_room(
             stack.push_async_callback(retention.close)
             room = Room(
                 log,
-                Callbacks(Dialler(around.resolver, policy, around.tls), around.exchange_seconds),
+                Callbacks(Connector(around.resolver, policy, around.tls), around.exchange_seconds),
                 around.clock,
                 retention,
                 evict_after=settings.evict_after,
@@ -244,10 +244,10 @@ async def _run_room(
         stack.callback(refusals.close)
         methods = Methods(room, Registrar(room, settings.newcomers_key, limits), limits, refusals)
         app[ROOM] = room
-        app[FRONT] = RpcFront(methods.table(), once_per_batch={REGISTER})
-        await stack.enter_async_context(_in_background(broadcast(log, room.fanout.idle), "broadcaster"))
-        await stack.enter_async_context(_in_background(keep_house(room, around.clock), "housekeeping"))
-        stack.push_async_callback(room.abandon)
+        app[DISPATCHER] = JsonRpcDispatcher(methods.table(), once_per_batch={REGISTER})
+        await stack.enter_async_context(_in_background(broadcast(log, room.delivery_context.idle), "broadcaster"))
+        await stack.enter_async_context(_in_background(run_maintenance(room, around.clock), "housekeeping"))
+        stack.push_async_callback(room.close_now)
         if path := await asyncio.to_thread(_control_path, settings.store):
             await stack.enter_async_context(controlled(room, path))
         yield
@@ -267,7 +267,7 @@ async def _in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIte
 
 def _say_why(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        journal.server.error("Unexpected end of the background task %s", task.get_name(), exc_info=task.exception())
+        logs.server.error("Unexpected end of the background task %s", task.get_name(), exc_info=task.exception())
 
 
 def _policy(settings: Settings, listener: ListeningSockets) -> AddressPolicy:

@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from protocol.errors import ErrorCode, error_body
 from runtime.http_problem import http_problem
-from server import journal
+from server import logs
 from server.callbacks.deadlines import Deadlines
 from server.core.address_policy import plain
 from server.core.admission import Admission, Verdict
@@ -102,7 +102,7 @@ class HttpProtocol(web.RequestHandler):
         return response
 
 
-class Connections:
+class ConnectionGuard:
     """Tracks all open inbound connections and enforces the global limits."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Connections:
 
     def release(self, connection: "Connection", network: str) -> None:
         """Remove a connection from all counts. A second call has no effect."""
-        self.done(connection)
+        self.drop_request_bytes(connection)
         theirs = self._of.get(network, {})
         if connection not in theirs:
             return
@@ -158,36 +158,36 @@ class Connections:
             del self._of[network]
         self._admission.leave(network)
         self.heads.stop(connection)
-        self.taken(connection)
+        self.response_read(connection)
 
-    def pending(self, connection: "Connection", size: int) -> None:
+    def add_request_bytes(self, connection: "Connection", size: int) -> None:
         """Record received request bytes. Above the global limit, abort the connection with the most pending bytes."""
         self._pending[connection] = self._pending.get(connection, 0) + size
         self._pending_bytes += size
         while self._pending_bytes > self._max_pending:
             max(self._pending, key=self._pending.__getitem__).abort()
 
-    def done(self, connection: "Connection") -> None:
+    def drop_request_bytes(self, connection: "Connection") -> None:
         """Forget the pending bytes of a connection: its request has a response, or the connection is closed."""
         self._pending_bytes -= self._pending.pop(connection, 0)
 
-    def untaken(self, connection: "Connection", size: int) -> None:
+    def response_stalled(self, connection: "Connection", size: int) -> None:
         """Record unread response bytes. Above the global limit, abort the connection that has been stalled longest."""
         self._untaken[connection] = size
         self.answers.start(connection)
         while sum(self._untaken.values()) > self._max_untaken:
             slowest = next(iter(self._untaken))
-            self.taken(slowest)
+            self.response_read(slowest)
             slowest.abort()
 
-    def taken(self, connection: "Connection") -> None:
+    def response_read(self, connection: "Connection") -> None:
         """Forget the unread bytes of a connection: the client has read them, or the connection is closed."""
         if self._untaken.pop(connection, None) is not None:
             self.answers.stop(connection)
 
     def _note(self, *, full: bool) -> None:
         if full and not self._was_full:
-            journal.server.warning("Reached the limit CHAT_MAX_CONNECTIONS: some connections are refused or closed")
+            logs.server.warning("Reached the limit CHAT_MAX_CONNECTIONS: some connections are refused or closed")
         self._was_full = full
 
 
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = ("_all", "_inner", "_is_over", "_network", "_transport", "_was_answered", "is_half_closed", "is_idle")
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: ConnectionGuard) -> None:
         self._all = connections
         self._inner: asyncio.Protocol | None = None
         self._transport: asyncio.Transport
@@ -229,18 +229,18 @@ class Connection(asyncio.Protocol):
             if self.is_idle:
                 self.is_idle = False
                 self._all.heads.start(self)
-            self._all.pending(self, len(data))
+            self._all.add_request_bytes(self, len(data))
         if not self._transport.is_closing():
             self._inner.data_received(data)
 
-    def called(self) -> float | None:
+    def head_received(self) -> float | None:
         """Mark the request head as complete. Return the deadline of the request in loop time, None if it has none."""
         return self._all.heads.stop(self)
 
-    def answered(self, *, is_over: bool) -> None:
+    def request_done(self, *, is_over: bool) -> None:
         """Mark the request as handled. Further bytes start another request, or are not counted if `is_over`."""
         self._all.heads.stop(self)
-        self._all.done(self)
+        self._all.drop_request_bytes(self)
         self.is_idle, self._is_over, self._was_answered = True, is_over, True
 
     def eof_received(self) -> bool | None:
@@ -262,11 +262,11 @@ class Connection(asyncio.Protocol):
         """Start the deadline for the client to read the response."""
         if self._inner is not None:
             self._inner.pause_writing()
-            self._all.untaken(self, self._transport.get_write_buffer_size())
+            self._all.response_stalled(self, self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Stop the deadline of `pause_writing`."""
-        self._all.taken(self)
+        self._all.response_read(self)
         if self._inner is not None:
             self._inner.resume_writing()
 

@@ -17,13 +17,13 @@ from msgspec import Struct
 from protocol.errors import invalid_params
 from protocol.messages import Name
 from protocol.methods import CONTENT_TYPE, RPC_PATH
-from server import journal
+from server import logs
 from server.core.caller import Caller
 from server.core.members import Member
+from server.dispatcher import JsonRpcDispatcher
 from server.errors import ControlError
 from server.methods import CallContext, checked
 from server.room import Room
-from server.rpc import RpcFront
 
 KICK: Final = "Kick"
 RELEASE: Final = "Release"
@@ -59,7 +59,7 @@ class Control:
     def __init__(self, room: Room) -> None:
         self._room = room
         methods = {KICK: checked(KickParams, self.kick), RELEASE: checked(ReleaseParams, self.release)}
-        self._front = RpcFront(methods)
+        self._front = JsonRpcDispatcher(methods)
 
     async def kick(self, _context: CallContext, params: KickParams) -> Done:
         """Remove a member, present or away."""
@@ -102,7 +102,7 @@ async def controlled(room: Room, path: Path) -> AsyncIterator[None]:
         try:
             listener = stack.enter_context(await asyncio.to_thread(_bind, path))
         except OSError as error:
-            journal.server.warning("Operator commands are off: cannot listen at %s: %s", path, error)
+            logs.server.warning("Operator commands are off: cannot listen at %s: %s", path, error)
         else:
             stack.push_async_callback(asyncio.to_thread, path.unlink, missing_ok=True)
             app = web.Application()

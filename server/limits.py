@@ -36,47 +36,47 @@ class Limits:
         self._max_per_network = max_per_network
         self._max_known = MAX_KNOWN_PER_NETWORK if rate else math.inf
         self._max_callbacks = max_callbacks
-        self._entering: dict[str, Counter[str]] = {}  # network -> ids
+        self._reserved: dict[str, Counter[str]] = {}  # network -> ids
         self._verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
         self._verifications_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    def speak(self, member_id: str) -> None:
+    def charge_write(self, member_id: str) -> None:
         """Charge a request that adds an entry or a notification for other members."""
-        self._take(self._speaking, member_id)
+        self._charge(self._speaking, member_id)
 
-    def ask(self, member_id: str, cost: int) -> None:
+    def charge_read(self, member_id: str, cost: int) -> None:
         """Charge `cost` for a request that only reads."""
-        self._take(self._asking, member_id, cost)
+        self._charge(self._asking, member_id, cost)
 
-    def register(self, network: str) -> None:
+    def charge_registration(self, network: str) -> None:
         """Charge a registration, whether it succeeds or not."""
-        self._take(self._registering, network)
+        self._charge(self._registering, network)
 
-    def settle(self, network: str, known: int) -> None:
+    def check_newcomers(self, network: str, known: int) -> None:
         """Reject a newcomer if its network has `known` members at the limit, present or away."""
         if known >= self._max_known:
             detail = "too many participants from your address have registered; use the token of an earlier one"
             raise _rate_limited(KNOWN_RETRY_SECONDS, detail)
 
-    def ring(self, callbacks: int) -> None:
+    def check_callbacks(self, callbacks: int) -> None:
         """Reject another callback if `callbacks` has reached the limit."""
         if callbacks >= self._max_callbacks:
             raise _rate_limited(SEAT_RETRY_SECONDS, "this server cannot serve more callbacks; register without one")
 
     @contextlib.contextmanager
-    def entering(self, network: str, member_id: str, members: Members) -> Iterator[None]:
+    def reserve_place(self, network: str, member_id: str, members: Members) -> Iterator[None]:
         """Reserve a place in the network's limit for a member that is about to be present, while the block runs."""
-        if self._max_per_network and self._taken(network, member_id, members) >= self._max_per_network:
+        if self._max_per_network and self._places_in_use(network, member_id, members) >= self._max_per_network:
             detail = f"at most {self._max_per_network} participants may be present from one address"
             raise _rate_limited(SEAT_RETRY_SECONDS, detail)
-        about_to = self._entering.setdefault(network, Counter())
+        about_to = self._reserved.setdefault(network, Counter())
         about_to[member_id] += 1
         try:
             yield
         finally:
             about_to -= Counter((member_id,))
             if not about_to:
-                del self._entering[network]
+                del self._reserved[network]
 
     @contextlib.asynccontextmanager
     async def verification(self, network: str) -> AsyncIterator[bool]:
@@ -86,13 +86,13 @@ class Limits:
         async with share, self._verifications:
             yield had_to_wait
 
-    def _taken(self, network: str, member_id: str, members: Members) -> int:
+    def _places_in_use(self, network: str, member_id: str, members: Members) -> int:
         """Return how many other members of the network are present, or about to be."""
-        others = {one for one in self._entering.get(network, ()) if not members.is_present_from(network, one)}
+        others = {one for one in self._reserved.get(network, ()) if not members.is_present_from(network, one)}
         mine = members.is_present_from(network, member_id)
         return members.present_from(network) - mine + len(others - {member_id})
 
-    def _take(self, limit: RateLimit, key: Hashable, count: int = 1) -> None:
+    def _charge(self, limit: RateLimit, key: Hashable, count: int = 1) -> None:
         wait = limit.take(key, self._clock.monotonic(), count)
         if wait:
             raise _rate_limited(wait, "rate limit exceeded")

@@ -48,12 +48,12 @@ MEMBERS_FOR_ONE = 100
 class CallContext:
     """The context of a request beside its parameters. `find_caller` is lazy, because few methods need the address.
 
-    `is_heard` returns False when the caller has shut down its sending side, so that it may have hung up.
+    `is_caller_connected` returns False when the caller has shut down its sending side, so that it may have hung up.
     """
 
     find_caller: Callable[[], Caller]
     token: str | None
-    is_heard: Callable[[], bool] = lambda: True
+    is_caller_connected: Callable[[], bool] = lambda: True
 
 
 Method = Callable[[CallContext, Params], Awaitable[Struct]]
@@ -83,7 +83,7 @@ class Methods:
 
     async def register(self, context: CallContext, params: RegisterParams) -> RegisterResult:
         """Join the room, or return to it with a token."""
-        return await self._registrar.register(params, context.token, context.find_caller(), context.is_heard)
+        return await self._registrar.register(params, context.token, context.find_caller(), context.is_caller_connected)
 
     async def unregister(self, context: CallContext, params: UnregisterParams) -> UnregisterResult:
         """Leave the room."""
@@ -160,13 +160,13 @@ class Methods:
     def _speaker(self, context: CallContext, member_id: str | None = None) -> Member:
         """Return the member of a request that writes, and charge it. Raise -32001, -32002, -32006."""
         member = self._member(context, member_id)
-        self._limits.speak(member.id)
+        self._limits.charge_write(member.id)
         return member
 
     def _asker(self, context: CallContext, cost: int = 1) -> Member:
         """Return the member of a request that reads, and charge it. Raise -32001, -32002, -32006."""
         member = self._member(context)
-        self._limits.ask(member.id, cost)
+        self._limits.charge_read(member.id, cost)
         return member
 
     def _member(self, context: CallContext, member_id: str | None = None) -> Member:
@@ -178,7 +178,7 @@ class Methods:
             raise removed()
         if not member.present:
             raise ContractError(ErrorCode.AWAY)
-        self._room.heard(member)
+        self._room.record_activity(member)
         return member
 
     def _state_of(self, member: Member, behind: int | None) -> MemberState:

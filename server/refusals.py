@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from protocol.errors import ContractError
-from server import journal
+from server import logs
 from server.clock import Alarm, Clock
 from server.core.caller import Caller, network_of
 from server.core.rate_limit import RateLimit
@@ -44,7 +44,7 @@ class Refusals:
             if self._alarm is None:
                 self._alarm = self._clock.call_at(now + COUNT_SECONDS, self._tell_count)
             return
-        journal.server.info("Refused to register %s from %s: %s", _name_in(params), caller, _reason(error))
+        logs.server.info("Refused to register %s from %s: %s", _name_in(params), caller, _reason(error))
 
     def close(self) -> None:
         """Log the count of omitted lines now, if any."""
@@ -53,7 +53,7 @@ class Refusals:
             self._tell_count()
 
     def _tell_count(self) -> None:
-        journal.server.info("Refused to register %d more callers (lines omitted)", self._left_out)
+        logs.server.info("Refused to register %d more callers (lines omitted)", self._left_out)
         self._left_out, self._alarm = 0, None
 
 

@@ -16,12 +16,12 @@ from protocol.messages import MemberName, RegisterParams, RegisterResult
 from protocol.methods import MEMBERS_IN_REGISTER, RECEIVE_TYPING
 from protocol.signing import SecretError, Signer, decode_secret, encode_secret
 from server.callbacks.callback import Callback
-from server.callbacks.dialling import AddressNotAllowed, CallbackError
-from server.core.callback_url import CallbackProblem, CallbackUrl, settle_callback
+from server.callbacks.connector import AddressNotAllowed, CallbackError
+from server.core.callback_url import CallbackProblem, CallbackUrl, resolve_callback
 from server.core.caller import Caller, network_of
 from server.core.members import Member, network_of_member
 from server.core.names import NameProblem, normalize_name
-from server.core.reply import Failed, judge_challenge
+from server.core.responses import Failed, judge_proof
 from server.delivery import new_challenge
 from server.limits import Limits
 from server.room import Room, hash_token, removed
@@ -53,11 +53,11 @@ class Registrar:
         self._limits = limits
 
     async def register(
-        self, params: RegisterParams, token: str | None, caller: Caller, is_heard: Callable[[], bool]
+        self, params: RegisterParams, token: str | None, caller: Caller, is_caller_connected: Callable[[], bool]
     ) -> RegisterResult:
         """Register a newcomer, or with its token a returning member."""
         network = network_of(caller.address)
-        self._limits.register(network)
+        self._limits.charge_registration(network)
         name = checked_name(params.name)
         given_secret = _given_secret(params.secret)
         url = _settled_url(params.callback, caller)
@@ -81,8 +81,8 @@ class Registrar:
             changed_at=self._room.retention.now(),
             keeps_name=bool(params.keep_name),
         )
-        with self._limits.entering(network, member.id, self._room.members):
-            callback = await self._proven_callback(url, caller, member, is_heard) if url else None
+        with self._limits.reserve_place(network, member.id, self._room.members):
+            callback = await self._proven_callback(url, caller, member, is_caller_connected) if url else None
             with contextlib.ExitStack() as undo:
                 if callback is not None:
                     undo.callback(callback.close)  # the proof leaves its connection open
@@ -95,11 +95,11 @@ class Registrar:
     def _check_limits(self, owner: Member | None, name: str, network: str, *, has_callback: bool) -> None:
         members, deliveries = self._room.members, self._room.deliveries
         if owner is None or network_of_member(owner) != network:
-            self._limits.settle(network, members.known_from(network))
+            self._limits.check_newcomers(network, members.known_from(network))
         if owner is not None and (not owner.present or owner.name != name):
-            self._limits.speak(owner.id)  # it adds a notice to the log
+            self._limits.charge_write(owner.id)  # it adds a notice to the log
         if has_callback and (owner is None or owner.id not in deliveries):
-            self._limits.ring(len(deliveries))
+            self._limits.check_callbacks(len(deliveries))
 
     def _check_join_key(self, given: str | None) -> None:
         if self._join_key and not hmac.compare_digest(without_line_ends(given or "").encode(), self._join_key.encode()):
@@ -119,7 +119,7 @@ class Registrar:
         self._room.check_name(name, owner.id if owner else None)
 
     async def _proven_callback(
-        self, url: CallbackUrl, caller: Caller, member: Member, is_heard: Callable[[], bool]
+        self, url: CallbackUrl, caller: Caller, member: Member, is_caller_connected: Callable[[], bool]
     ) -> Callback:
         """Return the callback at `url` after a successful `VerifyCallback`. Raise -32004, -32005."""
         if caller.proxied:
@@ -127,7 +127,7 @@ class Registrar:
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, {"url": url.text, "detail": setting})
         callback = self._room.callbacks.to(url, caller.address, member.id)
         try:
-            failure = await self._challenge(callback, member.secret, network_of(caller.address), is_heard)
+            failure = await self._challenge(callback, member.secret, network_of(caller.address), is_caller_connected)
         except AddressNotAllowed as error:
             data = {"url": url.text, "detail": error.failure.detail}
             raise ContractError(ErrorCode.ADDRESS_NOT_ALLOWED, data) from None
@@ -138,7 +138,7 @@ class Registrar:
         return callback
 
     async def _challenge(
-        self, callback: Callback, secret: bytes, network: str, is_heard: Callable[[], bool]
+        self, callback: Callback, secret: bytes, network: str, is_caller_connected: Callable[[], bool]
     ) -> Failed | None:
         """Return why the proof failed, None if it succeeded. Raise `AddressNotAllowed`."""
         clock, challenge = self._room.clock, new_challenge()
@@ -146,14 +146,14 @@ class Registrar:
             async with self._limits.verification(network) as had_to_wait:
                 # A half-closed connection looks like a closed one, so that a request that did not wait is served either
                 # way. In the queue, requests of closed connections would delay other requests, and take their names.
-                if had_to_wait and not is_heard():
+                if had_to_wait and not is_caller_connected():
                     return Failed("http", HUNG_UP)
                 reply = await callback.exchange(challenge.headers(Signer(secret), int(clock.unix())), challenge.body)
         except AddressNotAllowed:
             raise
         except CallbackError as error:
             return error.failure
-        return judge_challenge(reply, str(challenge.ids[0]), clock.unix())
+        return judge_proof(reply, str(challenge.ids[0]), clock.unix())
 
     def _new_id(self, name: str) -> str:
         """Return an unused id that shows the name: `alice-3f9a2c71`."""
@@ -199,6 +199,6 @@ def _given_secret(secret: str | None) -> bytes | None:
 
 def _settled_url(callback: str | None, caller: Caller) -> CallbackUrl | None:
     try:
-        return None if callback is None else settle_callback(callback, caller.address)
+        return None if callback is None else resolve_callback(callback, caller.address)
     except CallbackProblem as problem:
         raise invalid_params("callback", str(problem)) from None

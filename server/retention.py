@@ -1,6 +1,6 @@
 """Retention: computes the age of stored data, deletes old data, and logs it."""
 
-from server import journal
+from server import logs
 from server.clock import Clock
 from server.core.store_clock import DAY, JUMP, StoreClock, counted, duration, longest_stop, mark_interval
 from server.message_log.base import Forgotten, LogError, MessageLog
@@ -38,11 +38,11 @@ class Retention:
         if jump := self._store_clock.jump(self._clock.unix(), self._clock.uptime()):
             way = "ahead" if jump > 0 else "back"
             told = "The clock of this machine was set %s by %s; no data is deleted for that, the ages of messages stay"
-            journal.server.warning(told, way, duration(abs(jump)))
+            logs.server.warning(told, way, duration(abs(jump)))
         forgotten = await self._log.forget_before(self.now() - self._days * DAY)
         if told := _counts(forgotten):
             kept = "Deleted %s older than %s; the oldest message that is kept is number %d"
-            journal.server.info(kept, told, duration(self._days * DAY), self._log.oldest)
+            logs.server.info(kept, told, duration(self._days * DAY), self._log.oldest)
         return forgotten
 
     async def close(self) -> None:
@@ -50,7 +50,7 @@ class Retention:
         try:
             await self.mark()
         except LogError as error:
-            journal.server.warning("Could not store the time of this stop; messages will be kept for longer: %s", error)
+            logs.server.warning("Could not store the time of this stop; messages will be kept for longer: %s", error)
 
 
 def _counts(forgotten: Forgotten) -> str:
@@ -63,8 +63,8 @@ def _tell_stop(store_clock: StoreClock) -> None:
     stopped, counted = store_clock.stopped, store_clock.counted
     if stopped < -JUMP:
         told = "The clock of this machine is %s behind the latest time in the store; no data is deleted for that"
-        journal.server.warning(told, duration(-stopped))
+        logs.server.warning(told, duration(-stopped))
     elif stopped > counted:
         told = "The clock of this machine says that the server was stopped for %s; since it may be wrong,"
         told += " that counts as %s for the age of messages, and no more data is deleted"
-        journal.server.warning(told, duration(stopped), duration(counted))
+        logs.server.warning(told, duration(stopped), duration(counted))

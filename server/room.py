@@ -13,15 +13,15 @@ import msgspec
 from protocol.errors import ContractError, ErrorCode, invalid_params
 from protocol.messages import ReceiveTypingParams
 from protocol.methods import LOBBY, RECEIVE_TYPING
-from server import journal
+from server import logs
 from server.callbacks.callback import Callback, Callbacks
 from server.clock import Clock
 from server.core.callback_url import CallbackProblem, literal_address, parse_callback
 from server.core.entry import Draft
 from server.core.members import SILENT_SECONDS, Leaving, Member, Members, held_until
 from server.core.outbox import Outbox
-from server.delivery import Delivery, Fanout
-from server.message_log.base import Appended, LogError, MessageIdReused, MessageLog, NotStored, SenderAway, Taken
+from server.delivery import Delivery, DeliveryContext
+from server.message_log.base import Appended, Conflict, LogError, MessageIdReused, MessageLog, NotStored, SenderAway
 from server.retention import Retention
 
 UNREACHABLE_NOTE: Final = " (unreachable)"
@@ -40,17 +40,17 @@ def removed() -> ContractError:
 
 
 @dataclass(slots=True)
-class Standing:
+class DeliveryProgress:
     """The state of a member outside its delivery.
 
-    `cursor` counts while the member has no delivery; `saved_cursor` is the cursor in the log. `heard_at` is the time of
-    the last request on the monotonic clock. `passed_over` counts the messages that earlier deliveries passed over.
+    `cursor` counts while the member has no delivery; `saved_cursor` is the cursor in the log. `active_at` is the time
+    of the last request on the monotonic clock. `passed_over` counts the messages that earlier deliveries passed over.
     `has_token`: a request has shown that the member received its token.
     """
 
     cursor: int
     saved_cursor: int
-    heard_at: float
+    active_at: float
     passed_over: int = 0
     has_token: bool = False
 
@@ -59,7 +59,7 @@ class Room:
     """One room over one log. Methods that change a member hold the lock of that member.
 
     The room relies on the order of the log: its calls return in the order in which they took effect, so that `members`
-    and `_standings` end in the same state as the log.
+    and `_progress` end in the same state as the log.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Room:
         self.deliveries: dict[str, Delivery] = {}
         self.callbacks = callbacks
         self.clock = clock
-        self.fanout = Fanout(log, clock)
+        self.delivery_context = DeliveryContext(log, clock)
         self._evict_after = evict_after
         self._keep_name_seconds = keep_name_seconds
         self._log_texts = log_texts
-        self._standings: dict[str, Standing] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._progress: dict[str, DeliveryProgress] = {}
+        self._member_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._trouble = ""  # why the last write to the log failed; empty if it succeeded
 
     def __repr__(self) -> str:
@@ -96,45 +96,45 @@ class Room:
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
-            self._standings[member.id] = Standing(cursor, cursor, now, has_token=True)
+            self._progress[member.id] = DeliveryProgress(cursor, cursor, now, has_token=True)
         if self.log.gaps and self.log.gaps[-1].up_to == self.log.newest:
             restored = "The log was restored from a backup, which ends with message %d; the next message is %d"
-            journal.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
+            logs.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
         elif self.members.present_count:
             here = "Resuming after message %d with %d members present"
-            journal.server.info(here, self.log.newest, self.members.present_count)
+            logs.server.info(here, self.log.newest, self.members.present_count)
         for member in self.members.present():
-            self._ring_again(member)
+            self._retry_delivery(member)
 
     async def close(self) -> None:
         """Wait for the POSTs in flight. Members stay present, so the log gets no "left" notices."""
         await asyncio.gather(*(delivery.finish() for delivery in self.deliveries.values()))
 
-    async def abandon(self) -> None:
+    async def close_now(self) -> None:
         """Abort the POSTs in flight and save the cursors."""
         for delivery in self.deliveries.values():
             delivery.cut()
         try:
             await self.save_cursors()
         except LogError as error:
-            journal.server.warning("Could not save delivery cursors; some messages will be delivered again: %s", error)
+            logs.server.warning("Could not save delivery cursors; some messages will be delivered again: %s", error)
 
     def cursor_of(self, member_id: str) -> int:
         """Return the last `seq` that a member has acknowledged."""
         delivery = self.deliveries.get(member_id)
-        return self._standings[member_id].cursor if delivery is None else delivery.outbox.cursor
+        return self._progress[member_id].cursor if delivery is None else delivery.outbox.cursor
 
     def passed_over_of(self, member_id: str) -> int:
         """Return the number of messages that were passed over because this member refused them too often."""
         delivery = self.deliveries.get(member_id)
-        return self._standings[member_id].passed_over + (delivery.outbox.passed_over if delivery is not None else 0)
+        return self._progress[member_id].passed_over + (delivery.outbox.passed_over if delivery is not None else 0)
 
-    def heard(self, member: Member) -> None:
+    def record_activity(self, member: Member) -> None:
         """Record a request by a member."""
-        standing = self._standings[member.id]
-        standing.heard_at, standing.has_token = self.clock.monotonic(), True
+        progress = self._progress[member.id]
+        progress.active_at, progress.has_token = self.clock.monotonic(), True
         if delivery := self.deliveries.get(member.id):
-            delivery.outbox.heard(self.clock.monotonic())
+            delivery.outbox.record_activity(self.clock.monotonic())
 
     async def behind(self, members: Sequence[Member]) -> Mapping[str, int]:
         """Return the number of unacknowledged messages by member id, for those of `members` that have a callback."""
@@ -149,28 +149,28 @@ class Room:
 
         `after` sets the cursor. Raise -32001, -32003, -32010.
         """
-        async with self._turn(member.id):
+        async with self._member_lock(member.id):
             if (known := self.members.get(member.id)) is not None and known.kicked:
                 raise removed()
-            begin = await self._let_in(member, after)
+            begin = await self._store_present(member, after)
             # The log has the member: an error from here on would leave it present without a delivery.
             now = self.clock.monotonic()
-            standing = self._standings.setdefault(member.id, Standing(begin, begin, now))
-            standing.heard_at, standing.has_token = now, known is not None
+            progress = self._progress.setdefault(member.id, DeliveryProgress(begin, begin, now))
+            progress.active_at, progress.has_token = now, known is not None
             self._cut_delivery(member.id)
             if after is not None:
-                standing.cursor = standing.saved_cursor = after
+                progress.cursor = progress.saved_cursor = after
             if callback is not None:
                 self._start_delivery(member, callback)
 
     async def leave(self, member_id: str, *, keep_name: bool) -> None:
         """Make a present member away and store the notice. Raise -32010."""
-        async with self._turn(member_id):
+        async with self._member_lock(member_id):
             await self._leave(member_id, Leaving.UNREGISTERED_KEEPING_NAME if keep_name else Leaving.UNREGISTERED)
 
     async def kick(self, member_id: str) -> None:
         """Make a member away and reject its token from now on. Raise -32010."""
-        async with self._turn(member_id):
+        async with self._member_lock(member_id):
             member = self.members.get(member_id)
             if member is not None and member.present:
                 await self._leave(member_id, Leaving.KICKED)
@@ -179,11 +179,11 @@ class Room:
 
     async def release(self, member_id: str) -> None:
         """Free the name of a member that is away. Raise -32010."""
-        async with self._turn(member_id):
+        async with self._member_lock(member_id):
             member = self.members.get(member_id)
             if member is not None and not member.present:
                 await self._store(msgspec.structs.replace(member, name_held_until=0.0), None)
-                journal.client.info("The name of User %s (ID: %s) was released by an operator", member.name, member.id)
+                logs.client.info("The name of User %s (ID: %s) was released by an operator", member.name, member.id)
 
     def check_name(self, name: str, member_id: str | None) -> None:
         """Raise -32003 if the name belongs to a member other than `member_id`."""
@@ -196,7 +196,7 @@ class Room:
 
     async def rename(self, member_id: str, name: str) -> None:
         """Rename a present member and store the notice. Raise -32002, -32003, -32010."""
-        async with self._turn(member_id):
+        async with self._member_lock(member_id):
             member = self.members.get(member_id)
             if member is None or not member.present:
                 raise ContractError(ErrorCode.AWAY)
@@ -215,7 +215,7 @@ class Room:
         )
         appended = await self._append(draft)
         if not appended.repeated:
-            journal.broadcast.info("%s: %s", member.name, text if self._log_texts else f"({len(text)} characters)")
+            logs.broadcast.info("%s: %s", member.name, text if self._log_texts else f"({len(text)} characters)")
         return appended
 
     def typing(self, member: Member) -> None:
@@ -229,67 +229,67 @@ class Room:
     async def dismiss_silent(self) -> None:
         """Make members without a delivery away after ten minutes without a request. Raise -32010."""
         for member in [member for member in self.members.present() if self._is_silent(member)]:
-            async with self._turn(member.id):
+            async with self._member_lock(member.id):
                 now = self.members.get(member.id)
                 if now is not None and self._is_silent(now):  # it may have sent a request meanwhile
                     await self._leave(member.id, Leaving.SILENT)
 
     async def save_cursors(self) -> None:
         """Store the cursors that have changed since the last save. Raise `NotStored`."""
-        cursors = {member_id: self.cursor_of(member_id) for member_id in self._standings}
+        cursors = {member_id: self.cursor_of(member_id) for member_id in self._progress}
         changed = {
             key: cursor
             for key, cursor in cursors.items()
             # Skip members whose lock is held: `enter` may be storing a new cursor, which must not be overwritten.
-            if self._standings[key].saved_cursor != cursor and not self._has_turn(key)
+            if self._progress[key].saved_cursor != cursor and not self._is_locked(key)
         }
         if not changed:
             return
         await self.log.save_cursors(changed)
         for member_id, cursor in changed.items():
-            if standing := self._standings.get(member_id):
-                standing.saved_cursor = cursor
+            if progress := self._progress.get(member_id):
+                progress.saved_cursor = cursor
 
     async def drop_old(self) -> None:
         """Delete messages and absent members that are too old. Raise `NotStored`."""
         for member_id in (await self.retention.drop_old()).members:
             self.members.forget(member_id)
-            self._standings.pop(member_id, None)
+            self._progress.pop(member_id, None)
         await self.retention.mark()  # last: it fails on a full disk, and the deletions free space
 
-    def _ring_again(self, member: Member) -> None:
+    def _retry_delivery(self, member: Member) -> None:
         """Resume the delivery to a member that was present when the server stopped."""
         if member.callback is None:
             return
         try:
             url, caller = parse_callback(member.callback), literal_address(member.caller)
         except CallbackProblem as problem:  # another version may have accepted it
-            journal.client.warning("Cannot deliver to %s until it registers again: its callback %s", member.id, problem)
+            logs.client.warning("Cannot deliver to %s until it registers again: its callback %s", member.id, problem)
         else:
             self._start_delivery(member, self.callbacks.to(url, caller, member.id))
 
-    def _turn(self, member_id: str) -> asyncio.Lock:
-        return self._turns.setdefault(member_id, asyncio.Lock())
+    def _member_lock(self, member_id: str) -> asyncio.Lock:
+        return self._member_locks.setdefault(member_id, asyncio.Lock())
 
-    def _has_turn(self, member_id: str) -> bool:
-        turn = self._turns.get(member_id)
-        return turn is not None and turn.locked()
+    def _is_locked(self, member_id: str) -> bool:
+        lock = self._member_locks.get(member_id)
+        return lock is not None and lock.locked()
 
     def _is_silent(self, member: Member) -> bool:
-        heard_at = self._standings[member.id].heard_at
-        return member.id not in self.deliveries and heard_at < self.clock.monotonic() - SILENT_SECONDS
+        active_at = self._progress[member.id].active_at
+        return member.id not in self.deliveries and active_at < self.clock.monotonic() - SILENT_SECONDS
 
-    async def _let_in(self, member: Member, after: int | None) -> int:
+    async def _store_present(self, member: Member, after: int | None) -> int:
         """Store a member, with a notice unless it is present under this name. Return the newest `seq`."""
         known = self.members.get(member.id)
         if known is not None and known.present and known.name == member.name:
             await self._store(member, after)
-            journal.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
+            logs.client.info("User %s (ID: %s) is back from %s", member.name, member.id, _where(member))
             return self.log.newest
         if known is not None and known.present:
             return await self._announce_rename(known, member, after)
         newest = await self._announce(_notice(member, "join", "joined the chat", self.clock.unix()), member, after)
-        journal.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
+        logs.join.info("User %s (ID: %s) joined the chat from %s", member.name, member.id, _where(member))
         return newest
 
     async def _leave(self, member_id: str, leaving: Leaving) -> None:
@@ -298,39 +298,39 @@ class Room:
             return
         now, is_kicked = self.retention.now(), leaving is Leaving.KICKED
         # The response to Register may be lost: a member without its token could not come back for a kept name.
-        keep_seconds = self._keep_name_seconds if self._standings[member_id].has_token else 0.0
+        keep_seconds = self._keep_name_seconds if self._progress[member_id].has_token else 0.0
         held = held_until(member, leaving, now, keep_seconds)
         gone = msgspec.structs.replace(member, present=False, changed_at=now, name_held_until=held, kicked=is_kicked)
         note = UNREACHABLE_NOTE if leaving is Leaving.EVICTED else ""
         await self._announce(_notice(gone, "leave", f"left the chat{note}", self.clock.unix()), gone)
-        journal.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, KICKED_NOTE if is_kicked else note)
+        logs.leave.info("User %s (ID: %s) left the chat%s", gone.name, gone.id, KICKED_NOTE if is_kicked else note)
         self._cut_delivery(member_id)
 
-    async def _farewell(self, delivery: Delivery, evicted: bool) -> None:
+    async def _on_gone(self, delivery: Delivery, evicted: bool) -> None:
         member_id = delivery.member.id
-        async with self._turn(member_id):
+        async with self._member_lock(member_id):
             # A member that came back with its token while this delivery gave up has a new delivery.
             if self.deliveries.get(member_id) is delivery:
                 await self._leave(member_id, Leaving.EVICTED if evicted else Leaving.GONE)
 
     def _start_delivery(self, member: Member, callback: Callback) -> None:
-        cursor, now = self._standings[member.id].cursor, self.clock.monotonic()
+        cursor, now = self._progress[member.id].cursor, self.clock.monotonic()
         outbox = Outbox(member.id, cursor, member.max_batch, self._evict_after, now)
-        delivery = Delivery(member, outbox, callback, self.fanout, self._farewell)
+        delivery = Delivery(member, outbox, callback, self.delivery_context, self._on_gone)
         self.deliveries[member.id] = delivery
         delivery.start()
 
     def _cut_delivery(self, member_id: str) -> None:
         delivery = self.deliveries.pop(member_id, None)
         if delivery is not None:
-            standing = self._standings[member_id]
-            standing.cursor = delivery.outbox.cursor
-            standing.passed_over += delivery.outbox.given_up
+            progress = self._progress[member_id]
+            progress.cursor = delivery.outbox.cursor
+            progress.passed_over += delivery.outbox.given_up
             delivery.cut()
 
     async def _announce_rename(self, before: Member, after: Member, cursor: int | None = None) -> int:
         newest = await self._announce(_rename_notice(before, after, self.clock.unix()), after, cursor)
-        journal.client.info("User %s (ID: %s) is now %s", before.name, before.id, after.name)
+        logs.client.info("User %s (ID: %s) is now %s", before.name, before.id, after.name)
         return newest
 
     async def _announce(self, notice: Draft, member: Member, cursor: int | None = None) -> int:
@@ -365,9 +365,9 @@ class Room:
     def _refusal(self, error: LogError) -> Exception:
         """Return the error of the contract for an error of the log."""
         match error:
-            case Taken(field="name"):
+            case Conflict(field="name"):
                 return self._name_taken(error.held_until)
-            case Taken():
+            case Conflict():
                 return ContractError(ErrorCode.TAKEN, {"field": error.field})
             case MessageIdReused():
                 problem = f"has been used for another text, which is stored as message {error.seq}; use a new one"
@@ -377,7 +377,7 @@ class Room:
             case NotStored():
                 if self._trouble != str(error):  # log a full disk once, not for every request
                     self._trouble = str(error)
-                    journal.server.error("Not stored: %s", error)
+                    logs.server.error("Not stored: %s", error)
                 return ContractError(ErrorCode.NOT_STORED)
         return error
 

@@ -23,11 +23,11 @@ from protocol.signing import ID_HEADER
 from server.connections import Connection, connection_of
 from server.core.address_policy import IPNetwork
 from server.core.caller import HEADERS_OF_PROXIES, Caller, find_caller, network_of
-from server.core.large_requests import LARGE_BYTES, Held, LargeRequests, NoRoom
+from server.core.large_requests import LARGE_BYTES, LargeRequests, NoCapacity, Reservation
+from server.dispatcher import JsonRpcDispatcher
 from server.methods import CallContext
-from server.rpc import RpcFront
 
-FRONT: Final = web.AppKey("front", RpcFront)
+DISPATCHER: Final = web.AppKey("front", JsonRpcDispatcher)
 RETRY_AFTER_DRAIN: Final = 5  # seconds
 RETRY_AFTER_BUSY: Final = 1
 STOPPING: Final = "the server is stopping"
@@ -111,24 +111,28 @@ class RpcEndpoint:
 
     async def _answer(self, request: web.Request) -> web.Response:
         connection = connection_of(request)
-        until = connection.called() if connection else None
+        until = connection.head_received() if connection else None
         if (refusal := _refusal(request)) is not None:
             return refusal
         size = request.content_length or 0
         if size <= LARGE_BYTES and (request.content.is_eof() or request.content_length is not None):
             return await self._read_and_answer(request, connection, until)
-        with self._large.held_by(network_of(self._caller(request).address)) as held:
-            if not held.grow(size):
+        with self._large.reserve_for(network_of(self._caller(request).address)) as reservation:
+            if not reservation.grow(size):
                 return _busy()
-            return await self._read_and_answer(request, connection, until, held)
+            return await self._read_and_answer(request, connection, until, reservation)
 
     async def _read_and_answer(
-        self, request: web.Request, connection: Connection | None, until: float | None, held: Held | None = None
+        self,
+        request: web.Request,
+        connection: Connection | None,
+        until: float | None,
+        reservation: Reservation | None = None,
     ) -> web.Response:
         try:
-            body = await self._read(request, until, held)
-            if held is not None and len(body) > LARGE_BYTES:
-                await self._pace(held.network, len(body))
+            body = await self._read(request, until, reservation)
+            if reservation is not None and len(body) > LARGE_BYTES:
+                await self._pace(reservation.network, len(body))
         except TimeoutError:
             if self._draining.is_set():
                 return _unavailable()
@@ -136,18 +140,20 @@ class RpcEndpoint:
             return _closing(408, problem, ErrorCode.PARSE_ERROR)
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
-        except NoRoom:
+        except NoCapacity:
             return _busy()
         except (web.RequestPayloadError, ConnectionError):
             # An incomplete body or a lost connection is not a bug, so it is not logged with a traceback.
             return _closing(400, "the body could not be read: it is incomplete", ErrorCode.PARSE_ERROR)
-        context = CallContext(partial(self._caller, request), _token(request), partial(_is_heard, request, connection))
-        answer = await request.app[FRONT].answer(body, context)
+        context = CallContext(
+            partial(self._caller, request), _token(request), partial(_is_caller_connected, request, connection)
+        )
+        answer = await request.app[DISPATCHER].answer(body, context)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, headers=JSON)
 
-    async def _read(self, request: web.Request, until: float | None, held: Held | None) -> bytes:
+    async def _read(self, request: web.Request, until: float | None, reservation: Reservation | None) -> bytes:
         if request.content.is_eof():  # the body arrived with the head, as in almost all requests
             body = request.content.read_nowait()
             if len(body) > MAX_BODY_BYTES:
@@ -158,7 +164,11 @@ class RpcEndpoint:
         async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._read_seconds) as reading:
             self._reading.add(reading)
             try:
-                return await request.read() if held is None or held.size else await _read_growing(request, held)
+                return (
+                    await request.read()
+                    if reservation is None or reservation.size
+                    else await _read_growing(request, reservation)
+                )
             except BaseException as error:
                 # aiohttp keeps the error, whose frames hold the received bytes until the garbage collector runs.
                 traceback.clear_frames(error.__traceback__)
@@ -182,19 +192,19 @@ class RpcEndpoint:
         return find_caller(request.remote or "", forwarding, self._trusted_proxies)
 
 
-async def _read_growing(request: web.Request, held: Held) -> bytes:
-    """Read a body without a Content-Length. Raise `NoRoom`, `HTTPRequestEntityTooLarge`."""
+async def _read_growing(request: web.Request, reservation: Reservation) -> bytes:
+    """Read a body without a Content-Length. Raise `NoCapacity`, `HTTPRequestEntityTooLarge`."""
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
         if len(body) > MAX_BODY_BYTES:
             raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
-        if len(body) > LARGE_BYTES and not held.grow(len(body)):
-            raise NoRoom
+        if len(body) > LARGE_BYTES and not reservation.grow(len(body)):
+            raise NoCapacity
     return bytes(body)
 
 
-def _is_heard(request: web.Request, connection: Connection | None) -> bool:
+def _is_caller_connected(request: web.Request, connection: Connection | None) -> bool:
     """Return False if the caller has hung up, or has shut down its sending side, which looks the same."""
     return request.transport is not None and not (connection and connection.is_half_closed)
 

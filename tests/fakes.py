@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from protocol.signing import decode_secret, encode_secret, verify
-from server.app import Server, Surroundings, listen
+from server.app import Dependencies, Server, listen
 from server.core.address_policy import IPAddress
 from server.core.callback_url import literal_address
 from server.resolver import ResolveError
@@ -314,7 +314,7 @@ class RunningServer:
     drain_seconds: float = PATIENCE_SECONDS
 
     async def __aenter__(self) -> Self:
-        surroundings = Surroundings(
+        surroundings = Dependencies(
             self.clock, self.resolver, self.tls, self.exchange_seconds, self.read_seconds, self.drain_seconds
         )
         self.server = Server(self.settings, listen(self.settings.host, self.settings.port), surroundings)

@@ -22,7 +22,7 @@ ONLY_IN_APP = {
     "server.message_log.memory",
     "server.message_log.sqlite",
     "server.broadcaster",
-    "server.housekeeping",
+    "server.maintenance",
     "server.routes",
 }
 

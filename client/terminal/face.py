@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from prompt_toolkit.utils import is_dumb_terminal
 
+from client.catch_up import CatchUp
 from client.errors import CallRefused, ClientError
 from client.listener import ConnectionState
 from client.participant import NewParticipant
 from client.printable import printable
-from client.recap import Recap
-from client.seat_file import by_name
+from client.registration_file import by_name
 from client.terminal.commands import Commands
 from client.terminal.completion import Candidates, Completion, candidates
 from client.terminal.console import Console
@@ -65,7 +65,7 @@ class Terminal:
     ) -> None:
         self._participant = new_participant(self, None)
         self._participant.keeps_name = True
-        self._participant.ask_for_recap(RECAP_LINES, self._on_recap)
+        self._participant.request_catch_up(RECAP_LINES, self._on_catch_up)
         self._server = server
         self._name = name
         self._bell = bell
@@ -204,11 +204,11 @@ class Terminal:
     def _tell_error(self, sentence: str) -> None:
         self._console.show(self._transcript.error(sentence))
 
-    def _on_recap(self, recap: Recap) -> None:
+    def _on_catch_up(self, catch_up: CatchUp) -> None:
         """Show the end of the log at the first registration, and the missed messages at a later one."""
-        self._people.recall(recap.messages)
-        self._console.show(self._transcript.back(recap) if recap.again else self._transcript.recap(recap))
-        self._ring(recap.missed)
+        self._people.recall(catch_up.messages)
+        self._console.show(self._transcript.back(catch_up) if catch_up.again else self._transcript.catch_up(catch_up))
+        self._ring(catch_up.missed)
 
     def on_message(self, message: ChatMessage) -> None:
         """Show a message, and sound the bell if it mentions the person."""

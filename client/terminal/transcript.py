@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, tzinfo
 from typing import Final
 
-from client.recap import Recap
+from client.catch_up import CatchUp
 from client.terminal.lines import Line, Me, chat_line, own_line, quiet, rule
 from client.terminal.palette import ERROR, QUIET, UNREAD
 from protocol.messages import ChatMessage, GetHistoryResult
@@ -56,23 +56,23 @@ class Transcript:
         """Return a highlighted error line; `sentence` must be printable."""
         return [[(QUIET, f"{_hour(self._local_now())} [CLIENT] "), (ERROR, f"[ERROR] {sentence}")]]
 
-    def recap(self, recap: Recap) -> list[Line]:
+    def catch_up(self, catch_up: CatchUp) -> list[Line]:
         """Return the end of the log, shown at the first entry. If the member returns, a line marks the unread part."""
-        if not recap.messages:
+        if not catch_up.messages:
             return []
-        self.before = recap.messages[0].seq
-        unread = recap.missed[0].seq if recap.resumed and recap.missed else None
-        lines = [rule(HISTORY), *self._more(recap), *self._days_and_lines(recap.messages, unread)]
+        self.before = catch_up.messages[0].seq
+        unread = catch_up.missed[0].seq if catch_up.resumed and catch_up.missed else None
+        lines = [rule(HISTORY), *self._more(catch_up), *self._days_and_lines(catch_up.messages, unread)]
         return lines if unread is not None else [*lines, rule(END_OF_HISTORY)]
 
-    def back(self, recap: Recap) -> list[Line]:
+    def back(self, catch_up: CatchUp) -> list[Line]:
         """Return the messages missed while the client was disconnected, after a line with their number."""
-        count = len(recap.missed) + recap.skipped
+        count = len(catch_up.missed) + catch_up.skipped
         told = {0: "no new messages", 1: "1 message"}.get(count, f"{count:,} messages")
-        lines = [*self.client(f"back, {told}"), *self._more(recap)]
-        if recap.messages and (recap.skipped or recap.newest < (self.before or 0)):  # a gap, or a new log
-            self.before = recap.messages[0].seq
-        for message in recap.missed:
+        lines = [*self.client(f"back, {told}"), *self._more(catch_up)]
+        if catch_up.messages and (catch_up.skipped or catch_up.newest < (self.before or 0)):  # a gap, or a new log
+            self.before = catch_up.messages[0].seq
+        for message in catch_up.missed:
             lines += self.message(message)
         return lines
 
@@ -86,8 +86,8 @@ class Transcript:
     def _chat_line(self, message: ChatMessage, at: datetime) -> Line:
         return chat_line(message, _hour(at), self._me, self._names_with(self._me.name))
 
-    def _more(self, recap: Recap) -> list[Line]:
-        return [quiet(f"… {recap.skipped:,} more: /history")] if recap.skipped else []
+    def _more(self, catch_up: CatchUp) -> list[Line]:
+        return [quiet(f"… {catch_up.skipped:,} more: /history")] if catch_up.skipped else []
 
     def _days_and_lines(self, messages: Iterable[ChatMessage], unread: int | None = None) -> Iterator[Line]:
         """Yield old messages, with a date before each day and a dividing line before the message with seq `unread`."""

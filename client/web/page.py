@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from client.participant import NewParticipant
 from client.printable import printable
-from client.seat_file import by_cookie
+from client.registration_file import by_cookie
 from client.web.calls import answer
 from client.web.cookies import MAX_AGE_SECONDS, MAX_OTHERS, VALUE_BYTES, others, superfluous, value_of
 from client.web.errors import PageError, TooMany

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from client.errors import CallRefused, ClientError
-from client.listener import SEATED, ConnectionState
+from client.listener import REGISTERED, ConnectionState
 from client.participant import NewParticipant, Participant
 from client.web.errors import PageError
 from client.web.frames import notification_frame
@@ -69,7 +69,7 @@ class Session:
             self._seat = candidate
             candidate.resume()
         else:
-            candidate.let_go()
+            candidate.release()
 
     def __repr__(self) -> str:
         return f"<Session {self.state} tabs={len(self.tabs)}>"
@@ -80,13 +80,13 @@ class Session:
         return ConnectionState.NEW if self._seat is None else self._seat.state
 
     @property
-    def is_seated(self) -> bool:
+    def is_registered(self) -> bool:
         """Whether the participant is online or reconnecting."""
-        return self.state in SEATED
+        return self.state in REGISTERED
 
     def seated(self) -> Participant:
         """Return the participant. Raise `PageError` -32002 if it is not registered."""
-        if self._seat is None or not self.is_seated:
+        if self._seat is None or not self.is_registered:
             raise PageError(ErrorCode.AWAY, "You are not in the room: enter with a name first.")
         return self._seat
 
@@ -111,7 +111,7 @@ class Session:
         fails.
         """
         async with self._entering:
-            if self.is_seated:
+            if self.is_registered:
                 here = f"This browser is in the room already, as {self.seated().name}."
                 raise PageError(ErrorCode.INVALID_REQUEST, here)
             self._seat = candidate = self._new_seat(join_key or None)
@@ -121,7 +121,7 @@ class Session:
                 entered = await candidate.enter(name)
             except ClientError as error:
                 self._seat = None
-                candidate.let_go()
+                candidate.release()
                 self._join_key_needed = self._asks_key or _is_about_key(error)
                 raise
             self._join_key_needed = self._asks_key
@@ -130,7 +130,7 @@ class Session:
     async def leave(self, *, for_good: bool) -> None:
         """Leave the room, after a `Register` in progress. Unless `for_good`, registration and name are kept."""
         async with self._entering:
-            if self._seat is not None and self.is_seated:
+            if self._seat is not None and self.is_registered:
                 await self._seat.leave(forget=for_good, away=not for_good)
 
     async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> SendMessageResult:
@@ -176,7 +176,7 @@ class Session:
         self._tell(SESSION, self._standing())
 
     def _standing(self) -> SessionParams:
-        seat = self._seat if self.is_seated else None
+        seat = self._seat if self.is_registered else None
         return SessionParams(
             state=self.state,
             detail=self._detail,

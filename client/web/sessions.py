@@ -69,7 +69,7 @@ class Sessions:
         session.remove(tab)
         if session.tabs:
             return
-        if session.is_seated:
+        if session.is_registered:
             self._waiting[cookie] = asyncio.create_task(self._end(cookie, session))
         else:
             del self._by_cookie[cookie]

@@ -6,12 +6,12 @@ from typing import Final
 
 from protocol.methods import CONTENT_TYPE, EXCHANGE_SECONDS, RECIPIENT_HEADER
 from server.callbacks.connection import ENDED, Connection
+from server.callbacks.connector import CallbackError, Connector
 from server.callbacks.deadlines import Deadlines
-from server.callbacks.dialling import CallbackError, Dialler
-from server.callbacks.places import Places
+from server.callbacks.endpoints import Endpoints
 from server.core.address_policy import IPAddress
 from server.core.callback_url import CallbackUrl, literal_address
-from server.core.reply import Reply
+from server.core.responses import HttpResponse
 
 HEAD: Final = (
     "POST {url.target} HTTP/1.1\r\n"
@@ -26,17 +26,17 @@ NOTHING: Final = (b"", b"", b"")
 LOOKED_UP_SECONDS: Final = 60.0  # lifetime of a look-up
 NEVER: Final = float("inf")
 
-Done = Callable[[Reply | CallbackError], None]
+Done = Callable[[HttpResponse | CallbackError], None]
 
 
 class Callbacks:
     """State that all callbacks share: the dialler, the deadlines and the places."""
 
-    def __init__(self, dialler: Dialler, exchange_seconds: float = EXCHANGE_SECONDS) -> None:
+    def __init__(self, connector: Connector, exchange_seconds: float = EXCHANGE_SECONDS) -> None:
         """Limit an exchange to `exchange_seconds`, look-up and connecting included."""
-        self.dialler = dialler
+        self.connector = connector
         self.deadlines = Deadlines(exchange_seconds)
-        self.places = Places()
+        self.endpoints = Endpoints()
 
     def to(self, url: CallbackUrl, caller: IPAddress | None, recipient: str) -> "Callback":
         """Return the client for `url`, which `caller` registered for the member with the id `recipient`."""
@@ -52,26 +52,38 @@ class Callback:
     """
 
     __slots__ = (
-        "_address", "_caller", "_connection", "_deadlines", "_dialler", "_dialling", "_done", "_head", "_is_fresh",
-        "_place", "_places", "_request", "_stale_at", "url",
+        "_address",
+        "_caller",
+        "_connecting",
+        "_connection",
+        "_connector",
+        "_deadlines",
+        "_done",
+        "_endpoint",
+        "_endpoints",
+        "_head",
+        "_is_fresh",
+        "_request",
+        "_stale_at",
+        "url",
     )  # fmt: skip
 
     def __init__(self, callbacks: Callbacks, url: CallbackUrl, caller: IPAddress | None, recipient: str) -> None:
         """Look nothing up before the first POST."""
         self.url = url
-        self._dialler = callbacks.dialler
+        self._connector = callbacks.connector
         self._deadlines = callbacks.deadlines
-        self._places = callbacks.places
+        self._endpoints = callbacks.endpoints
         self._caller = caller
         self._head = HEAD.format(url=url, recipient=recipient).encode()
         self._address: IPAddress | None = None
         self._stale_at = NEVER  # loop time at which the look-up expires
-        self._place: IPAddress | None = None  # the address under which `_places` has this callback
+        self._endpoint: IPAddress | None = None  # the address under which `_endpoints` has this callback
         self._connection: Connection | None = None
         self._is_fresh = False  # no response has arrived on this connection yet
         self._request = NOTHING
         self._done: Done | None = None
-        self._dialling: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Callback {self.url.text} at {self._address} {self._connection}>"
@@ -100,17 +112,17 @@ class Callback:
         self._request = (self._head, headers, body)
         now = self._deadlines.start(self)
         if self._connection is None:
-            self._dial_soon()
+            self._connect_soon()
         elif now >= self._stale_at:
-            self._dialling = asyncio.create_task(self._look_up(), name=f"look up {self.url.host}")
+            self._connecting = asyncio.create_task(self._look_up(), name=f"look up {self.url.host}")
         else:
             self._connection.send(self._request)
 
-    async def exchange(self, headers: bytes, body: bytes) -> Reply:
+    async def exchange(self, headers: bytes, body: bytes) -> HttpResponse:
         """Post, and return the response. Raise `CallbackError`, `AddressNotAllowed`."""
-        answered: asyncio.Future[Reply | CallbackError] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[HttpResponse | CallbackError] = asyncio.get_running_loop().create_future()
 
-        def settle(result: Reply | CallbackError) -> None:
+        def settle(result: HttpResponse | CallbackError) -> None:
             if not answered.done():  # it may have been cancelled in the same loop iteration
                 answered.set_result(result)
 
@@ -129,20 +141,20 @@ class Callback:
         self._done = None
         self._deadlines.stop(self)
         self._hang_up()
-        self._leave_place()
+        self._leave_endpoint()
 
     def drop(self) -> None:
         """Drop connection and address, while no exchange is in flight. The next POST looks the name up again."""
         self._hang_up()
         self._address = None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the kept connection, if any."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def replied(self, reply: Reply, *, reusable: bool) -> None:
+    def responded(self, response: HttpResponse, *, reusable: bool) -> None:
         """Complete the exchange with a response."""
         self._is_fresh = False
         if not reusable:
@@ -151,7 +163,7 @@ class Callback:
         self._request = NOTHING
         done, self._done = self._done, None
         if done is not None:
-            done(reply)
+            done(response)
 
     def lost(self, connection: Connection, problem: str, *, unanswered: bool) -> None:
         """Retry the POST once on a new connection if a reused connection ended without a response; else fail it.
@@ -161,10 +173,10 @@ class Callback:
         if connection is not self._connection:
             return
         self._connection = self._address = None
-        if self._done is None or self._dialling is not None:
+        if self._done is None or self._connecting is not None:
             return
         if unanswered and not self._is_fresh:
-            self._dial_soon()
+            self._connect_soon()
         else:
             self._fail(CallbackError("http", problem))
 
@@ -173,36 +185,38 @@ class Callback:
         self._hang_up()
         self._fail(CallbackError("timeout", f"no complete response within {self._deadlines.seconds:g} s"))
 
-    def _dial_soon(self) -> None:
-        self._dialling = asyncio.create_task(self._dial(), name=f"dial {self.url.text}")
+    def _connect_soon(self) -> None:
+        self._connecting = asyncio.create_task(self._connect(), name=f"dial {self.url.text}")
 
     async def _look_up(self) -> None:
         """Check that the name still resolves to the connection's address, then send; else dial again."""
         try:
-            has_moved = self._address not in await self._dialler.addresses(self.url, self._caller)
+            has_moved = self._address not in await self._connector.addresses(self.url, self._caller)
         except CallbackError:
             has_moved = False  # a failing name server must not end a working connection
         self._note_look_up()
         if has_moved:
-            self.let_go()
+            self.release()
             self._address = None
         if self._connection is None:  # closed above, or lost during the look-up
-            await self._dial()
+            await self._connect()
             return
-        self._dialling = None
+        self._connecting = None
         self._connection.send(self._request)
 
-    async def _dial(self) -> None:
+    async def _connect(self) -> None:
         known = self._address if asyncio.get_running_loop().time() < self._stale_at else None
         if known is None:
             self._note_look_up()
         try:
-            self._address, connection = await self._dialler.dial(self.url, self._caller, known, self, self._enter_place)
+            self._address, connection = await self._connector.connect(
+                self.url, self._caller, known, self, self._enter_endpoint
+            )
         except CallbackError as error:
-            self._dialling = None
+            self._connecting = None
             self._fail(error)
             return
-        self._dialling = None
+        self._connecting = None
         if connection.is_closed:
             self._fail(CallbackError("http", ENDED))
             return
@@ -214,18 +228,18 @@ class Callback:
         is_name = literal_address(self.url.host) is None
         self._stale_at = asyncio.get_running_loop().time() + LOOKED_UP_SECONDS if is_name else NEVER
 
-    def _enter_place(self, address: IPAddress, connection: Connection) -> None:
+    def _enter_endpoint(self, address: IPAddress, connection: Connection) -> None:
         """Register with the place of a new connection. Called before the TLS handshake."""
-        if self._place not in (None, address):
-            self._leave_place()
-        self._place = address
-        if self._places.enter(address, self.url.port, self).connected(self):
+        if self._endpoint not in (None, address):
+            self._leave_endpoint()
+        self._endpoint = address
+        if self._endpoints.enter(address, self.url.port, self).connected(self):
             connection.use_once()
 
-    def _leave_place(self) -> None:
-        if self._place is not None:
-            self._places.leave(self._place, self.url.port, self)
-            self._place = None
+    def _leave_endpoint(self) -> None:
+        if self._endpoint is not None:
+            self._endpoints.leave(self._endpoint, self.url.port, self)
+            self._endpoint = None
 
     def _fail(self, error: CallbackError) -> None:
         self._address = None
@@ -236,7 +250,7 @@ class Callback:
             done(error)
 
     def _hang_up(self) -> None:
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
-        self.let_go()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        self.release()

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
 from protocol.methods import MAX_REPLY_BYTES
-from server.callbacks.answer import AnswerReader, BadAnswer
-from server.callbacks.turns import Turns
-from server.core.reply import Reply
+from server.callbacks.http_response import BadResponse, ResponseParser
+from server.callbacks.io_batcher import IoBatcher
+from server.core.responses import HttpResponse
 
 ENDED: Final = "the connection ended before a response came"
 QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -19,7 +19,7 @@ QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 class Owner(Protocol):
     """Receives the outcome of requests on a connection."""
 
-    def replied(self, reply: Reply, *, reusable: bool) -> None:
+    def responded(self, response: HttpResponse, *, reusable: bool) -> None:
         """Handle the response. `reusable` is false if the connection is closed."""
 
     def lost(self, connection: "Connection", problem: str, *, unanswered: bool) -> None:
@@ -31,11 +31,11 @@ class Connection(asyncio.Protocol):
 
     __slots__ = ("_asked", "_owner", "_reader", "_transport", "_turns", "_wire")
 
-    def __init__(self, owner: Owner, turns: Turns) -> None:
-        """Report to `owner`; `turns` batches the reads and writes."""
+    def __init__(self, owner: Owner, batcher: IoBatcher) -> None:
+        """Report to `owner`; `batcher` batches the reads and writes."""
         self._owner: Owner | None = owner
-        self._turns = turns
-        self._reader = AnswerReader()
+        self._turns = batcher
+        self._reader = ResponseParser()
         self._asked = False
         self._wire: asyncio.Transport  # the TCP transport, below TLS: its write buffer holds the unsent bytes
         self._transport: asyncio.Transport
@@ -97,12 +97,12 @@ class Connection(asyncio.Protocol):
             self._lose("the other side sent data without a request" if data else ENDED)
             return
         try:
-            reply = self._reader.feed(data) if data else self._reader.end()
-        except BadAnswer as problem:
+            response = self._reader.feed(data) if data else self._reader.end()
+        except BadResponse as problem:
             self._lose(str(problem))
             return
-        if reply is not None:
-            self._deliver(reply)
+        if response is not None:
+            self._deliver(response)
         elif data:
             self._acknowledge()
         if not (self.is_closed or self._transport.is_reading()):
@@ -113,14 +113,14 @@ class Connection(asyncio.Protocol):
         self._lose(ENDED)
         self._reader.drop()
 
-    def _deliver(self, reply: Reply) -> None:
+    def _deliver(self, response: HttpResponse) -> None:
         """Pass the response to the owner. Close the connection first if it cannot carry another exchange."""
         self._asked = False
         owner, reusable = self._owner, self._reader.reusable
         if not reusable:
             self.close()
         if owner is not None:
-            owner.replied(reply, reusable=reusable)
+            owner.responded(response, reusable=reusable)
 
     def _lose(self, problem: str) -> None:
         owner, self._owner = self._owner, None

@@ -42,7 +42,7 @@ class CallbackUrl:
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def settle_callback(text: str, caller: IPAddress | None) -> CallbackUrl:
+def resolve_callback(text: str, caller: IPAddress | None) -> CallbackUrl:
     """Return the parsed callback; `:PORT/PATH` is at the caller's address. Raise `CallbackProblem`."""
     if text.startswith(":"):
         if caller is None:

@@ -13,7 +13,7 @@ BYTES_PER_SECOND: Final = 2 * 1024 * 1024  # from each network
 BYTES_IN_A_BURST: Final = 8 * 1024 * 1024
 
 
-class NoRoom(Exception):
+class NoCapacity(Exception):
     """The memory limit leaves no room for a request, or for more of it."""
 
 
@@ -41,9 +41,9 @@ class LargeRequests:
             del self._held[network]
 
     @contextlib.contextmanager
-    def held_by(self, network: str) -> Iterator["Held"]:
+    def reserve_for(self, network: str) -> Iterator["Reservation"]:
         """Yield the reservation of a request, empty at first; the end of the block releases it."""
-        held = Held(self, network)
+        held = Reservation(self, network)
         try:
             yield held
         finally:
@@ -54,7 +54,7 @@ class LargeRequests:
         return self._pace.owe(network, now, size)
 
 
-class Held:
+class Reservation:
     """The reservation of a request; `size` is its announced or received bytes."""
 
     def __init__(self, requests: LargeRequests, network: str) -> None:

@@ -5,8 +5,8 @@ import unicodedata
 from typing import Final, NamedTuple
 
 from protocol.methods import MAX_NAME_CHARS
+from server.core.confusables import is_highly_restrictive, skeleton
 from server.core.joiners import without_joiners, without_stray_selectors
-from server.core.lookalikes import is_highly_restrictive, skeleton
 
 FORBIDDEN_CHARACTERS: Final = frozenset("@/:")
 # Names that would impersonate the chat itself, or the reader.
@@ -62,12 +62,12 @@ class NameKeys(NamedTuple):
     The keys are not combined: `Ian` looks like `lan`, which is `Lan` in lower case, but Ian and Lan differ in look.
     """
 
-    folded: str
-    drawn: str
+    case_key: str
+    confusable_key: str
 
     def clash(self, other: "NameKeys") -> bool:
         """Return whether two names are the same."""
-        return self.folded == other.folded or self.drawn == other.drawn
+        return self.case_key == other.case_key or self.confusable_key == other.confusable_key
 
 
 def name_keys(name: str) -> NameKeys:
@@ -110,9 +110,9 @@ def _check_looks(name: str) -> None:
         raise NameProblem("must begin with a right-to-left letter if it has any; else it may look like another name")
     if looks := FORBIDDEN_CHARACTERS.intersection(map(skeleton, name)):
         raise NameProblem(f"must not contain a character that looks like {min(looks)!r}")
-    if any(notice in key for notice in NOTICE_KEYS for key in (keys.folded, keys.drawn.lower())):
+    if any(notice in key for notice in NOTICE_KEYS for key in (keys.case_key, keys.confusable_key.lower())):
         raise NameProblem('must not contain the words of a notice, such as "joined the chat"')
 
 
 RESERVED_KEYS: Final = tuple(name_keys(name) for name in RESERVED)
-NOTICE_KEYS: Final = tuple(name_keys(notice).folded for notice in NOTICES)
+NOTICE_KEYS: Final = tuple(name_keys(notice).case_key for notice in NOTICES)

@@ -1,6 +1,6 @@
 """The outbox: the state machine of the delivery to a recipient, without I/O.
 
-`Delivery` asks `step` for the next step, carries it out, and reports the outcome with `loaded`, `answered`, `narrow`,
+`Delivery` asks `step` for the next step, carries it out, and reports the outcome with `loaded`, `responded`, `narrow`,
 `refused`, `probed`, `failed` or `left`. Times are seconds of a monotonic clock.
 """
 
@@ -139,7 +139,7 @@ class Outbox:
         """The number of messages passed over; includes those set aside now, which may still be sent again."""
         return self.given_up + (self._refusals.passed_over if self._refusals is not None else 0)
 
-    def heard(self, now: float) -> None:
+    def record_activity(self, now: float) -> None:
         """Record a request from this participant. The request proves that it is alive, so a probe is not due yet."""
         self._last_contact = now
 
@@ -196,7 +196,7 @@ class Outbox:
             batch.append(entry)
         self._waiting = tuple(batch)
 
-    def answered(self, taken: int, refusal: int | None, now: float, spread: float) -> Entry | None:
+    def responded(self, taken: int, refusal: int | None, now: float, spread: float) -> Entry | None:
         """Record a JSON-RPC response: the first `taken` messages were accepted.
 
         If `refusal` is given, the next message was refused with that error code. Return the entry that this refusal

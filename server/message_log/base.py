@@ -22,7 +22,7 @@ class LogError(Exception):
     """Base class: the log could not carry out a call."""
 
 
-class Taken(LogError):
+class Conflict(LogError):
     """The member's `id` or `name` (see `field`) belongs to another member. Nothing was stored.
 
     `held_until` is not None for a name whose owner is away: the store clock time until which the name is reserved.
@@ -101,7 +101,7 @@ class MessageLog(ABC):
         """Store a message and, in the same transaction, the new state of `member` and its `cursor`, if given.
 
         Without `cursor`, a known member keeps its cursor, and that of a new member is the `seq` of this entry. Raise
-        `Taken` if the member's id belongs to another token, or its name to another member at `changed_at` (see
+        `Conflict` if the member's id belongs to another token, or its name to another member at `changed_at` (see
         `Members.other_called`); `SenderAway` if `member` is None and the sender is away; `MessageIdReused`;
         `NotStored`.
         """

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from server.core.entry import Draft, Entry, EntryRun, make_entry
 from server.core.members import Member, Members
 from server.core.store_clock import DAY, Mark
-from server.message_log.base import Appended, Forgotten, MessageIdReused, MessageLog, SenderAway, Taken
+from server.message_log.base import Appended, Conflict, Forgotten, MessageIdReused, MessageLog, SenderAway
 
 
 class MemoryLog(MessageLog):
@@ -101,9 +101,9 @@ class MemoryLog(MessageLog):
     def _check_claims(self, member: Member) -> None:
         known = self._members.get(member.id)
         if known is not None and known.token_hash != member.token_hash:
-            raise Taken("id")
+            raise Conflict("id")
         if member.present and (holder := self._members.other_called(member.name, member.id, member.changed_at)):
-            raise Taken("name", None if holder.present else holder.name_held_until)
+            raise Conflict("name", None if holder.present else holder.name_held_until)
 
     def _check_present(self, sender_id: str) -> None:
         sender = self._members.get(sender_id)

@@ -15,7 +15,7 @@ from server.core.members import Member
 from server.core.names import name_keys
 from server.core.numbering import Gap, gap_at_restore
 from server.core.store_clock import DAY, Mark
-from server.message_log.base import Appended, LogError, MessageIdReused, SenderAway, Taken
+from server.message_log.base import Appended, Conflict, LogError, MessageIdReused, SenderAway
 
 T = TypeVar("T")
 
@@ -246,16 +246,16 @@ def _store_member(db: sqlite3.Connection, member: Member, cursor: int | None, be
     """Store a member. Without `cursor`, a known member keeps its cursor, and that of a new member is `begin`."""
     known = db.execute("SELECT token_hash, cursor FROM members WHERE id = ?", (member.id,)).fetchone()
     if known is not None and known[0] != member.token_hash:
-        raise Taken("id")
+        raise Conflict("id")
     keys = name_keys(member.name)
     if member.present:
         holder = db.execute(OTHER_CALLED, (*keys, member.id, member.changed_at)).fetchone()
         if holder is not None:
-            raise Taken("name", None if holder[0] else holder[1])
+            raise Conflict("name", None if holder[0] else holder[1])
     if cursor is None:
         cursor = begin if known is None else known[1]
     accepts = msgspec.json.encode(sorted(member.accepts)).decode()
-    names = {"name_folded": keys.folded, "name_drawn": keys.drawn}
+    names = {"name_folded": keys.case_key, "name_drawn": keys.confusable_key}
     db.execute(PUT_MEMBER, {**msgspec.structs.asdict(member), **names, "accepts": accepts, "cursor": cursor})
 
 

@@ -277,8 +277,8 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGR
     """Bring the schema up to date, in one transaction. Raise `StoreUnusable` for a schema of a newer version."""
     version = _check_version(db, path, migrations)
     if version < len(migrations):
-        db.create_function("folded", 1, lambda name: name_keys(name).folded, deterministic=True)
-        db.create_function("drawn", 1, lambda name: name_keys(name).drawn, deterministic=True)
+        db.create_function("folded", 1, lambda name: name_keys(name).case_key, deterministic=True)
+        db.create_function("drawn", 1, lambda name: name_keys(name).confusable_key, deterministic=True)
         steps = "".join(migrations[version:])
         db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(migrations)}; COMMIT;")
 

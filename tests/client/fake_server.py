@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from client.callback import CallbackEndpoint
 from client.listener import ConnectionState, Listener
 from client.participant import Participant
+from client.registration_file import RegistrationFiles
 from client.rpc import ServerRpc
-from client.seat_file import SeatFiles
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import decode_secret, signed_headers
@@ -269,7 +269,7 @@ class Rig:
     listener: Recorder = field(default_factory=Recorder)
     sleep: ManualSleep = field(default_factory=ManualSleep)
     made: list[Participant] = field(default_factory=list)
-    seat_files: SeatFiles | None = None
+    seat_files: RegistrationFiles | None = None
 
     def participant(self, listener: Listener | None = None, join_key: str | None = None) -> Participant:
         made = Participant(
@@ -290,7 +290,7 @@ class Rig:
         if participant._keeper is not None:
             participant._keeper.cancel()
             await asyncio.wait([participant._keeper])
-        participant.let_go()
+        participant.release()
         participant.state = ConnectionState.NEW
         self.made.remove(participant)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from client.callback import CallbackEndpoint
-from client.seat import NotNow
+from client.inbox import NotNow
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.methods import MAX_BODY_BYTES
 from protocol.signing import signed_headers
@@ -23,7 +23,7 @@ KEY = b"k" * 32
 
 
 @dataclass
-class Seat:
+class Inbox:
     """Notes what it is told; trips over the text "trip", cannot take "later" yet, and follows only the log `epoch`."""
 
     texts: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Caller:
 
     client: TestClient[web.Request, web.Application]
     endpoint: CallbackEndpoint
-    seat: Seat
+    seat: Inbox
 
     async def post(
         self,
@@ -78,7 +78,7 @@ class Caller:
 
 @pytest.fixture
 async def caller() -> AsyncIterator[Caller]:
-    endpoint, seat = CallbackEndpoint(now=lambda: NOW, patience=0.05), Seat()
+    endpoint, seat = CallbackEndpoint(now=lambda: NOW, patience=0.05), Inbox()
     endpoint.open("alice", KEY, seat)
     app = web.Application()
     endpoint.add_to(app)

@@ -1,6 +1,6 @@
 import pytest
 
-from client.errors import CallRefused, SeatMissing, words_for_time
+from client.errors import CallRefused, NotRegistered, words_for_time
 from protocol.errors import ErrorCode
 
 OF_THE_CALLER = (ErrorCode.PARSE_ERROR, ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND)
@@ -132,4 +132,4 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
 
 
 def test_a_missing_seat_reads_as_the_servers_own_answer() -> None:
-    assert SeatMissing().code == ErrorCode.AWAY
+    assert NotRegistered().code == ErrorCode.AWAY

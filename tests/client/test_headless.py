@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO, cast
 import pytest
 
 from client.headless import Headless, numbered, serve_page
-from client.seat_file import Remembered, SeatFiles, by_name
+from client.registration_file import Registration, RegistrationFiles, by_name
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Member, Rig, rig, ring_message
 
@@ -133,7 +133,7 @@ async def test_stopping_it_gives_its_seat_back(room: Rig, start: Start) -> None:
 
 @pytest.fixture
 def remembering(room: Rig, tmp_path: Path) -> None:
-    room.seat_files = SeatFiles(tmp_path, room.server.url)
+    room.seat_files = RegistrationFiles(tmp_path, room.server.url)
 
 
 async def stopped(running: "asyncio.Task[int]") -> None:
@@ -186,8 +186,8 @@ async def test_a_name_that_was_taken_meanwhile_costs_the_name_and_not_the_seat(r
 async def test_a_seat_that_is_not_remembered_is_told(
     room: Rig, start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    held = SeatFiles(tmp_path, room.server.url).open(by_name("Head"))
-    held.write(Remembered(id="head-0", name="Head", token="another's", epoch="first", taken=7))
+    held = RegistrationFiles(tmp_path, room.server.url).open(by_name("Head"))
+    held.write(Registration(id="head-0", name="Head", token="another's", epoch="first", taken=7))
     start("Head")
     await room.sleep.begun()
     held.close()

@@ -6,8 +6,8 @@ from typing import TextIO
 
 import pytest
 
+from client.inbox import NotNow
 from client.lines_out import LinesOut, lost
-from client.seat import NotNow
 from runtime.background_output import TOO_SLOW
 
 LONG = "x" * 100_000  # more than a pipe holds

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from client.errors import CallRefused, SeatMissing, ServerUnreachable
+from client.errors import CallRefused, NotRegistered, ServerUnreachable
 from client.listener import ConnectionState
 from client.participant import Participant
 from protocol.errors import ContractError, ErrorCode
@@ -88,7 +88,7 @@ async def test_typing_reaches_the_listener(room: Rig) -> None:
 
 
 async def test_without_a_seat_a_call_is_refused_as_the_server_would(room: Rig) -> None:
-    with pytest.raises(SeatMissing):
+    with pytest.raises(NotRegistered):
         await room.participant().send("hi")
     assert room.server.calls == []
 

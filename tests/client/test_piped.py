@@ -11,7 +11,7 @@ import pytest
 
 from client.lines_in import LONGEST_LINE_BYTES, read_lines
 from client.piped import PipedTerminal
-from client.seat_file import SeatFiles
+from client.registration_file import RegistrationFiles
 from protocol.errors import ContractError, ErrorCode
 from tests.client.fake_server import Rig, rig, ring_message
 
@@ -142,7 +142,7 @@ async def test_what_nobody_reads_is_not_taken_and_ends_it(room: Rig, stdin: Pipe
 
 
 async def test_run_again_it_is_the_same_participant(room: Rig, stdin: Pipe, tmp_path: Path) -> None:
-    room.seat_files = SeatFiles(tmp_path, room.server.url)
+    room.seat_files = RegistrationFiles(tmp_path, room.server.url)
     stdin.end()
     for _ in range(2):
         assert await chat(room, stdin) == 0

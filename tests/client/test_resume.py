@@ -11,7 +11,7 @@ import pytest
 from client.errors import CallRefused, ServerUnreachable
 from client.listener import ConnectionState
 from client.participant import Participant
-from client.seat_file import Remembered, SeatFiles, by_name
+from client.registration_file import Registration, RegistrationFiles, by_name
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage
 from tests.client.fake_server import Recorder, Rig, rig, ring_message
@@ -24,14 +24,14 @@ ANOTHER_LOG = "The server has another log now: older messages may come again, an
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig() as made:
-        made.seat_files = SeatFiles(tmp_path, made.server.url)
+        made.seat_files = RegistrationFiles(tmp_path, made.server.url)
         yield made
 
 
-def on_disk(tmp_path: Path) -> Remembered:
+def on_disk(tmp_path: Path) -> Registration:
     """What a process that begins now would read."""
     (file,) = tmp_path.glob("name-alice-*.json")
-    return msgspec.convert(msgspec.json.decode(file.read_bytes())["seat"], Remembered)
+    return msgspec.convert(msgspec.json.decode(file.read_bytes())["seat"], Registration)
 
 
 def any_file(directory: Path) -> bool:
@@ -248,7 +248,7 @@ async def test_a_disk_that_fails_costs_no_message(room: Rig, tmp_path: Path, cap
 
 async def test_a_place_that_cannot_be_written_is_told(room: Rig, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    room.seat_files = SeatFiles(tmp_path / "file", room.server.url)
+    room.seat_files = RegistrationFiles(tmp_path / "file", room.server.url)
     me = room.participant()
     assert me.recall(ALICE) is None
     await me.enter("Alice")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.seat_file import KEPT_SECONDS, Remembered, SeatFiles, by_cookie
+from client.registration_file import KEPT_SECONDS, Registration, RegistrationFiles, by_cookie
 from client.settings import NO_STATE, Face, Settings
 from client.state import State, StateFolder, sweep_folders, take_folder
 
@@ -26,9 +26,9 @@ def page(directory: Path) -> Settings:
 
 
 def remember(directory: Path, cookie: str, written: float) -> Path:
-    seats = SeatFiles(directory, SERVER)
+    seats = RegistrationFiles(directory, SERVER)
     file = seats.open(by_cookie(cookie))
-    file.write(Remembered(id="alice-1", name="Alice", token="the-token", epoch="e1", taken=7))
+    file.write(Registration(id="alice-1", name="Alice", token="the-token", epoch="e1", taken=7))
     file.close()
     (path,) = directory.glob("browser-*.json")
     os.utime(path, (written, written))

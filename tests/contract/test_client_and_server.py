@@ -12,8 +12,8 @@ from client.callback import CallbackEndpoint
 from client.errors import CallRefused
 from client.listener import ConnectionState
 from client.participant import PING_SECONDS, Participant
+from client.registration_file import RegistrationFiles, by_name
 from client.rpc import ServerRpc
-from client.seat_file import SeatFiles, by_name
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from server.app import copy_log
 from tests.fakes import PATIENCE_SECONDS, START, RunningServer, local_settings
@@ -65,7 +65,7 @@ def newcomer(
 ) -> Participant:
     callbacks, port = endpoint
     rpc = ServerRpc(server.session, server.url.removesuffix("/rpc"))
-    seat_files = SeatFiles(state, rpc.server) if state else None
+    seat_files = RegistrationFiles(state, rpc.server) if state else None
     return Participant(rpc, callbacks, f":{port}", face, seat_files=seat_files, sleep=no_backoff)
 
 
@@ -156,7 +156,7 @@ async def crash(participant: Participant) -> None:
     assert participant._keeper is not None
     participant._keeper.cancel()
     await asyncio.wait([participant._keeper])
-    participant.let_go()
+    participant.release()
 
 
 @pytest.mark.parametrize("starts_anew", [False, True], ids=["in one process", "from what was remembered"])

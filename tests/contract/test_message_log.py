@@ -15,7 +15,7 @@ from server.core.entry import Draft, Entry
 from server.core.members import NAME_HELD_SECONDS, Member
 from server.core.numbering import Gap
 from server.core.store_clock import DAY, Mark
-from server.message_log.base import Appended, Forgotten, MessageIdReused, MessageLog, SenderAway, Taken
+from server.message_log.base import Appended, Conflict, Forgotten, MessageIdReused, MessageLog, SenderAway
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
 from server.message_log.store_file import back_up
@@ -339,7 +339,7 @@ async def test_a_member_comes_back_as_it_was_stored(log: MessageLog) -> None:
 
 async def test_an_id_of_another_token_is_taken_and_nothing_is_stored(log: MessageLog) -> None:
     await join(log, ALICE)
-    with pytest.raises(Taken) as caught:
+    with pytest.raises(Conflict) as caught:
         await join(log, make_member("a1", "Mallory", token=b"another"))
     assert caught.value.field == "id"
     assert list(await log.members()) == [(ALICE, 1)]
@@ -349,14 +349,14 @@ async def test_an_id_of_another_token_is_taken_and_nothing_is_stored(log: Messag
 async def test_the_id_of_one_who_is_away_is_taken_too(log: MessageLog) -> None:
     await join(log, ALICE)
     await leave(log, ALICE)
-    with pytest.raises(Taken, match="id is taken"):
+    with pytest.raises(Conflict, match="id is taken"):
         await join(log, make_member("a1", "Mallory", token=b"another"))
 
 
 @pytest.mark.parametrize("name", ["Alice", "aLICE", "Ａlice", "AIice", "\u0430lice"])
 async def test_a_name_of_somebody_present_is_taken_and_nothing_is_stored(log: MessageLog, name: str) -> None:
     await join(log, ALICE)
-    with pytest.raises(Taken) as caught:
+    with pytest.raises(Conflict) as caught:
         await join(log, make_member("c3", name))
     assert caught.value.field == "name"
     assert list(await log.members()) == [(ALICE, 1)]
@@ -368,13 +368,13 @@ async def test_a_name_that_is_the_same_as_two_others_is_taken_whoever_asks(log: 
     await join(log, make_member("l2", "Lan"))
     await join(log, ALICE)
     for member_id in ("i1", "l2", "a1"):
-        with pytest.raises(Taken, match="name is taken"):
+        with pytest.raises(Conflict, match="name is taken"):
             await log.put_member(make_member(member_id, "lan"))
 
 
 async def test_after_a_refusal_the_next_message_has_the_next_seq(log: MessageLog) -> None:
     await join(log, ALICE)
-    with pytest.raises(Taken):
+    with pytest.raises(Conflict):
         await join(log, make_member("c3", "Alice"))
     assert (await log.append(said("hi"))).entry.seq == 2
 
@@ -399,7 +399,7 @@ async def test_a_rename_to_a_taken_name_leaves_the_old_one(log: MessageLog) -> N
     await join(log, ALICE)
     await join(log, BOB)
     renamed = msgspec.structs.replace(ALICE, name="bob")
-    with pytest.raises(Taken, match="name is taken"):
+    with pytest.raises(Conflict, match="name is taken"):
         await log.append(notice(renamed, "rename", NOW), renamed)
     assert await member_of(log, "a1") == ALICE
     assert log.newest == 2
@@ -415,7 +415,7 @@ async def test_one_may_change_the_case_of_its_own_name(log: MessageLog) -> None:
 async def test_the_name_of_an_evicted_one_is_held_for_it(log: MessageLog) -> None:
     await join(log, ALICE)
     await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
-    with pytest.raises(Taken, match="name is taken"):
+    with pytest.raises(Conflict, match="name is taken"):
         await join(log, make_member("c3", "alice"), at=NOW + NAME_HELD_SECONDS - 1)
     await join(log, ALICE, at=NOW + NAME_HELD_SECONDS - 1)
     assert await is_present(log, "a1")
@@ -437,7 +437,7 @@ async def test_append_held_name_is_refused_with_its_end(log: MessageLog, name: s
     renamed = msgspec.structs.replace(BOB, name=name, changed_at=NOW + 2_591_999.0)
     await join(log, BOB)
     for refused in (log.append(notice(other, "join", NOW), other), log.put_member(other), log.put_member(renamed)):
-        with pytest.raises(Taken) as taken:
+        with pytest.raises(Conflict) as taken:
             await refused
         assert (taken.value.field, taken.value.held_until) == ("name", NOW + 2_592_000.0)
     assert log.newest == 3
@@ -447,7 +447,7 @@ async def test_append_name_of_present_member_is_refused_without_an_end(log: Mess
     await join(log, make_member("l2", "Lan"))
     await leave(log, make_member("l2", "Lan"), held_until=NOW + 600)
     await join(log, make_member("i1", "Ian"))
-    with pytest.raises(Taken) as taken:
+    with pytest.raises(Conflict) as taken:
         await log.put_member(make_member("c3", "lan"))  # is spelt as the name that is held, and looks like the other
     assert taken.value.held_until is None
 
@@ -464,7 +464,7 @@ async def test_one_whose_hold_is_over_may_find_its_name_taken(log: MessageLog) -
     await join(log, ALICE)
     await leave(log, ALICE, held_until=NOW + NAME_HELD_SECONDS)
     await join(log, make_member("c3", "Alice"), at=NOW + NAME_HELD_SECONDS)
-    with pytest.raises(Taken, match="name is taken"):
+    with pytest.raises(Conflict, match="name is taken"):
         await join(log, ALICE, at=NOW + NAME_HELD_SECONDS + 1)
 
 
@@ -480,7 +480,7 @@ async def test_of_concurrent_joins_under_one_name_one_is_stored(log: MessageLog)
     newcomers = [make_member(f"c{number}", "Carol") for number in range(10)]
     outcomes = await asyncio.gather(*(join(log, member) for member in newcomers), return_exceptions=True)
     assert sum(isinstance(outcome, Appended) for outcome in outcomes) == 1
-    assert [outcome.field for outcome in outcomes if isinstance(outcome, Taken)] == ["name"] * 9
+    assert [outcome.field for outcome in outcomes if isinstance(outcome, Conflict)] == ["name"] * 9
     assert len(await log.members()) == log.newest == 1
 
 
@@ -494,7 +494,7 @@ async def test_a_member_that_changes_without_a_notice_is_stored_and_keeps_its_cu
 
 async def test_a_member_is_not_changed_by_whoever_has_another_token(log: MessageLog) -> None:
     await join(log, ALICE)
-    with pytest.raises(Taken) as taken:
+    with pytest.raises(Conflict) as taken:
         await log.put_member(msgspec.structs.replace(ALICE, token_hash=b"another"))
     assert taken.value.field == "id"
     assert list(await log.members()) == [(ALICE, 1)]
@@ -796,7 +796,7 @@ async def test_what_was_refused_or_repeated_wakes_nobody(log: MessageLog) -> Non
     await join(log, ALICE)
     waiting = asyncio.create_task(log.wait_beyond(2))
     await log.append(said("hi", client_msg_id="m-1"))
-    with pytest.raises(Taken):
+    with pytest.raises(Conflict):
         await join(log, make_member("c3", "Alice"))
     await asyncio.sleep(0)
     assert not waiting.done()

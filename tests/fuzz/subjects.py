@@ -10,16 +10,16 @@ from aiohttp import web
 
 from client.app import new_runner
 from client.callback import CallbackEndpoint
+from client.inbox import Inbox
 from client.listener import Listener
 from client.participant import Participant
 from client.printable import line_of, printable
 from client.rpc import ServerRpc
-from client.seat import Seat
 from client.web.frames import notification_frame
 from client.web.page import Page
 from protocol.messages import ChatMessage, ReceiveMessageParams, ReceiveTypingParams
 from protocol.methods import RECEIVE_MESSAGE
-from server.app import Server, Surroundings, listen
+from server.app import Dependencies, Server, listen
 from server.clock import SystemClock
 from tests.fakes import FakeResolver, Recipient, local_settings, take
 from tests.fuzz.signed import EPOCH, KEY, NOW
@@ -42,7 +42,7 @@ class StillClock(SystemClock):
 async def running_server() -> AsyncIterator[Server]:
     """Run a server that knows no names of other machines."""
     resolver = FakeResolver({"host.invalid": ["127.0.0.1"]})
-    surroundings = Surroundings(StillClock(), resolver, exchange_seconds=EXCHANGE_SECONDS)
+    surroundings = Dependencies(StillClock(), resolver, exchange_seconds=EXCHANGE_SECONDS)
     server = Server(local_settings(), listen("127.0.0.1", 0), surroundings)
     await server.start()
     try:
@@ -64,7 +64,7 @@ async def going_recipient() -> AsyncIterator[Recipient]:
         yield recipient
 
 
-class Hearer:
+class MessageListener:
     """Does with what comes in what the faces do."""
 
     def on_message(self, message: ChatMessage) -> None:
@@ -84,7 +84,7 @@ class RunningClient:
 
     def open_seat(self) -> None:
         """Begin anew to take messages from the first on."""
-        seat = Seat(Hearer(), on_doubt=lambda: None, keep=lambda: None)
+        seat = Inbox(MessageListener(), on_other_log=lambda: None, keep=lambda: None)
         seat.settle(EPOCH, 0)
         self.endpoint.open(SEAT, KEY, seat)
 
@@ -105,7 +105,7 @@ async def running_client(server: str) -> AsyncIterator[RunningClient]:
         endpoint.add_to(app)
         Page(new_participant, hosts=("localhost", "127.0.0.1"), server=server, cookie_name=COOKIE).add_to(app)
         client = RunningClient(port, endpoint)
-        endpoint.open(CLOSED_SEAT, KEY, Seat(Hearer(), on_doubt=lambda: None, keep=lambda: None))
+        endpoint.open(CLOSED_SEAT, KEY, Inbox(MessageListener(), on_other_log=lambda: None, keep=lambda: None))
         endpoint.close(CLOSED_SEAT)
         client.open_seat()
         await runner.setup()

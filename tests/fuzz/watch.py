@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from server.journal import BadHttpFilter, JsonFormatter, LineFormatter
+from server.logs import BadHttpFilter, JsonFormatter, LineFormatter
 from tests.fuzz.judge import Wrong
 
 SHOWN = 5
@@ -51,14 +51,14 @@ class Watch(logging.Handler):
 def watching() -> Iterator[Watch]:
     """Watch the log, from what is told on level `info` on, and the running loop."""
     watch, root, loop = Watch(), logging.getLogger(), asyncio.get_running_loop()
-    journal = logging.getLogger("ringback")
+    logs = logging.getLogger("ringback")
     loop.set_exception_handler(watch.complain)
     root.addHandler(watch)
-    level = journal.level
-    journal.setLevel(logging.INFO)
+    level = logs.level
+    logs.setLevel(logging.INFO)
     try:
         yield watch
     finally:
-        journal.setLevel(level)
+        logs.setLevel(level)
         root.removeHandler(watch)
         loop.set_exception_handler(None)

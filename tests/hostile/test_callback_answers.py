@@ -19,8 +19,8 @@ import msgspec
 import pytest
 
 from protocol.methods import MAX_REPLY_BYTES
-from server import journal
-from server.app import Server, Surroundings, listen
+from server import logs
+from server.app import Dependencies, Server, listen
 from server.callbacks.deadlines import GRAIN_SECONDS
 from tests.fakes import PATIENCE_SECONDS, Json, Recipient, RpcError, RunningServer, local_settings
 from tests.processes import Program
@@ -402,12 +402,12 @@ async def suffer(process: HastyProcess, seats: list[Json], turncoats: dict[str, 
 
 async def serve_hastily() -> None:
     """Do what `python -m server` does, with less time for a callback."""
-    journal.configure("text", "info")
+    logs.configure("text", "info")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = Server(local_settings(), listen("127.0.0.1", 0), Surroundings(exchange_seconds=EXCHANGE_SECONDS))
+    server = Server(local_settings(), listen("127.0.0.1", 0), Dependencies(exchange_seconds=EXCHANGE_SECONDS))
     await server.start()
-    journal.server.info("Real-time RPC chat server running on %s", server.authority)
+    logs.server.info("Real-time RPC chat server running on %s", server.authority)
     await stop.wait()
     await server.stop()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.journal import SHOWN_CHARS
+from server.logs import SHOWN_CHARS
 from tests.fakes import Json, Recipient, answer_status
 from tests.processes import Program, start_server
 from tests.server.served import exchange_raw

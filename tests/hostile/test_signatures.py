@@ -277,7 +277,7 @@ signature_values = st.one_of(
 
 
 @dataclass
-class Seat:
+class Inbox:
     """Notes what it is told."""
 
     texts: list[str] = field(default_factory=list)
@@ -296,9 +296,9 @@ class Seat:
 
 
 @contextlib.asynccontextmanager
-async def endpoint() -> AsyncIterator[tuple[int, Seat]]:
+async def endpoint() -> AsyncIterator[tuple[int, Inbox]]:
     """The client's endpoint behind the client's own HTTP server."""
-    callbacks, seat, app = CallbackEndpoint(now=lambda: NOW), Seat(), web.Application()
+    callbacks, seat, app = CallbackEndpoint(now=lambda: NOW), Inbox(), web.Application()
     callbacks.open("carol", KEY, seat)
     callbacks.add_to(app)
     runner = new_runner(app)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
-from server.journal import BadHttpFilter
+from server.logs import BadHttpFilter
 
 
 class Tracebacks(logging.Handler):

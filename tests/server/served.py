@@ -9,9 +9,9 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from server.dispatcher import JsonRpcDispatcher
 from server.methods import Method
-from server.routes import FRONT, RpcEndpoint
-from server.rpc import RpcFront
+from server.routes import DISPATCHER, RpcEndpoint
 from tests.fakes import PATIENCE_SECONDS
 
 # What would tell a caller how the server is made: exceptions, Python's types, its way to write values.
@@ -27,7 +27,7 @@ class ServedFront:
         self.endpoint = RpcEndpoint(())
         self._session = session
         self._app = web.Application()
-        self._app[FRONT] = RpcFront(methods, once_per_batch)
+        self._app[DISPATCHER] = JsonRpcDispatcher(methods, once_per_batch)
         self.endpoint.add_to(self._app)
         self._runner = web.AppRunner(self._app)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, web
 
-from server.connections import Connections
+from server.connections import ConnectionGuard
 from tests.fakes import PATIENCE_SECONDS, Recipient, RunningServer, hang, local_settings, take
 from tests.server.served import read_response, told
 
@@ -180,7 +180,7 @@ class Silent(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def talking(connections: Connections) -> AsyncIterator[int]:
+async def talking(connections: ConnectionGuard) -> AsyncIterator[int]:
     server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
@@ -197,7 +197,7 @@ async def asked(port: int) -> socket.socket:
     return taker
 
 
-async def until(connections: Connections, words: str) -> None:
+async def until(connections: ConnectionGuard, words: str) -> None:
     """Return when the connections stand so."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while words not in repr(connections):  # noqa: ASYNC110 (it tells nobody when it changes)
@@ -218,7 +218,7 @@ async def is_cut(taker: socket.socket) -> bool:
 
 
 async def test_an_answer_that_is_not_taken_is_given_up() -> None:
-    connections = Connections(Talker, 10, 10.0, take_seconds=0.05)
+    connections = ConnectionGuard(Talker, 10, 10.0, take_seconds=0.05)
     async with talking(connections) as port:
         slow = await asked(port)
         await until(connections, "untaken=1")
@@ -227,14 +227,14 @@ async def test_an_answer_that_is_not_taken_is_given_up() -> None:
 
 
 async def test_an_answer_that_is_taken_in_time_is_complete() -> None:
-    connections = Connections(Talker, 10, 10.0, take_seconds=PATIENCE_SECONDS)
+    connections = ConnectionGuard(Talker, 10, 10.0, take_seconds=PATIENCE_SECONDS)
     async with talking(connections) as port:
         assert not await is_cut(await asked(port))
         assert "untaken=0" in repr(connections)
 
 
 async def test_what_waits_to_be_taken_is_bounded_and_the_slowest_goes_first() -> None:
-    connections = Connections(Talker, 10, 10.0, max_untaken=2 * Talker.size + 1)
+    connections = ConnectionGuard(Talker, 10, 10.0, max_untaken=2 * Talker.size + 1)
     async with talking(connections) as port:
         takers = []
         for waiting in ("untaken=1", "untaken=2"):
@@ -246,7 +246,7 @@ async def test_what_waits_to_be_taken_is_bounded_and_the_slowest_goes_first() ->
 
 
 async def test_requests_that_are_not_answered_are_bounded_and_the_largest_goes_first() -> None:
-    connections = Connections(Silent, 10, 10.0, max_pending=3000)
+    connections = ConnectionGuard(Silent, 10, 10.0, max_pending=3000)
     async with talking(connections) as port:
         wires = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         for (_, writer), size in zip(wires, (500, 2000, 1000), strict=True):

@@ -258,9 +258,9 @@ async def test_register_half_closed_in_the_queue_is_told_to_call_again(session: 
 
 async def test_no_more_are_rung_than_there_are_files_for() -> None:
     limits = Limits(ManualClock(), rate=20.0, max_per_network=0, max_callbacks=2)
-    limits.ring(1)
+    limits.check_callbacks(1)
     with pytest.raises(ContractError, match="cannot serve more callbacks"):
-        limits.ring(2)
+        limits.check_callbacks(2)
 
 
 async def test_where_too_many_have_left_only_they_may_come_in(session: ClientSession, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from aiohttp import ClientSession, web
 
 from protocol.signing import encode_secret
 from server.app import ROOM
-from server.journal import words_of
+from server.logs import words_of
 from server.refusals import COUNT_SECONDS, LINES_IN_A_BURST
 from tests.fakes import (
     Json,

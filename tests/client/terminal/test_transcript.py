@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from client.recap import Recap
+from client.catch_up import CatchUp
 from client.terminal.lines import Line
 from client.terminal.transcript import Transcript
 from protocol.messages import ChatMessage, GetHistoryResult
@@ -38,14 +38,14 @@ def said(seq: int, sent_at: str = SUNDAY, sender: str = "Bob") -> ChatMessage:
     return message(seq, str(seq), sender=sender, sent_at=sent_at)
 
 
-def recap(
+def catch_up(
     *messages: ChatMessage, taken: int = 0, skipped: int = 0, resumed: bool = False, again: bool = False
-) -> Recap:
-    return Recap(messages=list(messages), taken=taken, skipped=skipped, me="alice-1", resumed=resumed, again=again)
+) -> CatchUp:
+    return CatchUp(messages=list(messages), taken=taken, skipped=skipped, me="alice-1", resumed=resumed, again=again)
 
 
 def test_a_newcomer_sees_what_was_said_flagged_as_history_and_nothing_as_unread() -> None:
-    lines = transcript().recap(recap(said(1, FRIDAY), said(2, SUNDAY), taken=2))
+    lines = transcript().catch_up(catch_up(said(1, FRIDAY), said(2, SUNDAY), taken=2))
     assert texts(lines) == [
         "── history ──",
         "── Friday, 27 November 2026 ──",
@@ -57,8 +57,8 @@ def test_a_newcomer_sees_what_was_said_flagged_as_history_and_nothing_as_unread(
 
 
 def test_one_who_comes_back_sees_where_the_unread_begins() -> None:
-    lines = transcript().recap(
-        recap(said(1), said(2, sender="Alice"), said(3), said(4, sender="Alice"), taken=1, resumed=True)
+    lines = transcript().catch_up(
+        catch_up(said(1), said(2, sender="Alice"), said(3), said(4, sender="Alice"), taken=1, resumed=True)
     )
     assert texts(lines) == [
         "── history ──",
@@ -72,25 +72,28 @@ def test_one_who_comes_back_sees_where_the_unread_begins() -> None:
 
 
 def test_one_who_comes_back_and_has_missed_nothing_sees_no_such_line() -> None:
-    lines = transcript().recap(recap(said(1), said(2, sender="Alice"), taken=1, resumed=True))
+    lines = transcript().catch_up(catch_up(said(1), said(2, sender="Alice"), taken=1, resumed=True))
     assert texts(lines)[-1] == "── end of history ──"
     assert "── unread ──" not in texts(lines)
 
 
 def test_after_a_long_absence_it_is_told_how_many_more_there_are() -> None:
-    lines = transcript().recap(recap(said(4312), taken=1, skipped=4310, resumed=True))
+    lines = transcript().catch_up(catch_up(said(4312), taken=1, skipped=4310, resumed=True))
     assert texts(lines)[:2] == ["── history ──", "… 4,310 more: /history"]
     assert texts(lines)[-2:] == ["── unread ──", "10:00 Bob: 4312"]
 
 
 def test_where_nothing_was_said_there_is_no_history() -> None:
-    assert transcript().recap(recap()) == []
+    assert transcript().catch_up(catch_up()) == []
 
 
 def test_the_times_are_those_of_the_place() -> None:
     tokyo = timezone(timedelta(hours=9))
     late = said(1, "2026-11-28T15:30:00.000Z")
-    assert texts(transcript(zone=tokyo).recap(recap(late)))[1:3] == ["── Sunday, 29 November 2026 ──", "00:30 Bob: 1"]
+    assert texts(transcript(zone=tokyo).catch_up(catch_up(late)))[1:3] == [
+        "── Sunday, 29 November 2026 ──",
+        "00:30 Bob: 1",
+    ]
 
 
 def test_a_day_that_begins_has_its_line_once() -> None:
@@ -115,14 +118,14 @@ def test_what_is_no_time_is_shown_as_now() -> None:
 
 
 def test_one_who_was_cut_off_hears_how_much_was_missed_and_then_all_of_it() -> None:
-    lines = transcript().back(recap(said(1), said(2, sender="Alice"), said(3), said(4), taken=1, again=True))
+    lines = transcript().back(catch_up(said(1), said(2, sender="Alice"), said(3), said(4), taken=1, again=True))
     assert texts(lines) == ["12:00 [CLIENT] back, 2 messages", "10:00 Bob: 3", "10:00 Bob: 4"]
 
 
 def test_how_much_was_missed_is_told_in_words_that_fit() -> None:
-    assert texts(transcript().back(recap(again=True))) == ["12:00 [CLIENT] back, no new messages"]
-    assert texts(transcript().back(recap(said(2), taken=1, again=True)))[0] == "12:00 [CLIENT] back, 1 message"
-    long = recap(said(4312), taken=1, skipped=4310, again=True)
+    assert texts(transcript().back(catch_up(again=True))) == ["12:00 [CLIENT] back, no new messages"]
+    assert texts(transcript().back(catch_up(said(2), taken=1, again=True)))[0] == "12:00 [CLIENT] back, 1 message"
+    long = catch_up(said(4312), taken=1, skipped=4310, again=True)
     assert texts(transcript().back(long)) == [
         "12:00 [CLIENT] back, 4,311 messages",
         "… 4,310 more: /history",
@@ -136,7 +139,7 @@ def history(*messages: ChatMessage) -> GetHistoryResult:
 
 def test_older_history_is_flagged_as_such_and_goes_on_before_what_was_shown() -> None:
     shown = transcript()
-    shown.recap(recap(said(50), taken=50))
+    shown.catch_up(catch_up(said(50), taken=50))
     assert shown.before == 50
     assert texts(shown.history(history(said(48, SATURDAY), said(49)))) == [
         "── history ──",
@@ -158,8 +161,8 @@ def test_after_older_history_the_day_of_what_is_said_now_is_told_again() -> None
 
 def test_what_was_skipped_while_one_was_cut_off_is_where_history_goes_on() -> None:
     shown = transcript()
-    shown.recap(recap(said(50), taken=50))
-    shown.back(recap(said(60), taken=50, again=True))
+    shown.catch_up(catch_up(said(50), taken=50))
+    shown.back(catch_up(said(60), taken=50, again=True))
     assert shown.before == 50
-    shown.back(recap(said(200), taken=60, skipped=139, again=True))
+    shown.back(catch_up(said(200), taken=60, skipped=139, again=True))
     assert shown.before == 200

@@ -65,7 +65,7 @@ class FakeParticipant(Participant):
         self.id, self.name = f"{self.remembered.lower()}-1", self.remembered
         self.change(ConnectionState.RECONNECTING)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.recalled = ""
 
     async def _answer(self) -> None:

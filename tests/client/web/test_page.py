@@ -10,7 +10,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from yarl import URL
 
-from client.seat_file import by_cookie
+from client.registration_file import by_cookie
 from client.web.cookies import MAX_OTHERS
 from client.web.icons import with_counts
 from client.web.page import MAX_WARNINGS, SECURITY_HEADERS, STATIC

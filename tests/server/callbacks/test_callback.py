@@ -13,11 +13,11 @@ import pytest
 from protocol.signing import Signer, verify
 from server.callbacks.callback import Callback, Callbacks
 from server.callbacks.connection import ENDED, Connection, Owner
-from server.callbacks.dialling import AddressNotAllowed, CallbackError, Connected, Dialler
-from server.callbacks.turns import Turns
+from server.callbacks.connector import AddressNotAllowed, CallbackError, Connected, Connector
+from server.callbacks.io_batcher import IoBatcher
 from server.core.address_policy import AddressPolicy, IPAddress
 from server.core.callback_url import CallbackUrl, parse_callback
-from server.core.reply import Failed, Reply
+from server.core.responses import Failed, HttpResponse
 from server.core.webhook import Webhook
 from server.resolver import ResolveError
 from tests.fakes import PATIENCE_SECONDS, START, WORLD, FakeResolver
@@ -39,12 +39,12 @@ from tests.server.callbacks.raw_recipient import (
 
 HOME = ip_address("127.0.0.1")
 KEY = bytes(range(32))
-HAPPY = Reply(200, b"{}")
+HAPPY = HttpResponse(200, b"{}")
 BY_NAME = "http://bob.example:PORT/"
 OVER_TLS = "https://bob.example:PORT/"
 
 
-async def exchange(callback: Callback, body: bytes = b"{}") -> Reply:
+async def exchange(callback: Callback, body: bytes = b"{}") -> HttpResponse:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await callback.exchange(b"Content-Length: %d\r\n\r\n" % len(body), body)
 
@@ -69,8 +69,8 @@ async def ringing(
 ) -> AsyncIterator[Callback]:
     """Give the way to a URL with the port of this recipient; hang up in the end."""
     url = url.replace("PORT", str(recipient.port))
-    dialler = Dialler(resolver or FakeResolver({"bob.example": ["127.0.0.1"]}), policy or AddressPolicy(), tls)
-    callback = Callbacks(dialler, seconds).to(parse_callback(url), caller, "bob")
+    connector = Connector(resolver or FakeResolver({"bob.example": ["127.0.0.1"]}), policy or AddressPolicy(), tls)
+    callback = Callbacks(connector, seconds).to(parse_callback(url), caller, "bob")
     try:
         yield callback
     finally:
@@ -78,7 +78,7 @@ async def ringing(
 
 
 @pytest.fixture
-def results() -> list[Reply | CallbackError]:
+def results() -> list[HttpResponse | CallbackError]:
     """What `done` has been called with."""
     return []
 
@@ -142,28 +142,32 @@ async def test_a_body_arrives_as_it_is(size: int) -> None:
 @pytest.mark.parametrize(
     ("said", "reply"),
     [
-        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", Reply(204, b""), id="204"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b""), id="204"),
         pytest.param(
-            b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Reply(503, b"", "7"), id="Retry-After"
+            b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+            HttpResponse(503, b"", "7"),
+            id="Retry-After",
         ),
         pytest.param(
-            b"HTTP/1.1 307 Elsewhere\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", Reply(307, b""), id="a redirect"
+            b"HTTP/1.1 307 Elsewhere\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+            HttpResponse(307, b""),
+            id="a redirect",
         ),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", HAPPY, id="chunks"),
     ],
 )
-async def test_an_answer_is_handed_over_as_it_is(said: bytes, reply: Reply) -> None:
+async def test_an_answer_is_handed_over_as_it_is(said: bytes, response: HttpResponse) -> None:
     async with RawRecipient(say(said)) as recipient, ringing(recipient) as callback:
-        assert await exchange(callback) == reply
+        assert await exchange(callback) == response
         assert await exchange(callback) == HAPPY
     assert recipient.connections == 1
     assert len(recipient.calls) == 2
 
 
-async def test_done_is_called_once_and_never_before_post_returns(results: list[Reply | CallbackError]) -> None:
+async def test_done_is_called_once_and_never_before_post_returns(results: list[HttpResponse | CallbackError]) -> None:
     called = asyncio.Event()
 
-    def done(result: Reply | CallbackError) -> None:
+    def done(result: HttpResponse | CallbackError) -> None:
         results.append(result)
         called.set()
 
@@ -176,13 +180,13 @@ async def test_done_is_called_once_and_never_before_post_returns(results: list[R
             assert results == [HAPPY] * times
 
 
-async def test_the_next_post_may_be_made_when_done_is_called(results: list[Reply | CallbackError]) -> None:
+async def test_the_next_post_may_be_made_when_done_is_called(results: list[HttpResponse | CallbackError]) -> None:
     finished = asyncio.Event()
 
     def post() -> None:
         callback.post(b"Content-Length: 2\r\n\r\n", b"{}", done)
 
-    def done(result: Reply | CallbackError) -> None:
+    def done(result: HttpResponse | CallbackError) -> None:
         results.append(result)
         if len(results) < 10:
             post()
@@ -321,18 +325,18 @@ async def test_after_an_answer_that_ends_the_connection_there_is_a_new_one(act: 
 async def test_the_end_of_a_connection_that_is_not_kept_is_no_matter() -> None:
     async with RawRecipient() as recipient, ringing(recipient) as callback:
         await exchange(callback)
-        callback.lost(Connection(callback, Turns()), "another", unanswered=True)
+        callback.lost(Connection(callback, IoBatcher()), "another", unanswered=True)
         await exchange(callback)
     assert recipient.connections == 1
 
 
-class DawdlingDialler(Dialler):
+class DawdlingDialler(Connector):
     """Hands a connection over when it has ended."""
 
-    async def dial(
+    async def connect(
         self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner, connected: Connected
     ) -> tuple[IPAddress, Connection]:
-        address, connection = await super().dial(url, caller, known, owner, connected)
+        address, connection = await super().connect(url, caller, known, owner, connected)
         while not connection.is_closed:
             await let_happen()
         return address, connection
@@ -456,7 +460,7 @@ async def test_each_exchange_has_all_the_time() -> None:
 
 @pytest.mark.asyncio(loop_factories=["frozen"])
 async def test_who_has_closed_and_posts_anew_holds_up_nobody_elses_deadline() -> None:
-    callbacks = Callbacks(Dialler(FakeResolver(), AddressPolicy(), WORLD), 5)
+    callbacks = Callbacks(Connector(FakeResolver(), AddressPolicy(), WORLD), 5)
     async with RawRecipient(hang, hang, hang) as recipient:
         url = parse_callback(f"http://127.0.0.1:{recipient.port}/")
         one, other = (callbacks.to(url, HOME, name) for name in ("bob", "eve"))
@@ -489,7 +493,7 @@ async def test_who_has_closed_and_posts_anew_holds_up_nobody_elses_deadline() ->
 )
 @pytest.mark.parametrize("before", [[], [answer]], ids=["new", "kept"])
 async def test_who_closes_hears_nothing_of_what_is_under_way(
-    results: list[Reply | CallbackError], before: list[Act], act: Act
+    results: list[HttpResponse | CallbackError], before: list[Act], act: Act
 ) -> None:
     closing = asyncio.Event()
 
@@ -516,7 +520,9 @@ async def test_who_closes_while_nothing_is_under_way_hangs_up() -> None:
     collect_garbage()
 
 
-async def test_who_closes_before_it_has_connected_connects_to_nobody(results: list[Reply | CallbackError]) -> None:
+async def test_who_closes_before_it_has_connected_connects_to_nobody(
+    results: list[HttpResponse | CallbackError],
+) -> None:
     resolver = HangingResolver()
     async with RawRecipient() as recipient, ringing(recipient, BY_NAME, resolver=resolver) as callback:
         callback.post(b"Content-Length: 2\r\n\r\n", b"{}", results.append)
@@ -528,7 +534,7 @@ async def test_who_closes_before_it_has_connected_connects_to_nobody(results: li
     assert results == []
 
 
-async def test_who_closes_as_it_connects_hangs_up(results: list[Reply | CallbackError]) -> None:
+async def test_who_closes_as_it_connects_hangs_up(results: list[HttpResponse | CallbackError]) -> None:
     async with RawRecipient() as recipient, ringing(recipient) as callback:
         callback.post(b"Content-Length: 2\r\n\r\n", b"{}", results.append)
         await asyncio.sleep(0)  # it has begun to dial
@@ -540,7 +546,7 @@ async def test_who_closes_as_it_connects_hangs_up(results: list[Reply | Callback
     collect_garbage()
 
 
-async def test_who_closes_during_the_handshake_hangs_up(results: list[Reply | CallbackError]) -> None:
+async def test_who_closes_during_the_handshake_hangs_up(results: list[HttpResponse | CallbackError]) -> None:
     async with RawRecipient() as recipient, ringing(recipient, OVER_TLS) as callback:
         callback.post(b"Content-Length: 2\r\n\r\n", b"{}", results.append)
         await recipient.until(lambda: recipient.connections == 1)
@@ -561,7 +567,7 @@ async def test_who_closes_may_close_again_and_post_again() -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["frozen"])
-async def test_what_was_closed_does_not_expire(results: list[Reply | CallbackError]) -> None:
+async def test_what_was_closed_does_not_expire(results: list[HttpResponse | CallbackError]) -> None:
     async with RawRecipient(hang) as recipient, ringing(recipient, seconds=5) as callback:
         callback.post(b"Content-Length: 2\r\n\r\n", b"{}", results.append)
         await recipient.called(1)
@@ -585,7 +591,7 @@ async def test_an_exchange_may_be_cancelled_as_its_answer_comes() -> None:
         exchanging = asyncio.create_task(exchange(callback))
         await recipient.called(1)
         exchanging.cancel()
-        callback.replied(HAPPY, reusable=True)  # before the task has had its turn
+        callback.responded(HAPPY, reusable=True)  # before the task has had its turn
         with pytest.raises(asyncio.CancelledError):
             await exchanging
 
@@ -770,7 +776,7 @@ async def test_an_answer_over_tls_may_end_with_the_connection(authority: Authori
 
 @pytest.mark.parametrize("act", [answer, hang, say_and_hang(OK[:-1])])
 async def test_who_closes_over_tls_hangs_up(
-    results: list[Reply | CallbackError], authority: Authority, for_bob: ssl.SSLContext, act: Act
+    results: list[HttpResponse | CallbackError], authority: Authority, for_bob: ssl.SSLContext, act: Act
 ) -> None:
     recipient = RawRecipient(act, tls=for_bob)
     async with recipient, ringing(recipient, OVER_TLS, tls=authority.trusting) as callback:

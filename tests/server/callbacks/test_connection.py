@@ -13,8 +13,8 @@ import pytest
 
 from protocol.methods import MAX_PUSH_BYTES, MAX_REPLY_BYTES
 from server.callbacks.connection import ENDED, Connection
-from server.callbacks.turns import Turns, Works
-from server.core.reply import Reply
+from server.callbacks.io_batcher import IoBatcher, IoHandler
+from server.core.responses import HttpResponse
 from tests.fakes import PATIENCE_SECONDS
 from tests.server.callbacks.conftest import Authority
 from tests.server.callbacks.raw_recipient import (
@@ -38,12 +38,12 @@ class Ear:
     """An owner that writes down what it hears: answers with whether the connection is still there, and ends."""
 
     def __init__(self) -> None:
-        self.replies: list[tuple[Reply, bool]] = []
+        self.replies: list[tuple[HttpResponse, bool]] = []
         self.losses: list[tuple[str, bool]] = []
         self._changed = asyncio.Event()
 
-    def replied(self, reply: Reply, *, reusable: bool) -> None:
-        self.replies.append((reply, reusable))
+    def responded(self, response: HttpResponse, *, reusable: bool) -> None:
+        self.replies.append((response, reusable))
         self._changed.set()
 
     def lost(self, connection: Connection, problem: str, *, unanswered: bool) -> None:
@@ -66,10 +66,10 @@ def ear() -> Ear:
 
 @asynccontextmanager
 async def connected(
-    recipient: RawRecipient, ear: Ear, tls: ssl.SSLContext | None = None, turns: Turns | None = None
+    recipient: RawRecipient, ear: Ear, tls: ssl.SSLContext | None = None, batcher: IoBatcher | None = None
 ) -> AsyncIterator[Connection]:
-    loop, turns = asyncio.get_running_loop(), turns or Turns()
-    _, connection = await loop.create_connection(lambda: Connection(ear, turns), "127.0.0.1", recipient.port)
+    loop, batcher = asyncio.get_running_loop(), batcher or IoBatcher()
+    _, connection = await loop.create_connection(lambda: Connection(ear, batcher), "127.0.0.1", recipient.port)
     if tls is not None:
         await connection.start_tls(tls, "bob.example")
     try:
@@ -92,7 +92,7 @@ async def test_one_exchange_goes_after_the_other(ear: Ear) -> None:
         for number in range(1, 11):
             connection.send((HEAD, b"%2d" % number))
             await ear.hears(replies=number)
-    assert ear.replies == [(Reply(200, b"{}"), True)] * 10
+    assert ear.replies == [(HttpResponse(200, b"{}"), True)] * 10
     assert [(call.head, call.body) for call in recipient.calls] == [(HEAD, b"%2d" % n) for n in range(1, 11)]
     assert recipient.connections == 1
 
@@ -112,7 +112,7 @@ async def test_an_answer_may_come_in_pieces(ear: Ear, cut: int) -> None:
         assert ear.replies == []
         going_on.set()
         await ear.hears(replies=1)
-    assert ear.replies == [(Reply(200, b"{}"), True)]
+    assert ear.replies == [(HttpResponse(200, b"{}"), True)]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_after_an_answer_that_ends_the_connection_it_is_hung_up(ear: Ear, 
         await ear.hears(replies=1)
         await recipient.left(1)
         assert connection.is_closed
-    assert (ear.replies, ear.losses) == ([(Reply(200, b"{}"), False)], [])
+    assert (ear.replies, ear.losses) == ([(HttpResponse(200, b"{}"), False)], [])
 
 
 async def test_an_answer_that_is_too_large_is_not_read_to_its_end(ear: Ear) -> None:
@@ -141,8 +141,8 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end(ear: Ear) -> N
         connection.send((HEAD, b"{}"))
         await ear.hears(replies=1)
         await recipient.left(1)
-    [(reply, reusable)] = ear.replies
-    assert (reply.truncated, reusable, ear.losses) == (True, False, [])
+    [(response, reusable)] = ear.replies
+    assert (response.truncated, reusable, ear.losses) == (True, False, [])
 
 
 @pytest.mark.parametrize("act", [hang_up, reset])
@@ -230,7 +230,7 @@ async def test_who_answers_before_the_whole_request_has_left_is_asked_nothing_mo
         connection.send((HEAD, b"a" * MAX_PUSH_BYTES))
         await ear.hears(replies=1)
         heard.set()
-        assert ear.replies == [(Reply(200, b"{}"), False)]
+        assert ear.replies == [(HttpResponse(200, b"{}"), False)]
         assert connection.is_closed
         await recipient.left(1)
     assert len(rest) < MAX_PUSH_BYTES
@@ -266,8 +266,8 @@ async def test_who_hangs_up_hears_nothing_more(ear: Ear, act: Act) -> None:
 )
 async def test_the_owner_may_hang_up_when_it_hears_something(act: Act, replies: int) -> None:
     class Brusque(Ear):
-        def replied(self, reply: Reply, *, reusable: bool) -> None:
-            super().replied(reply, reusable=reusable)
+        def responded(self, response: HttpResponse, *, reusable: bool) -> None:
+            super().responded(response, reusable=reusable)
             connection.close()
 
         def lost(self, connection: Connection, problem: str, *, unanswered: bool) -> None:
@@ -284,8 +284,8 @@ async def test_the_owner_may_hang_up_when_it_hears_something(act: Act, replies: 
 
 async def test_the_next_request_may_be_sent_when_an_answer_is_heard() -> None:
     class Eager(Ear):
-        def replied(self, reply: Reply, *, reusable: bool) -> None:
-            super().replied(reply, reusable=reusable)
+        def responded(self, response: HttpResponse, *, reusable: bool) -> None:
+            super().responded(response, reusable=reusable)
             if len(self.replies) < 10:
                 connection.send((HEAD, b"{}"))
 
@@ -319,14 +319,14 @@ async def test_an_answer_in_two_writes_with_nagles_algorithm_does_not_take_40_ms
     assert recipient.connections == 1
 
 
-class Held(Turns):
+class Held(IoBatcher):
     """Lets write when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._held: list[tuple[Works, Iterable[bytes]]] = []
+        self._held: list[tuple[IoHandler, Iterable[bytes]]] = []
 
-    def write_later(self, who: Works, pieces: Iterable[bytes]) -> None:
+    def write_later(self, who: IoHandler, pieces: Iterable[bytes]) -> None:
         self._held.append((who, pieces))
 
     def let_write(self) -> None:
@@ -346,27 +346,27 @@ async def test_a_request_whose_turn_comes_after_the_end_is_not_written(
         await answered.wait()
         end(call)
 
-    turns, recipient = Held(), RawRecipient(end_later, tls=for_bob if secured else None)
-    async with recipient, connected(recipient, ear, authority.trusting if secured else None, turns) as connection:
+    batcher, recipient = Held(), RawRecipient(end_later, tls=for_bob if secured else None)
+    async with recipient, connected(recipient, ear, authority.trusting if secured else None, batcher) as connection:
         connection.send((HEAD, b"{}"))
-        turns.let_write()
+        batcher.let_write()
         await ear.hears(replies=1)
         connection.send((HEAD, b"{}"))
         answered.set()
         await ear.hears(replies=1, losses=1)
-        turns.let_write()
+        batcher.let_write()
     assert [unanswered for _, unanswered in ear.losses] == [True]
 
 
-class HeldTurns(Turns):
+class HeldTurns(IoBatcher):
     """Turns that come when a test says so."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pieces: list[tuple[Works, bytes]] = []
+        self.pieces: list[tuple[IoHandler, bytes]] = []
         self.came = asyncio.Event()
 
-    def read_later(self, who: Works, data: bytes) -> None:
+    def read_later(self, who: IoHandler, data: bytes) -> None:
         self.pieces.append((who, data))
         self.came.set()
 
@@ -379,7 +379,7 @@ class HeldTurns(Turns):
 async def test_a_flood_is_not_taken_in_before_its_turn(ear: Ear) -> None:
     held = HeldTurns()
     flood, quiet = RawRecipient(say(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 8_000_000)), RawRecipient(say(OK))
-    async with flood, quiet, connected(flood, ear, turns=held) as flooded:
+    async with flood, quiet, connected(flood, ear, batcher=held) as flooded:
         flooded.send((HEAD, b"{}"))
         await held.came.wait()
         while len(held.pieces[-1][1]) < MAX_REPLY_BYTES:  # the kernel gives little at first
@@ -394,7 +394,7 @@ async def test_a_flood_is_not_taken_in_before_its_turn(ear: Ear) -> None:
                 await other.hears(replies=1)
         assert len(held.pieces) == before
         held.begin()
-        assert [reply.truncated for reply, _ in ear.replies] == [True]
+        assert [response.truncated for response, _ in ear.replies] == [True]
         assert flooded.is_closed
 
 
@@ -406,4 +406,4 @@ async def test_a_large_piece_of_a_good_answer_is_followed_by_the_rest(ear: Ear) 
     async with RawRecipient(say(answer, b"0\r\n\r\n")) as recipient, connected(recipient, ear) as connection:
         connection.send((HEAD, b"{}"))
         await ear.hears(replies=1)
-        assert ear.replies == [(Reply(200, body), True)]
+        assert ear.replies == [(HttpResponse(200, body), True)]

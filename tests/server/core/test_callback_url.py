@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.callback_url import CallbackProblem, CallbackUrl, literal_address, parse_callback, settle_callback
+from server.core.callback_url import CallbackProblem, CallbackUrl, literal_address, parse_callback, resolve_callback
 
 V4 = ip_address("192.168.1.7")
 V6 = ip_address("2001:db8::7")
@@ -45,17 +45,17 @@ def test_a_url_is_read_into_what_is_dialled(text: str, parts: tuple[str, str, in
     ],
 )
 def test_a_callback_that_begins_with_a_colon_is_at_the_callers_address(text: str, caller: object, settled: str) -> None:
-    assert settle_callback(text, caller).text == settled  # type: ignore[arg-type]
+    assert resolve_callback(text, caller).text == settled  # type: ignore[arg-type]
 
 
 def test_a_settled_callback_is_read_again_as_the_same() -> None:
-    url = settle_callback(":8080/rpc", V6)
+    url = resolve_callback(":8080/rpc", V6)
     assert parse_callback(url.text) == url == CallbackUrl(url.text, "http", "2001:db8::7", 8080, "/rpc")
 
 
 def test_without_a_known_caller_a_colon_leads_nowhere() -> None:
     with pytest.raises(CallbackProblem, match="the address that you call from is unknown"):
-        settle_callback(":8080/rpc", None)
+        resolve_callback(":8080/rpc", None)
 
 
 SCHEME, HOST, USER = "must begin with", "has no host", "must not contain a user name or password"
@@ -128,13 +128,13 @@ def test_what_is_no_callback_is_refused_in_words(text: str, problem: str) -> Non
 )
 def test_nothing_behind_a_colon_leads_to_another_host(text: str, problem: str) -> None:
     with pytest.raises(CallbackProblem, match=problem):
-        settle_callback(text, V4)
+        resolve_callback(text, V4)
 
 
 @given(st.text(max_size=30))
 def test_whatever_stands_behind_a_colon_the_host_is_the_caller(rest: str) -> None:
     try:
-        url = settle_callback(f":{rest}", V4)
+        url = resolve_callback(f":{rest}", V4)
     except CallbackProblem:
         return
     assert (url.scheme, url.host) == ("http", str(V4))

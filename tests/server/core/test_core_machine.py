@@ -149,7 +149,7 @@ class Room(stateful.RuleBasedStateMachine):
 
     def call(self, person: Person, ping: bool) -> None:
         person.contact = self.now
-        person.outbox.heard(self.now)
+        person.outbox.record_activity(self.now)
         if ping:
             person.next_try = self.now
             person.outbox.retry_now(self.now)
@@ -233,7 +233,7 @@ class Room(stateful.RuleBasedStateMachine):
                 person.set_aside(entries[0].seq, self.now)
             return
         person.take(entries[:taken])
-        passed = person.outbox.answered(taken, refusal, self.now, MIDDLE)
+        passed = person.outbox.responded(taken, refusal, self.now, MIDDLE)
         if taken:
             person.acknowledge(entries[taken - 1].seq)
         if refusal is None:

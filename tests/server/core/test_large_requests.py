@@ -29,7 +29,7 @@ def test_what_is_left_is_room_again() -> None:
 
 def test_request_that_grows_holds_what_has_come_until_its_end() -> None:
     large = LargeRequests()
-    with large.held_by("a") as held:
+    with large.reserve_for("a") as held:
         assert held.grow(MIB)
         assert held.grow(ROOM_BYTES // 2)
         assert not held.grow(ROOM_BYTES // 2 + 1)

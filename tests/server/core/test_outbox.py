@@ -83,9 +83,9 @@ def test_as_much_as_one_post_may_carry_is_fetched_after_the_cursor(max_batch: in
 def test_messages_are_posted_one_by_one() -> None:
     outbox, log = outbox_at(), log_of("ab")
     assert offered(outbox, log) == [1]
-    outbox.answered(1, None, 0, MIDDLE)
+    outbox.responded(1, None, 0, MIDDLE)
     assert offered(outbox, log) == [2]
-    outbox.answered(1, None, 0, MIDDLE)
+    outbox.responded(1, None, 0, MIDDLE)
     assert outbox.cursor == 2
     assert waits_until(outbox, log) == 15
 
@@ -125,7 +125,7 @@ def test_nobody_gets_what_it_said_itself(senders: str, max_batch: int, posts: li
     seen = []
     while isinstance(step := next_step(outbox, log), Post):
         seen.append([entry.seq for entry in step.entries])
-        outbox.answered(len(step.entries), None, 0, MIDDLE)
+        outbox.responded(len(step.entries), None, 0, MIDDLE)
     assert seen == posts
     assert outbox.cursor == len(log)
 
@@ -159,7 +159,7 @@ def test_a_batch_has_at_most_512_kib(sizes: tuple[int, ...], together: int) -> N
 def test_what_does_not_fit_any_more_comes_next() -> None:
     outbox, log = outbox_at(max_batch=256), log_of_sizes(HALF, HALF, 200)
     offered(outbox, log)
-    outbox.answered(1, None, 0, MIDDLE)
+    outbox.responded(1, None, 0, MIDDLE)
     assert offered(outbox, log) == [2, 3]
 
 
@@ -186,7 +186,7 @@ def test_one_who_is_behind_what_is_kept_goes_on_at_the_oldest() -> None:
 def test_the_prefix_that_was_answered_moves_the_cursor_and_the_rest_goes_at_once() -> None:
     outbox, log = outbox_at(max_batch=5), log_of("aaaaa")
     offered(outbox, log)
-    assert outbox.answered(2, None, 1, MIDDLE) is None
+    assert outbox.responded(2, None, 1, MIDDLE) is None
     assert outbox.cursor == 2
     assert offered(outbox, log, 1) == [3, 4, 5]
 
@@ -194,7 +194,7 @@ def test_the_prefix_that_was_answered_moves_the_cursor_and_the_rest_goes_at_once
 def test_the_rest_of_a_batch_is_a_new_one_that_others_may_join() -> None:
     outbox, log = outbox_at(max_batch=3), log_of("aaa")
     offered(outbox, log)
-    outbox.answered(1, None, 0, MIDDLE)
+    outbox.responded(1, None, 0, MIDDLE)
     assert offered(outbox, [*log, entry(4)]) == [2, 3, 4]
 
 
@@ -206,7 +206,7 @@ def test_a_refused_message_is_tried_five_times_and_then_passed_over() -> None:
     now, passed, waits = 0.0, None, []
     while passed is None:
         assert offered(outbox, log, now) == [1]
-        passed = outbox.answered(0, REFUSED, now, MIDDLE)
+        passed = outbox.responded(0, REFUSED, now, MIDDLE)
         if passed is None:
             waits.append(waits_until(outbox, log, now) - now)
             now += waits[-1]
@@ -214,21 +214,21 @@ def test_a_refused_message_is_tried_five_times_and_then_passed_over() -> None:
     assert waits == pytest.approx(SCHEDULE[:4])
     assert offered(outbox, log, now) == [2]
     assert (outbox.cursor, outbox.passed_over) == (0, 1), "the message is kept until the next one is taken"
-    outbox.answered(1, None, now, MIDDLE)
+    outbox.responded(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.passed_over, outbox.given_up) == (2, 1, 1)
 
 
 def test_a_refused_batch_goes_again_as_it_was() -> None:
     outbox, log = outbox_at(max_batch=3), log_of("aa")
     offered(outbox, log)
-    outbox.answered(0, REFUSED, 0, MIDDLE)
+    outbox.responded(0, REFUSED, 0, MIDDLE)
     assert offered(outbox, [*log, entry(3)], 1) == [1, 2]
 
 
 def test_in_a_batch_the_refused_message_goes_first_next_time_and_later() -> None:
     outbox, log = outbox_at(max_batch=4), log_of("aaaa")
     offered(outbox, log)
-    outbox.answered(2, REFUSED, 0, MIDDLE)
+    outbox.responded(2, REFUSED, 0, MIDDLE)
     assert outbox.cursor == 2
     assert waits_until(outbox, log) == pytest.approx(0.25)
     assert offered(outbox, log, 0.25) == [3, 4]
@@ -237,11 +237,11 @@ def test_in_a_batch_the_refused_message_goes_first_next_time_and_later() -> None
 def test_one_refused_message_of_a_batch_is_passed_over_and_the_others_are_taken() -> None:
     outbox, log = outbox_at(max_batch=3), log_of("aaa")
     offered(outbox, log)
-    outbox.answered(1, REFUSED, 0, MIDDLE)
+    outbox.responded(1, REFUSED, 0, MIDDLE)
     passed = []
     for now in (10, 20, 30, 40):
         assert offered(outbox, log, now) == [2, 3]
-        passed.append(outbox.answered(0, REFUSED, now, MIDDLE))
+        passed.append(outbox.responded(0, REFUSED, now, MIDDLE))
     assert passed == [None, None, None, log[1]]
     assert offered(outbox, log, 40) == [3]
 
@@ -250,20 +250,20 @@ def test_each_message_has_its_own_five_tries() -> None:
     outbox, log = outbox_at(max_batch=2), log_of("aa")
     for now in (0, 10, 20, 30):
         offered(outbox, log, now)
-        assert outbox.answered(0, REFUSED, now, MIDDLE) is None
+        assert outbox.responded(0, REFUSED, now, MIDDLE) is None
     offered(outbox, log, 40)
-    assert outbox.answered(1, REFUSED, 40, MIDDLE) is None, "this is the first refusal of another message"
+    assert outbox.responded(1, REFUSED, 40, MIDDLE) is None, "this is the first refusal of another message"
     assert waits_until(outbox, log, 40) == pytest.approx(40.25)
 
 
 def test_the_message_after_one_that_was_forgotten_while_it_was_refused_has_its_own_five_tries() -> None:
     outbox, log = outbox_at(max_batch=3), log_of("aaa")
     offered(outbox, log)
-    outbox.answered(1, REFUSED, 0, MIDDLE)
+    outbox.responded(1, REFUSED, 0, MIDDLE)
     assert outbox.step(3, 10) == Fetch(1, 32)
     outbox.loaded(log[2:], 3)
     outbox.step(3, 10)
-    outbox.answered(0, REFUSED, 10, MIDDLE)
+    outbox.responded(0, REFUSED, 10, MIDDLE)
     assert waits_until(outbox, log, 10) == pytest.approx(10.25)
 
 
@@ -271,17 +271,17 @@ def test_the_message_after_one_that_was_passed_over_has_its_own_five_tries() -> 
     outbox, log = outbox_at(), log_of("ab")
     for now in range(0, 50, 10):
         offered(outbox, log, now)
-        passed = outbox.answered(0, REFUSED, now, MIDDLE)
+        passed = outbox.responded(0, REFUSED, now, MIDDLE)
     assert passed is log[0]
     assert offered(outbox, log, 40) == [2]
-    assert outbox.answered(0, REFUSED, 40, MIDDLE) is None
+    assert outbox.responded(0, REFUSED, 40, MIDDLE) is None
 
 
 def test_refusals_of_a_whole_day_evict_nobody_and_make_nobody_unreachable() -> None:
     outbox, log = outbox_at(), log_of("a" * 100)
     for now in range(0, 86_400, 864):
         offered(outbox, log, now)
-        outbox.answered(0, REFUSED, now, MIDDLE)
+        outbox.responded(0, REFUSED, now, MIDDLE)
         assert not outbox.is_unreachable
     assert not fail(outbox, log, 86_500), "the eviction clock begins with the first failure"
 
@@ -291,7 +291,7 @@ def pass_over(outbox: Outbox, log: list[Entry], seq: int, now: float, by: str = 
     for tries in range(1, 6):
         assert offered(outbox, log, now) == [seq]
         if by == "error":
-            aside = outbox.answered(0, REFUSED, now, MIDDLE)
+            aside = outbox.responded(0, REFUSED, now, MIDDLE)
         else:
             assert not outbox.refused(now, MIDDLE)
             aside = None
@@ -310,10 +310,10 @@ def test_recipient_that_takes_the_next_message_has_one_passed_over(by: str) -> N
     outbox, log = outbox_at(), log_of("ababab")
     now = pass_over(outbox, log, 1, 0, by)
     assert offered(outbox, log, now) == [2]
-    outbox.answered(1, None, now, MIDDLE)
+    outbox.responded(1, None, now, MIDDLE)
     now = pass_over(outbox, log, 3, now, by)
     assert offered(outbox, log, now) == [4]
-    outbox.answered(1, None, now, MIDDLE)
+    outbox.responded(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.given_up) == (4, 2)
 
 
@@ -325,14 +325,14 @@ def test_recipient_that_takes_nothing_loses_nothing(by: str) -> None:
     for _ in range(3):
         assert offered(outbox, log, now) == [2]
         if by == "error":
-            assert outbox.answered(0, REFUSED, now, MIDDLE) is None
+            assert outbox.responded(0, REFUSED, now, MIDDLE) is None
         else:
             assert not outbox.refused(now, MIDDLE)
         assert outbox.passed_over == 0
         now = waits_until(outbox, log, now)
         assert offered(outbox, log, now) == [1], "it begins again with the first"
         if by == "error":
-            assert outbox.answered(0, REFUSED, now, MIDDLE) is None
+            assert outbox.responded(0, REFUSED, now, MIDDLE) is None
         else:
             assert not outbox.refused(now, MIDDLE)
         assert outbox.passed_over == 1
@@ -341,7 +341,7 @@ def test_recipient_that_takes_nothing_loses_nothing(by: str) -> None:
     now = waits_until(outbox, log, now)
     for seq in (1, 2, 3, 4):
         assert offered(outbox, log, now) == [seq]
-        outbox.answered(1, None, now, MIDDLE)
+        outbox.responded(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.given_up, outbox.passed_over) == (4, 0, 0)
 
 
@@ -352,7 +352,7 @@ def test_message_set_aside_goes_again_before_one_that_comes_after_a_pause(by: st
     now = pass_over(outbox, log[:1], 1, 0, by)
     waits_until(outbox, log[:1], now)
     assert offered(outbox, log, now + PAUSE_SECONDS) == [1]
-    outbox.answered(1, None, now + PAUSE_SECONDS, MIDDLE)
+    outbox.responded(1, None, now + PAUSE_SECONDS, MIDDLE)
     assert offered(outbox, log, now + PAUSE_SECONDS) == [2]
     assert (outbox.cursor, outbox.given_up) == (1, 0)
 
@@ -363,11 +363,11 @@ def test_message_set_aside_and_refused_again_after_a_pause_is_passed_over(by: st
     now = pass_over(outbox, log[:1], 1, 0, by) + PAUSE_SECONDS
     assert offered(outbox, log, now) == [1]
     if by == "error":
-        outbox.answered(0, REFUSED, now, MIDDLE)
+        outbox.responded(0, REFUSED, now, MIDDLE)
     else:
         assert not outbox.refused(now, MIDDLE)
     assert offered(outbox, log, now) == [2], "at once"
-    outbox.answered(1, None, now, MIDDLE)
+    outbox.responded(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.given_up) == (2, 1)
 
 
@@ -394,14 +394,14 @@ def test_error_answers_set_up_to_eight_messages_aside() -> None:
         if isinstance(step, Wait):
             now = step.until
             continue
-        asides += outbox.answered(0, REFUSED, now, MIDDLE) is not None
+        asides += outbox.responded(0, REFUSED, now, MIDDLE) is not None
     assert asides == 8
     assert outbox.cursor == 0
     while (step := next_step(outbox, log, now)) != Post((log[8],)):
         now = step.until if isinstance(step, Wait) else now
         if isinstance(step, Post):
-            outbox.answered(0, REFUSED, now, MIDDLE)
-    outbox.answered(1, None, now, MIDDLE)
+            outbox.responded(0, REFUSED, now, MIDDLE)
+    outbox.responded(1, None, now, MIDDLE)
     assert (outbox.cursor, outbox.given_up) == (9, 8)
 
 
@@ -459,7 +459,7 @@ def test_one_message_of_a_batch_that_is_refused_is_found_and_passed_over_alone()
             assert outbox.probed(now) is log[12]
         elif log[12] not in step.entries:
             taken += [entry.seq for entry in step.entries]
-            outbox.answered(len(step.entries), None, now, MIDDLE)
+            outbox.responded(len(step.entries), None, now, MIDDLE)
         elif not outbox.narrow(now, too_large=False):
             outbox.refused(now, MIDDLE)
     assert taken == [seq for seq in range(1, 21) if seq != 13]
@@ -475,7 +475,7 @@ def test_batches_grow_again_after_one_that_was_refused() -> None:
         offered(outbox, log)
     for _ in range(5):
         sizes.append(len(outbox._waiting))
-        outbox.answered(sizes[-1], None, 0, MIDDLE)
+        outbox.responded(sizes[-1], None, 0, MIDDLE)
         offered(outbox, log)
     assert sizes == [1, 2, 4, 8, 8]
 
@@ -490,7 +490,7 @@ def test_size_that_was_too_large_is_not_tried_for_ten_minutes() -> None:
             assert outbox.narrow(now, too_large=True)
             refused.append(now)
         else:
-            outbox.answered(len(step.entries), None, now, MIDDLE)
+            outbox.responded(len(step.entries), None, now, MIDDLE)
             sizes.append(len(step.entries))
         now += 10
     assert [second - first for first, second in pairwise(refused)] == [10, 600, 10]
@@ -525,7 +525,7 @@ def test_while_it_waits_nothing_wakes_it_early() -> None:
     outbox, log = outbox_at(), log_of("a")
     fail(outbox, log, 0)
     assert outbox.step(99, 0.1) == Wait(0.25, idle=False)
-    outbox.heard(0.1)
+    outbox.record_activity(0.1)
     assert outbox.step(99, 0.1) == Wait(0.25, idle=False)
 
 
@@ -534,7 +534,7 @@ def test_the_schedule_begins_anew_after_a_success() -> None:
     for now in (0, 1, 2):
         fail(outbox, log, now)
     offered(outbox, log, 4)
-    outbox.answered(1, None, 4, MIDDLE)
+    outbox.responded(1, None, 4, MIDDLE)
     fail(outbox, log, 4)
     assert waits_until(outbox, log, 4) == pytest.approx(4.25)
 
@@ -554,7 +554,7 @@ def test_any_answer_makes_it_reachable_again(refusal: int | None) -> None:
     for now in range(4):
         fail(outbox, log, now)
     offered(outbox, log, 9)
-    outbox.answered(int(refusal is None), refusal, 9, MIDDLE)
+    outbox.responded(int(refusal is None), refusal, 9, MIDDLE)
     assert not outbox.is_unreachable
 
 
@@ -593,7 +593,7 @@ def test_progress_in_a_batch_and_error_answers_stop_the_clock(taken: int, refusa
     outbox, log = outbox_at(max_batch=2), log_of("aaa")
     fail(outbox, log, 0)
     offered(outbox, log, 29)
-    outbox.answered(taken, refusal, 29, MIDDLE)
+    outbox.responded(taken, refusal, 29, MIDDLE)
     assert not fail(outbox, log, 31)
     assert not fail(outbox, log, 60)
     assert fail(outbox, log, 61)
@@ -651,7 +651,7 @@ def test_a_recipient_that_always_asks_for_time_is_gone_soon_after_an_hour() -> N
 def test_the_hour_begins_with_the_last_success() -> None:
     outbox, log = outbox_at(now=0), log_of("ab")
     offered(outbox, log, 10_000)
-    outbox.answered(1, None, 10_000, MIDDLE)
+    outbox.responded(1, None, 10_000, MIDDLE)
     fail(outbox, log, 10_001, retry_after=3600)
     assert not fail(outbox, log, 13_601)
     assert fail(outbox, log, 13_630)
@@ -671,7 +671,7 @@ def test_an_early_success_takes_back_the_time_that_was_asked_for() -> None:
     fail(outbox, log, 0, retry_after=1000)
     outbox.retry_now(10)
     offered(outbox, log, 10)
-    outbox.answered(1, None, 10, MIDDLE)
+    outbox.responded(1, None, 10, MIDDLE)
     fail(outbox, log, 20, retry_after=5)
     assert not fail(outbox, log, 54)
     assert fail(outbox, log, 55)
@@ -702,14 +702,14 @@ def test_the_silent_are_probed_after_fifteen_seconds() -> None:
 
 def test_one_who_was_heard_is_not_probed() -> None:
     outbox = outbox_at()
-    outbox.heard(10)
+    outbox.record_activity(10)
     assert outbox.step(0, 15) == Wait(25, idle=True)
 
 
 def test_one_who_was_reached_is_not_probed() -> None:
     outbox, log = outbox_at(), log_of("a")
     offered(outbox, log, 10)
-    outbox.answered(1, None, 11, MIDDLE)
+    outbox.responded(1, None, 11, MIDDLE)
     assert waits_until(outbox, log, 15) == 26
 
 
@@ -743,7 +743,7 @@ def test_a_message_takes_the_place_of_a_probe_that_failed_and_the_clock_runs_on(
 def test_one_who_fails_and_calls_is_still_probed() -> None:
     outbox = outbox_at()
     fail(outbox, [], 15)
-    outbox.heard(15.1)
+    outbox.record_activity(15.1)
     assert outbox.step(0, 16) == Probe()
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from client.seat import Seat
+from client.inbox import Inbox
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from tests.client.fake_server import message
 
@@ -11,7 +11,9 @@ class Rung:
     """A seat, and what came of ringing there."""
 
     def __init__(self, epoch: str = "", taken: int = 0) -> None:
-        self.seat = Seat(self, on_doubt=self._doubt, on_knock=self._knock, keep=self._keep, epoch=epoch, taken=taken)
+        self.seat = Inbox(
+            self, on_other_log=self._doubt, on_held_push=self._knock, keep=self._keep, epoch=epoch, taken=taken
+        )
         self.told: list[str] = []
 
     def on_message(self, message: ChatMessage) -> None:

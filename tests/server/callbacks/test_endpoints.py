@@ -8,16 +8,16 @@ from ipaddress import ip_address
 import pytest
 
 from server.callbacks.callback import Callback, Callbacks
-from server.callbacks.dialling import Dialler
-from server.callbacks.places import STALLED_SECONDS
+from server.callbacks.connector import Connector
+from server.callbacks.endpoints import STALLED_SECONDS
 from server.core.address_policy import AddressPolicy
 from server.core.callback_url import parse_callback
-from server.core.reply import Reply
+from server.core.responses import HttpResponse
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
 from tests.server.callbacks.frozen_loop import frozen_loop
 from tests.server.callbacks.raw_recipient import OK, Call, RawRecipient
 
-HAPPY = Reply(200, b"{}")
+HAPPY = HttpResponse(200, b"{}")
 pytestmark = pytest.mark.asyncio(loop_factories=["frozen"])
 
 
@@ -36,16 +36,16 @@ class SerialRecipient(RawRecipient):
 @asynccontextmanager
 async def callbacks_to(recipient: RawRecipient, count: int) -> AsyncIterator[list[Callback]]:
     """Give so many callbacks at this recipient's address and port."""
-    callbacks = Callbacks(Dialler(FakeResolver(), AddressPolicy(), WORLD), PATIENCE_SECONDS)
+    callbacks = Callbacks(Connector(FakeResolver(), AddressPolicy(), WORLD), PATIENCE_SECONDS)
     url = parse_callback(f"http://127.0.0.1:{recipient.port}/")
     made = [callbacks.to(url, ip_address("127.0.0.1"), str(number)) for number in range(count)]
     yield made
     for callback in made:
         callback.close()
-    assert not callbacks.places
+    assert not callbacks.endpoints
 
 
-def exchange(callback: Callback) -> asyncio.Task[Reply]:
+def exchange(callback: Callback) -> asyncio.Task[HttpResponse]:
     return asyncio.create_task(callback.exchange(b"Content-Length: 2\r\n\r\n", b"{}"))
 
 

@@ -6,18 +6,18 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from protocol.methods import MAX_REPLY_BYTES
 from server.callbacks.heads import END_OF_HEAD, MENDABLE, BadHead, describe, mend
-from server.core.reply import Reply
+from server.core.responses import HttpResponse
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 # A body in chunks of 1 byte is 6 times as long on the wire. Beyond 8 times, the rest is padding.
 MAX_WIRE_BYTES: Final = MAX_HEAD_BYTES + 8 * MAX_REPLY_BYTES
 
 
-class BadAnswer(Exception):
+class BadResponse(Exception):
     """The bytes are not an acceptable HTTP response. `str()` names the broken rule and never quotes the bytes."""
 
 
-class AnswerReader:
+class ResponseParser:
     """Parses the responses of a connection in sequence.
 
     `reusable` is true while the connection may carry another exchange. httptools calls the methods that begin with
@@ -35,7 +35,7 @@ class AnswerReader:
         self._is_mended = False
         self._unread = b""  # the bytes of an incomplete head
         self._received = 0
-        self._reply: Reply | None = None
+        self._reply: HttpResponse | None = None
         self._clear()
 
     @property
@@ -43,18 +43,18 @@ class AnswerReader:
         """True when the first byte of the current response has arrived."""
         return self._received > 0
 
-    def feed(self, data: bytes) -> Reply | None:
-        """Parse `data`. Return the response when it is complete or its body is too large. Raise `BadAnswer`."""
+    def feed(self, data: bytes) -> HttpResponse | None:
+        """Parse `data`. Return the response when it is complete or its body is too large. Raise `BadResponse`."""
         room = MAX_HEAD_BYTES - self._received
         if not 0 < room < len(data):
             return self._parse(data)
         # Split at the limit, so that the limit does not depend on how the response is divided into packets.
-        if (reply := self._parse(data[:room])) is None:
+        if (response := self._parse(data[:room])) is None:
             return self._parse(data[room:])
         self.reusable = False
-        return reply
+        return response
 
-    def _parse(self, data: bytes) -> Reply | None:
+    def _parse(self, data: bytes) -> HttpResponse | None:
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -62,30 +62,30 @@ class AnswerReader:
             self.reusable = False
             if self._reply is None:  # errors after a complete response do not matter
                 self._mend(self._unread + data, str(error))
-        if (reply := self._reply) is not None:
+        if (response := self._reply) is not None:
             self._reply = None
             self._received = 0
-            return reply
+            return response
         if self._received >= MAX_HEAD_BYTES and not self._has_head:
-            raise BadAnswer("the head of the response is too large")
+            raise BadResponse("the head of the response is too large")
         if not self._has_head:
             self._unread += data
         if self._size > MAX_REPLY_BYTES:
-            return self._make_reply()
+            return self._make_response()
         if self._received > MAX_WIRE_BYTES:
-            raise BadAnswer("the body of the response is mostly padding")
+            raise BadResponse("the body of the response is mostly padding")
         return None
 
     def _mend(self, data: bytes, reason: str) -> None:
         """Once a refused head is complete, normalize it as `heads.mend` allows and parse it again."""
         if self._is_mended or self._has_head or reason not in MENDABLE:
-            raise BadAnswer(describe(reason, data))
+            raise BadResponse(describe(reason, data))
         if END_OF_HEAD.search(data, max(0, len(self._unread) - len(b"\n\r"))) is None:
             return
         try:
             mended = mend(data)
         except BadHead as problem:
-            raise BadAnswer(str(problem)) from None
+            raise BadResponse(str(problem)) from None
         if mended is None:
             return
         self._clear()
@@ -94,7 +94,7 @@ class AnswerReader:
             self._parser.feed_data(mended)
         except (HttpParserError, HttpParserUpgrade) as error:
             if self._reply is None:
-                raise BadAnswer(describe(str(error), mended)) from None
+                raise BadResponse(describe(str(error), mended)) from None
 
     def _new_parser(self) -> HttpResponseParser:
         parser = HttpResponseParser(self)
@@ -106,10 +106,10 @@ class AnswerReader:
         """Release the buffers: parser and reader form a reference cycle, which the garbage collector frees late."""
         self._clear()
 
-    def end(self) -> Reply | None:
+    def end(self) -> HttpResponse | None:
         """Handle the end of the connection. Return the response if its body ends that way (section 6.3)."""
         self.reusable = False
-        return self._make_reply() if self._has_head and not self._has_length() else None
+        return self._make_response() if self._has_head and not self._has_length() else None
 
     def on_message_begin(self) -> None:
         """Forbid reuse of the connection when an unsolicited response follows a complete response."""
@@ -140,7 +140,7 @@ class AnswerReader:
             self._unread = unread
             return
         self.reusable = self.reusable and self._parser.should_keep_alive()
-        self._reply = self._make_reply()
+        self._reply = self._make_response()
         self._clear()
 
     def _clear(self) -> None:
@@ -150,14 +150,14 @@ class AnswerReader:
         self._body = bytearray()
         self._size = 0
 
-    def _make_reply(self) -> Reply:
+    def _make_response(self) -> HttpResponse:
         truncated = self._size > MAX_REPLY_BYTES
         self.reusable = self.reusable and not truncated
         body = bytes(self._body)
         status = self._parser.get_status_code()
         if 200 <= status < 300:
-            return Reply(status, body, None, truncated)
-        return Reply(status, body, self._header(b"retry-after"), truncated, self._header(b"date"))
+            return HttpResponse(status, body, None, truncated)
+        return HttpResponse(status, body, self._header(b"retry-after"), truncated, self._header(b"date"))
 
     def _header(self, wanted: bytes) -> str | None:
         return next((value.decode("latin-1") for name, value in self._headers if name.lower() == wanted), None)

@@ -14,7 +14,7 @@ class NotNow(Exception):
     """The message cannot be shown yet. The server sends it again, and does not count this as a failure."""
 
 
-class Hearer(Protocol):
+class MessageListener(Protocol):
     """Receives the messages and typing notifications of a registration."""
 
     def on_message(self, message: ChatMessage) -> None:
@@ -24,7 +24,7 @@ class Hearer(Protocol):
         """Show that a member is typing."""
 
 
-class Seat:
+class Inbox:
     """A callback path, its key, and the last `seq` received there (`taken`) of the log `epoch`.
 
     Three rules prevent that a message is acknowledged without being shown, or dropped as a repeat:
@@ -39,15 +39,15 @@ class Seat:
 
     def __init__(
         self,
-        hearer: Hearer,
+        listener: MessageListener,
         *,
-        on_doubt: Callable[[], None],
-        on_knock: Callable[[], None] = lambda: None,
+        on_other_log: Callable[[], None],
+        on_held_push: Callable[[], None] = lambda: None,
         keep: Callable[[], None],
         epoch: str = "",
         taken: int = 0,
     ) -> None:
-        """`on_doubt` is called when a POST has another epoch, `on_knock` when a POST waits because of `hold`.
+        """`on_other_log` is called when a POST has another epoch, `on_held_push` when a POST waits because of `hold`.
 
         `keep` is called after messages were shown, before they are acknowledged. `epoch` and `taken` are the stored
         values, if there are any.
@@ -56,12 +56,12 @@ class Seat:
         self.key = secrets.token_bytes(SECRET_KEY_BYTES)
         self.epoch = epoch
         self.taken = taken
-        self._hearer = hearer
-        self._on_doubt = on_doubt
-        self._on_knock = on_knock
+        self._listener = listener
+        self._on_other_log = on_other_log
+        self._on_held_push = on_held_push
         self._keep = keep
         self._kept = taken
-        self._is_settled = False
+        self._is_open = False
         self._is_held = False
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -74,12 +74,12 @@ class Seat:
     def settle(self, epoch: str, cursor: int) -> None:
         """Store epoch and cursor, and accept messages of that log from now on."""
         self.note(epoch, cursor)
-        self._is_settled, self._is_held = True, False
+        self._is_open, self._is_held = True, False
         self._wake()
 
     def hold(self) -> None:
         """Accept no messages until the next `settle`."""
-        self._is_settled, self._is_held = False, True
+        self._is_open, self._is_held = False, True
 
     def pass_over(self, seq: int) -> None:
         """Mark all messages up to `seq` as received: the face has shown them by other means."""
@@ -93,24 +93,24 @@ class Seat:
     async def follow(self, epoch: str) -> None:
         """Wait until messages of the log `epoch` can be accepted, or until `close`."""
         if self._is_held:
-            self._on_knock()
-        if self._is_settled and epoch != self.epoch:
-            self._on_doubt()
-        while not (self._is_closed or (self._is_settled and epoch == self.epoch)):
+            self._on_held_push()
+        if self._is_open and epoch != self.epoch:
+            self._on_other_log()
+        while not (self._is_closed or (self._is_open and epoch == self.epoch)):
             await self._changed.wait()
 
     def receive(self, message: ChatMessage) -> None:
         """Show a message, unless it is a repeat. Raise `RuntimeError` before `settle`."""
-        if not self._is_settled:
+        if not self._is_open:
             raise RuntimeError("received a message without an epoch in its webhook-id before the response to Register")
         if message.seq > self.taken:
-            self._hearer.on_message(message)
+            self._listener.on_message(message)
             self.taken = message.seq
 
     def typing(self, who: ReceiveTypingParams) -> None:
         """Show that a member is typing."""
-        if self._is_settled:
-            self._hearer.on_typing(who)
+        if self._is_open:
+            self._listener.on_typing(who)
 
     def keep(self) -> None:
         """Store the last `seq` received, if it has changed."""

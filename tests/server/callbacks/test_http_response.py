@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.methods import MAX_REPLY_BYTES
-from server.callbacks.answer import MAX_HEAD_BYTES, MAX_WIRE_BYTES, AnswerReader, BadAnswer
-from server.core.reply import Reply
+from server.callbacks.http_response import MAX_HEAD_BYTES, MAX_WIRE_BYTES, BadResponse, ResponseParser
+from server.core.responses import HttpResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -18,19 +18,19 @@ UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
 PIECE = 4096  # bytes, where something long comes in pieces
 
 
-def read(pieces: Iterable[bytes], *, end: bool = False) -> Reply | None:
-    """Feed the pieces, and the end of the connection if asked to; gives the first answer. Raises `BadAnswer`."""
-    reader = AnswerReader()
+def read(pieces: Iterable[bytes], *, end: bool = False) -> HttpResponse | None:
+    """Feed the pieces, and the end of the connection if asked to; gives the first answer. Raises `BadResponse`."""
+    reader = ResponseParser()
     for piece in pieces:
-        if (reply := reader.feed(piece)) is not None:
-            return reply
+        if (response := reader.feed(piece)) is not None:
+            return response
     return reader.end() if end else None
 
 
-def outcome(pieces: Iterable[bytes], *, end: bool = True) -> Reply | str | None:
+def outcome(pieces: Iterable[bytes], *, end: bool = True) -> HttpResponse | str | None:
     try:
         return read(pieces, end=end)
-    except BadAnswer:
+    except BadResponse:
         return "refused"
 
 
@@ -72,8 +72,8 @@ def in_chunks(body: bytes, size: int) -> bytes:
     return CHUNKED + chunks + b"0\r\n\r\n"
 
 
-def plain(status: int, body: bytes = b"{}", retry_after: str | None = None) -> Reply:
-    return Reply(status, body, retry_after)
+def plain(status: int, body: bytes = b"{}", retry_after: str | None = None) -> HttpResponse:
+    return HttpResponse(status, body, retry_after)
 
 
 # Answers that end by themselves.
@@ -121,17 +121,17 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("data", "reply"), ANSWERS)
-def test_an_answer_is_the_same_however_it_is_cut(data: bytes, reply: Reply) -> None:
+def test_an_answer_is_the_same_however_it_is_cut(data: bytes, response: HttpResponse) -> None:
     for way, pieces in ways(data):
-        assert outcome(pieces, end=False) == reply, way
+        assert outcome(pieces, end=False) == response, way
 
 
 @pytest.mark.parametrize(("data", "reply"), ANSWERS)
-def test_an_answer_is_there_with_its_last_byte_and_not_before(data: bytes, reply: Reply) -> None:
-    reader = AnswerReader()
+def test_an_answer_is_there_with_its_last_byte_and_not_before(data: bytes, response: HttpResponse) -> None:
+    reader = ResponseParser()
     assert reader.feed(data[:-1]) is None
     assert reader.begun
-    assert reader.feed(data[-1:]) == reply
+    assert reader.feed(data[-1:]) == response
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 100, MAX_REPLY_BYTES - 1, MAX_REPLY_BYTES])
@@ -156,32 +156,32 @@ TOO_LARGE = [
 @pytest.mark.parametrize("data", TOO_LARGE)
 def test_a_body_of_more_than_64_kib_is_truncated(data: bytes) -> None:
     for way, pieces in [*ways(data), ("all but its end", [data[:-1], data[-1:]])]:
-        reply = read(pieces, end=False)
-        assert reply is not None, way
-        assert reply.truncated, way
+        response = read(pieces, end=False)
+        assert response is not None, way
+        assert response.truncated, way
 
 
 @pytest.mark.parametrize("data", TOO_LARGE)
 def test_nothing_follows_a_body_that_is_truncated(data: bytes) -> None:
     for way, pieces in ways(data):
-        reader = AnswerReader()
+        reader = ResponseParser()
         assert any(reader.feed(piece) for piece in pieces), way
         assert not reader.reusable, way
 
 
 def test_of_a_body_that_is_too_large_no_more_is_kept_than_tells_that_it_is() -> None:
-    reply = read([in_chunks(b"a" * (3 * MAX_REPLY_BYTES), 1000)])
-    assert reply is not None
-    assert len(reply.body) <= MAX_REPLY_BYTES + 1000
+    response = read([in_chunks(b"a" * (3 * MAX_REPLY_BYTES), 1000)])
+    assert response is not None
+    assert len(response.body) <= MAX_REPLY_BYTES + 1000
 
 
 def test_a_body_that_announces_too_much_is_read_up_to_64_kib() -> None:
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"a" * MAX_REPLY_BYTES
-    reader = AnswerReader()
+    reader = ResponseParser()
     assert all(reader.feed(piece) is None for piece in in_pieces(data))
-    reply = reader.feed(b"a")
-    assert reply is not None
-    assert (reply.truncated, len(reply.body)) == (True, MAX_REPLY_BYTES + 1)
+    response = reader.feed(b"a")
+    assert response is not None
+    assert (response.truncated, len(response.body)) == (True, MAX_REPLY_BYTES + 1)
 
 
 # Answers that end with the connection.
@@ -201,11 +201,11 @@ def test_a_body_that_announces_too_much_is_read_up_to_64_kib() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n{}", plain(200), id="another coding"),
     ],
 )
-def test_an_answer_without_a_length_ends_with_the_connection(data: bytes, reply: Reply) -> None:
+def test_an_answer_without_a_length_ends_with_the_connection(data: bytes, response: HttpResponse) -> None:
     for way, pieces in ways(data):
-        reader = AnswerReader()
+        reader = ResponseParser()
         assert not any(reader.feed(piece) for piece in pieces), way
-        assert reader.end() == reply, way
+        assert reader.end() == response, way
         assert not reader.reusable, way
 
 
@@ -290,8 +290,8 @@ def test_what_is_not_http_is_refused_however_it_is_cut(data: bytes) -> None:
 
 
 def test_the_reason_of_a_refusal_says_nothing_of_what_came() -> None:
-    with pytest.raises(BadAnswer) as refused:
-        AnswerReader().feed(b"HTTP/1.1 200 OK\r\nContent-Length: hidden\r\n\r\n")
+    with pytest.raises(BadResponse) as refused:
+        ResponseParser().feed(b"HTTP/1.1 200 OK\r\nContent-Length: hidden\r\n\r\n")
     assert str(refused.value) == "the Content-Length of the response is not a number"
     assert refused.value.__cause__ is None
 
@@ -330,13 +330,13 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 )
 def test_refusal_names_the_rule_that_was_broken(data: bytes, rule: str) -> None:
     for _, pieces in ways(data):
-        with pytest.raises(BadAnswer, match=rule):
+        with pytest.raises(BadResponse, match=rule):
             read(pieces)
 
 
 def test_http_2_is_told_from_rubbish() -> None:
-    with pytest.raises(BadAnswer, match="the response is HTTP/2"):
-        AnswerReader().feed(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
+    with pytest.raises(BadResponse, match="the response is HTTP/2"):
+        ResponseParser().feed(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
 
 
 MENDED = [
@@ -362,17 +362,17 @@ MENDED = [
 
 
 @pytest.mark.parametrize(("data", "reply"), MENDED)
-def test_head_that_may_be_read_in_one_way_only_is_taken(data: bytes, reply: Reply) -> None:
+def test_head_that_may_be_read_in_one_way_only_is_taken(data: bytes, response: HttpResponse) -> None:
     for way, pieces in ways(data):
-        reader = AnswerReader()
+        reader = ResponseParser()
         replies = [found for piece in pieces if (found := reader.feed(piece)) is not None]
-        assert replies == [reply], way
+        assert replies == [response], way
         assert not reader.reusable
 
 
 def test_head_that_is_refused_grows_no_further_than_32_kib() -> None:
     beginning = HEAD + b"A: b\r\n c"
-    with pytest.raises(BadAnswer, match="the head of the response is too large"):
+    with pytest.raises(BadResponse, match="the head of the response is too large"):
         read(chain([beginning], repeat(b" x\n", MAX_HEAD_BYTES)))
 
 
@@ -439,7 +439,7 @@ def test_a_long_head_takes_nothing_from_the_body() -> None:
     ],
 )
 def test_what_does_not_end_is_refused_at_its_limit(beginning: bytes, piece: bytes, limit: int) -> None:
-    reader, received = AnswerReader(), 0
+    reader, received = ResponseParser(), 0
 
     def feed_for_ever() -> None:
         nonlocal received
@@ -447,7 +447,7 @@ def test_what_does_not_end_is_refused_at_its_limit(beginning: bytes, piece: byte
             received += len(data)
             assert reader.feed(data) is None
 
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadResponse):
         feed_for_ever()
     assert received <= limit + len(piece)
 
@@ -462,10 +462,10 @@ def test_what_does_not_end_is_refused_at_its_limit(beginning: bytes, piece: byte
     ],
 )
 def test_a_body_that_does_not_end_is_truncated_at_its_limit(beginning: bytes, piece: bytes) -> None:
-    reply = read(chain([beginning], repeat(piece, 2 * MAX_WIRE_BYTES // len(piece))))
-    assert reply is not None
-    assert reply.truncated
-    assert MAX_REPLY_BYTES < len(reply.body) <= MAX_REPLY_BYTES + len(piece)
+    response = read(chain([beginning], repeat(piece, 2 * MAX_WIRE_BYTES // len(piece))))
+    assert response is not None
+    assert response.truncated
+    assert MAX_REPLY_BYTES < len(response.body) <= MAX_REPLY_BYTES + len(piece)
 
 
 # Retry-After.
@@ -492,17 +492,17 @@ DATE = b"Fri, 15 Jan 2027 08:00:09 GMT"
 )  # fmt: skip
 def test_retry_after_is_told_for_what_is_not_2xx(status: bytes, headers: list[bytes], value: str | None) -> None:
     for way, pieces in ways(with_length(b"{}", *headers, status=status)):
-        reply = read(pieces)
-        assert reply is not None, way
-        assert reply.retry_after == value, way
+        response = read(pieces)
+        assert response is not None, way
+        assert response.retry_after == value, way
 
 
 @pytest.mark.parametrize(("status", "date"), [(b"503 No", DATE.decode()), (b"200 OK", None)])
 def test_date_is_told_for_what_is_not_2xx(status: bytes, date: str | None) -> None:
     for way, pieces in ways(with_length(b"{}", b"Date: " + DATE, status=status)):
-        reply = read(pieces)
-        assert reply is not None, way
-        assert reply.date == date, way
+        response = read(pieces)
+        assert response is not None, way
+        assert response.date == date, way
 
 
 # Whether the connection may carry another exchange.
@@ -535,7 +535,7 @@ def test_date_is_told_for_what_is_not_2xx(status: bytes, date: str | None) -> No
 )  # fmt: skip
 def test_an_answer_tells_whether_the_connection_may_be_kept(data: bytes, *, reusable: bool) -> None:
     for way, pieces in ways(data):
-        reader = AnswerReader()
+        reader = ResponseParser()
         assert any(reader.feed(piece) for piece in pieces), way
         assert reader.reusable == reusable, way
 
@@ -563,7 +563,7 @@ def test_an_answer_tells_whether_the_connection_may_be_kept(data: bytes, *, reus
 )
 def test_what_follows_an_answer_only_ends_the_connection(answer: bytes, rest: bytes) -> None:
     for at in range(len(answer)):
-        reader = AnswerReader()
+        reader = ResponseParser()
         assert reader.feed(answer[:at]) is None
         assert reader.feed(answer[at:] + rest) == plain(200)
         assert not reader.reusable
@@ -573,14 +573,14 @@ def test_what_follows_a_long_answer_ends_the_connection_as_well() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n"
     for length in range(MAX_HEAD_BYTES - 2, MAX_HEAD_BYTES + 3):
         answer = head + b"A: %b\r\n\r\n" % (b"b" * (length - len(head) - 30_007)) + b"a" * 30_000
-        reader = AnswerReader()
+        reader = ResponseParser()
         assert len(answer) == length
         assert reader.feed(answer + b"H") == plain(200, b"a" * 30_000)
         assert not reader.reusable
 
 
 def test_an_empty_line_after_an_answer_is_nothing() -> None:
-    reader = AnswerReader()
+    reader = ResponseParser()
     assert reader.feed(OK + b"\r\n") == plain(200)
     assert reader.reusable
 
@@ -599,16 +599,16 @@ def test_each_answer_is_read_as_if_it_were_the_first() -> None:
         (b"HTTP/1.1 204 No Content\r\n\r\n", plain(204, b"")),
         (OK, plain(200)),
     ]
-    reader = AnswerReader()
-    for data, reply in answers * 2:
+    reader = ResponseParser()
+    for data, response in answers * 2:
         *before, last = in_pieces(data, 1000)
         assert not any(reader.feed(piece) for piece in before)
-        assert reader.feed(last) == reply
+        assert reader.feed(last) == response
         assert reader.reusable
 
 
 def test_whether_an_answer_has_begun_is_told_of_the_present_one() -> None:
-    reader = AnswerReader()
+    reader = ResponseParser()
     assert not reader.begun
     reader.feed(b"HTTP/1.1 100 Continue\r\n\r\n")
     assert reader.begun
@@ -619,7 +619,7 @@ def test_whether_an_answer_has_begun_is_told_of_the_present_one() -> None:
 
 
 def test_the_end_between_two_answers_is_no_answer() -> None:
-    reader = AnswerReader()
+    reader = ResponseParser()
     reader.feed(OK)
     assert reader.end() is None
 
@@ -655,7 +655,7 @@ HEADERS = [b"A: b", b"A:", b"B:\t b \t", b"Content-Type: application/json", b"C:
 
 
 @st.composite
-def well_formed_answers(draw: st.DrawFn) -> tuple[bytes, Reply]:
+def well_formed_answers(draw: st.DrawFn) -> tuple[bytes, HttpResponse]:
     """Make an answer as a server may send it, with interim ones before it, and the reply that it is."""
     end = draw(st.sampled_from([b"\r\n", b"\n"]))
     interim = draw(st.lists(st.sampled_from([b"100 Continue", b"102 Processing", b"103 Early Hints"]), max_size=2))
@@ -673,15 +673,15 @@ def well_formed_answers(draw: st.DrawFn) -> tuple[bytes, Reply]:
         body = b"".join(chunks)
         headers.append(b"Content-Length: %d" % len(body))
     head = end.join([b"HTTP/1.1 %d Reason" % status, *draw(st.permutations(headers)), b"", b""])
-    return before + head + body, Reply(status, b"".join(chunks), None if status < 300 else retry_after)
+    return before + head + body, HttpResponse(status, b"".join(chunks), None if status < 300 else retry_after)
 
 
 @settings(max_examples=50)
 @given(st.lists(well_formed_answers(), min_size=1, max_size=3), st.integers(1, 60))
-def test_well_formed_answers_are_read_as_what_they_are(answers: list[tuple[bytes, Reply]], size: int) -> None:
-    reader = AnswerReader()
-    for data, reply in answers:
+def test_well_formed_answers_are_read_as_what_they_are(answers: list[tuple[bytes, HttpResponse]], size: int) -> None:
+    reader = ResponseParser()
+    for data, response in answers:
         *before, last = in_pieces(data, size)
         assert not any(reader.feed(piece) for piece in before)
-        assert reader.feed(last) == reply
+        assert reader.feed(last) == response
         assert reader.reusable

@@ -14,19 +14,19 @@ import pytest
 
 from protocol.methods import CONNECT_SECONDS
 from server.callbacks.connection import Connection
-from server.callbacks.dialling import (
+from server.callbacks.connector import (
     INCOMPLETE,
     NO_TLS,
     UNCONNECTED,
     AddressNotAllowed,
     CallbackError,
-    Dialler,
+    Connector,
+    describe_connect_failure,
     describe_handshake,
-    describe_unconnected,
 )
 from server.core.address_policy import AddressPolicy, IPAddress
 from server.core.callback_url import parse_callback
-from server.core.reply import Failed, Reply
+from server.core.responses import Failed, HttpResponse
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
 from tests.server.callbacks.conftest import Authority
 from tests.server.callbacks.frozen_loop import frozen_loop, let_happen
@@ -42,8 +42,8 @@ class Waiting:
     def __init__(self) -> None:
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def replied(self, reply: Reply, *, reusable: bool) -> None:
-        self.status.set_result(reply.status)
+    def responded(self, response: HttpResponse, *, reusable: bool) -> None:
+        self.status.set_result(response.status)
 
     def lost(self, connection: Connection, problem: str, *, unanswered: bool) -> None:
         if not self.status.done():
@@ -60,12 +60,12 @@ class Dialling:
         tls: ssl.SSLContext = WORLD,
     ) -> None:
         self.resolver = FakeResolver(names)
-        self._dialler = Dialler(self.resolver, policy, tls)
+        self._connector = Connector(self.resolver, policy, tls)
 
-    async def dial(self, url: str, caller: IPAddress | None = HOME, known: IPAddress | None = None) -> IPAddress:
+    async def connect(self, url: str, caller: IPAddress | None = HOME, known: IPAddress | None = None) -> IPAddress:
         """Connect, exchange something, and hang up; gives the address."""
         owner = Waiting()
-        address, connection = await self._dialler.dial(parse_callback(url), caller, known, owner, lambda *_: None)
+        address, connection = await self._connector.connect(parse_callback(url), caller, known, owner, lambda *_: None)
         connection.send((b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n", b"{}"))
         assert await asyncio.wait_for(owner.status, PATIENCE_SECONDS) == 200
         connection.close()
@@ -74,7 +74,7 @@ class Dialling:
     async def failure(self, url: str, caller: IPAddress | None = HOME, known: IPAddress | None = None) -> CallbackError:
         """Fail to connect; gives why."""
         with pytest.raises(CallbackError) as failed:
-            await self.dial(url, caller, known)
+            await self.connect(url, caller, known)
         assert failed.value.__cause__ is None
         return failed.value
 
@@ -95,19 +95,19 @@ def nobody() -> int:
 
 
 async def test_an_address_is_dialled_as_it_is(recipient: RawRecipient) -> None:
-    assert await Dialling().dial(f"http://127.0.0.1:{recipient.port}/") == HOME
+    assert await Dialling().connect(f"http://127.0.0.1:{recipient.port}/") == HOME
     assert await recipient.reached() == 1
 
 
 async def test_a_name_is_looked_up(recipient: RawRecipient) -> None:
     dialling = Dialling({"bob.example": ["127.0.0.1"]})
-    assert await dialling.dial(f"http://bob.example:{recipient.port}/") == HOME
+    assert await dialling.connect(f"http://bob.example:{recipient.port}/") == HOME
     assert dialling.resolver.asked == ["bob.example"]
 
 
 async def test_an_address_that_works_is_not_looked_up_again(recipient: RawRecipient) -> None:
     dialling = Dialling({"bob.example": ["127.0.0.2"]})
-    assert await dialling.dial(f"http://bob.example:{recipient.port}/", known=HOME) == HOME
+    assert await dialling.connect(f"http://bob.example:{recipient.port}/", known=HOME) == HOME
     assert dialling.resolver.asked == []
 
 
@@ -115,7 +115,7 @@ async def test_of_several_addresses_the_first_that_answers_is_dialled(recipient:
     last = RawRecipient(listener=socket.create_server(("127.0.0.4", recipient.port)))
     dialling = Dialling({"bob.example": ["127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.4"]})
     async with last:
-        assert await dialling.dial(f"http://bob.example:{recipient.port}/") == HOME
+        assert await dialling.connect(f"http://bob.example:{recipient.port}/") == HOME
         assert await last.reached() == 0
 
 
@@ -157,7 +157,7 @@ async def test_a_refusal_names_no_address() -> None:
 async def test_only_those_addresses_are_dialled_that_may_be_called(recipient: RawRecipient) -> None:
     dialling = Dialling({"bob.example": ["127.0.0.2", "127.0.0.1"]}, policy=AddressPolicy())
     async with RawRecipient(listener=socket.create_server(("127.0.0.2", recipient.port))) as forbidden:
-        assert await dialling.dial(f"http://bob.example:{recipient.port}/") == HOME
+        assert await dialling.connect(f"http://bob.example:{recipient.port}/") == HOME
         assert await forbidden.reached() == 0
 
 
@@ -170,7 +170,7 @@ async def test_an_address_that_works_is_checked_at_each_dial(recipient: RawRecip
 
 async def test_what_is_dialled_is_the_plain_form_that_was_checked(recipient: RawRecipient) -> None:
     dialling = Dialling({"bob.example": ["::ffff:127.0.0.1"]}, policy=AddressPolicy())
-    assert await dialling.dial(f"http://bob.example:{recipient.port}/") == HOME
+    assert await dialling.connect(f"http://bob.example:{recipient.port}/") == HOME
 
 
 # How long.
@@ -209,7 +209,7 @@ async def test_after_one_that_does_not_come_the_next_address_is_dialled() -> Non
         port = black_hole(stack).getsockname()[1]
         async with RawRecipient(listener=socket.create_server(("127.0.0.1", port))):
             dialling = Dialling({"bob.example": ["127.0.0.2", "127.0.0.1"]})
-            dialled = asyncio.create_task(dialling.dial(f"http://bob.example:{port}/"))
+            dialled = asyncio.create_task(dialling.connect(f"http://bob.example:{port}/"))
             await let_happen()
             await frozen_loop().pass_time(CONNECT_SECONDS)
             assert await dialled == HOME
@@ -227,7 +227,7 @@ async def over_tls(authority: Authority) -> Dialling:
 @pytest.mark.parametrize("host", ["bob.example", "Bob.Example", "bob.example.", "127.0.0.1"])
 async def test_a_certificate_for_the_host_is_taken(over_tls: Dialling, for_bob: ssl.SSLContext, host: str) -> None:
     async with RawRecipient(tls=for_bob) as recipient:
-        assert await over_tls.dial(f"https://{host}:{recipient.port}/") == HOME
+        assert await over_tls.connect(f"https://{host}:{recipient.port}/") == HOME
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_a_name_with_another_address_is_proven_by_its_name(authority: Auth
     """The certificate is for bob.example, not for 127.0.0.2."""
     dialling = Dialling({"bob.example": ["127.0.0.2"]}, tls=authority.trusting)
     async with RawRecipient(tls=for_bob, listener=socket.create_server(("127.0.0.2", 0))) as recipient:
-        assert await dialling.dial(f"https://bob.example:{recipient.port}/") == ip_address("127.0.0.2")
+        assert await dialling.connect(f"https://bob.example:{recipient.port}/") == ip_address("127.0.0.2")
 
 
 async def test_after_a_handshake_that_failed_no_other_address_is_dialled(
@@ -322,8 +322,8 @@ async def test_self_signed_certificate_is_told(authority: Authority) -> None:
 
 def test_each_cause_has_its_own_words() -> None:
     causes = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EACCES)
-    assert len({describe_unconnected(number) for number in causes}) == len(causes)
-    assert describe_unconnected(None) == describe_unconnected(9999) == "the connection could not be made"
+    assert len({describe_connect_failure(number) for number in causes}) == len(causes)
+    assert describe_connect_failure(None) == describe_connect_failure(9999) == "the connection could not be made"
     assert describe_handshake(ssl.SSLError(1, "unknown to all")) == "the TLS handshake failed"
 
 
@@ -331,7 +331,7 @@ def test_each_cause_has_its_own_words() -> None:
 
 
 async def test_a_dial_that_is_cancelled_in_the_handshake_hangs_up(recipient: RawRecipient) -> None:
-    dialled = asyncio.create_task(Dialling().dial(f"https://127.0.0.1:{recipient.port}/"))
+    dialled = asyncio.create_task(Dialling().connect(f"https://127.0.0.1:{recipient.port}/"))
     await recipient.until(lambda: recipient.connections == 1)
     dialled.cancel()
     await recipient.left(1)
@@ -342,7 +342,7 @@ async def test_a_dial_that_is_cancelled_in_the_handshake_hangs_up(recipient: Raw
 async def test_a_dial_that_is_cancelled_leaves_nothing_open() -> None:
     with ExitStack() as stack:
         port = black_hole(stack).getsockname()[1]
-        dialled = asyncio.create_task(Dialling().dial(f"http://127.0.0.2:{port}/"))
+        dialled = asyncio.create_task(Dialling().connect(f"http://127.0.0.2:{port}/"))
         await let_happen()
         dialled.cancel()
         with pytest.raises(asyncio.CancelledError):

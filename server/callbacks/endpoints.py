@@ -16,7 +16,7 @@ STALLED_SECONDS: Final = 0.25
 SERIAL_SECONDS: Final = 60.0
 
 
-class Shares(Protocol):
+class EndpointUser(Protocol):
     """The part of a callback that its place uses."""
 
     @property
@@ -31,29 +31,29 @@ class Shares(Protocol):
     def is_idle(self) -> bool:
         """True while a connection is kept and no exchange is in flight."""
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the kept connection, if any."""
 
 
-class Place:
+class Endpoint:
     """An address and port. `_serial_until` is the time until which it counts as serial."""
 
     __slots__ = ("_callbacks", "_loop", "_serial_until")
 
     def __init__(self) -> None:
-        self._callbacks: set[Shares] = set()
+        self._callbacks: set[EndpointUser] = set()
         self._loop = asyncio.get_running_loop()
         self._serial_until = 0.0  # loop time
 
-    def add(self, callback: Shares) -> None:
+    def add(self, callback: EndpointUser) -> None:
         self._callbacks.add(callback)
 
-    def remove(self, callback: Shares) -> bool:
+    def remove(self, callback: EndpointUser) -> bool:
         """Remove a callback. Return true if the place is empty now."""
         self._callbacks.discard(callback)
         return not self._callbacks
 
-    def connected(self, newcomer: Shares) -> bool:
+    def connected(self, newcomer: EndpointUser) -> bool:
         """Handle a new connection. Return true if it must close after its response, because the place is serial."""
         if len(self._callbacks) < 2:
             return False
@@ -61,10 +61,10 @@ class Place:
         is_serial = self._loop.time() < self._serial_until
         if is_serial:
             for other in self._idle(newcomer):
-                other.let_go()
+                other.release()
         return is_serial
 
-    def _look(self, newcomer: Shares, exchange: object) -> None:
+    def _look(self, newcomer: EndpointUser, exchange: object) -> None:
         """Close the only idle connection, which may block the newcomer.
 
         If the place serves another connection, it is only busy. If several connections are idle, it has served them in
@@ -77,37 +77,37 @@ class Place:
         if any(other.is_served for other in others) or (others and not idle):
             self._loop.call_later(STALLED_SECONDS, self._look, newcomer, exchange)
         elif len(idle) == 1:
-            idle[0].let_go()
+            idle[0].release()
             self._loop.call_later(STALLED_SECONDS, self._learn, newcomer, exchange)
 
-    def _learn(self, newcomer: Shares, exchange: object) -> None:
+    def _learn(self, newcomer: EndpointUser, exchange: object) -> None:
         """Mark the place as serial if the response came as soon as the idle connection was closed."""
         if newcomer.exchange_under_way is not exchange:
             self._serial_until = self._loop.time() + SERIAL_SECONDS
         else:  # the place may serve a third connection first
             self._look(newcomer, exchange)
 
-    def _idle(self, newcomer: Shares) -> list[Shares]:
+    def _idle(self, newcomer: EndpointUser) -> list[EndpointUser]:
         return [other for other in self._callbacks if other is not newcomer and other.is_idle]
 
 
-class Places:
+class Endpoints:
     """All places, by address and port. A callback belongs to the place of its newest connection."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[IPAddress, int], Place] = {}
+        self._endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._places)
+        return bool(self._endpoints)
 
-    def enter(self, address: IPAddress, port: int, callback: Shares) -> Place:
+    def enter(self, address: IPAddress, port: int, callback: EndpointUser) -> Endpoint:
         """Add the callback to its place. Return the place."""
-        place = self._places.setdefault((address, port), Place())
-        place.add(callback)
-        return place
+        endpoint = self._endpoints.setdefault((address, port), Endpoint())
+        endpoint.add(callback)
+        return endpoint
 
-    def leave(self, address: IPAddress, port: int, callback: Shares) -> None:
+    def leave(self, address: IPAddress, port: int, callback: EndpointUser) -> None:
         """Remove the callback from its place. Delete an empty place."""
-        place = self._places.get((address, port))
-        if place is not None and place.remove(callback):
-            del self._places[address, port]
+        endpoint = self._endpoints.get((address, port))
+        if endpoint is not None and endpoint.remove(callback):
+            del self._endpoints[address, port]

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 AT_ONCE: Final = 10
 
 
-class Works(Protocol):
+class IoHandler(Protocol):
     """A connection with batched reads and writes."""
 
     def read(self, data: bytes) -> None:
@@ -24,23 +24,23 @@ class Works(Protocol):
         """Write the pieces to the transport."""
 
 
-class Turns:
+class IoBatcher:
     """Queues reads and writes, and runs them as soon as the loop has polled all sockets."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._is_due = False
-        self._to_read: list[tuple[Works, bytes]] = []
-        self._to_write: list[tuple[Works, Iterable[bytes]]] = []
+        self._to_read: list[tuple[IoHandler, bytes]] = []
+        self._to_write: list[tuple[IoHandler, Iterable[bytes]]] = []
 
-    def read_later(self, who: Works, data: bytes) -> None:
+    def read_later(self, who: IoHandler, data: bytes) -> None:
         """Queue `data` for `who.read`."""
         self._to_read.append((who, data))
         if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._run)
 
-    def write_later(self, who: Works, pieces: Iterable[bytes]) -> None:
+    def write_later(self, who: IoHandler, pieces: Iterable[bytes]) -> None:
         """Queue `pieces` for `who.write`."""
         self._to_write.append((who, pieces))
         if len(self._to_write) >= AT_ONCE:
@@ -67,6 +67,6 @@ class Turns:
             except Exception as error:
                 self._tell(who, error)
 
-    def _tell(self, who: Works, error: Exception) -> None:
+    def _tell(self, who: IoHandler, error: Exception) -> None:
         """Report the exception to the loop's handler, so that a failing connection does not stall the batch."""
         self._loop.call_exception_handler({"message": f"read() or write() of {who!r} failed", "exception": error})

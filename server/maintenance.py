@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from protocol.errors import ContractError
-from server import journal
+from server import logs
 from server.clock import Clock
 from server.message_log.base import LogError
 from server.room import Room
@@ -14,7 +14,7 @@ SAVE_CURSORS_EVERY: Final = 1.0  # seconds
 DISMISS_EVERY: Final = 5.0  # seconds
 
 
-async def keep_house(room: Room, clock: Clock) -> None:
+async def run_maintenance(room: Room, clock: Clock) -> None:
     """Run until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_every(SAVE_CURSORS_EVERY, room.save_cursors, clock))
@@ -32,8 +32,8 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clo
         except (ContractError, LogError) as error:
             if problem != str(error):  # log a full disk once, not every second
                 problem = str(error)
-                journal.server.error("Could not finish a periodic task; it will run again: %s", problem)
+                logs.server.error("Could not finish a periodic task; it will run again: %s", problem)
         except Exception:
             # Log a bug, and do not let it end the task.
-            journal.server.exception("Unexpected error in a periodic task; it will run again")
+            logs.server.exception("Unexpected error in a periodic task; it will run again")
         await clock.wait(never, clock.monotonic() + seconds)

@@ -28,7 +28,7 @@ CLOCK_NOT_SET: Final = 1_704_067_200  # 2024, in Unix seconds
 KEPT_SECONDS: Final = 30 * 86_400  # the default time for which the server keeps members that are away
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """A stored registration; `taken` is the last `seq` received of the log `epoch`.
 
     `left`: the person has left, but `Unregister` failed. Only `Participant.enter` continues the registration.
@@ -45,7 +45,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 class _Content(msgspec.Struct, kw_only=True):
     format: int
     server: str
-    seat: Remembered
+    seat: Registration
 
 
 class _Format(msgspec.Struct):
@@ -62,12 +62,12 @@ def by_cookie(cookie: str) -> str:
     return f"browser {hashlib.sha256(cookie.encode()).hexdigest()}"
 
 
-class SeatFile:
+class RegistrationFile:
     """The file of one registration, locked (flock) until `close`. No method raises `OSError`: see `trouble`."""
 
     def __init__(self, path: Path, server: str) -> None:
         """Lock the file and read it, if it exists."""
-        self.remembered: Remembered | None = None
+        self.remembered: Registration | None = None
         self._trouble = ""
         self._is_failing = False
         self._path = path
@@ -92,7 +92,7 @@ class SeatFile:
         trouble, self._trouble = self._trouble, ""
         return trouble
 
-    def write(self, seat: Remembered) -> None:
+    def write(self, seat: Registration) -> None:
         """Replace the stored registration atomically. After a failure the next call tries again."""
         if self._is_closed:
             return
@@ -150,16 +150,16 @@ class SeatFile:
         self._trouble = f"{self._path} {why}; this registration is not stored."
 
 
-class SeatFiles:
+class RegistrationFiles:
     """The stored registrations at one server, within a directory."""
 
     def __init__(self, directory: Path, server: str) -> None:
         self._directory = directory
         self._server = server
 
-    def open(self, key: str) -> SeatFile:
+    def open(self, key: str) -> RegistrationFile:
         """Return the file of `key` (see `by_name`, `by_cookie`). The first `write` creates it."""
-        return SeatFile(self._path(key), self._server)
+        return RegistrationFile(self._path(key), self._server)
 
     def move(self, name: str, key: str, others: Iterable[str]) -> None:
         """Move the registration of `name` to `key` from the first of the keys `others` that has it, if `key` has none.
@@ -171,7 +171,7 @@ class SeatFiles:
         for path in map(self._path, others):
             if _name_in(path) != by_name(name):  # read without a lock, as other processes would see the file in use
                 continue
-            file = SeatFile(path, self._server)
+            file = RegistrationFile(path, self._server)
             if file.remembered is not None:
                 with contextlib.suppress(OSError):
                     path.rename(self._path(key))
@@ -185,7 +185,7 @@ class SeatFiles:
 
     def sweep(self, now: float) -> None:
         """Remove files that are not locked and were not written for 30 days (`now` in Unix seconds)."""
-        with contextlib.suppress(OSError):  # `SeatFile` reports an unreadable directory
+        with contextlib.suppress(OSError):  # `RegistrationFile` reports an unreadable directory
             for path in self._directory.glob("*.json"):
                 _remove_old(path, now - KEPT_SECONDS)
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.reply import (
-    Answered,
+from server.core.responses import (
+    Accepted,
     Failed,
     Gone,
+    HttpResponse,
     Outcome,
     Refused,
-    Reply,
-    judge_challenge,
-    judge_reply,
+    accepts_all,
+    judge_proof,
+    judge_response,
     read_retry_after,
-    takes_all,
 )
 
 NOW = 1_800_000_000.0
@@ -36,15 +36,17 @@ def error(identifier: Any, code: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "error": {"code": code, "message": "no"}, "id": identifier}
 
 
-def reply(answer: Any, status: int = 200, *, truncated: bool = False, retry_after: str | None = None) -> Reply:
+def response(
+    answer: Any, status: int = 200, *, truncated: bool = False, retry_after: str | None = None
+) -> HttpResponse:
     body = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
-    return Reply(status, body, retry_after, truncated)
+    return HttpResponse(status, body, retry_after, truncated)
 
 
 def judge(answer: Any, *seqs: int) -> Outcome:
     """Judge it, and see that the quick look at it does not say more than the close one."""
-    outcome = judge_reply(reply(answer), seqs, NOW)
-    assert outcome == Answered(len(seqs)) or not takes_all(reply(answer), list(seqs))
+    outcome = judge_response(response(answer), seqs, NOW)
+    assert outcome == Accepted(len(seqs)) or not accepts_all(response(answer), list(seqs))
     return outcome
 
 
@@ -64,55 +66,55 @@ def failed_at(outcome: Outcome | None) -> str:
     ],
 )
 def test_the_usual_answer_needs_no_close_look(answer: Any, seqs: list[int]) -> None:
-    assert takes_all(reply(answer), seqs)
+    assert accepts_all(response(answer), seqs)
 
 
 @pytest.mark.parametrize(
     ("answer", "seqs"),
     [
-        (reply(result(7), 201), [7]),
-        (reply(result(7), 503), [7]),
-        (reply(result(7), truncated=True), [7]),
-        (reply([result(7)]), [7]),
-        (reply(result(7)), [7, 8]),
-        (reply([result(8), result(7)]), [7, 8]),
-        (reply([result(7), result(8), result(9)]), [7, 8]),
-        (reply(result(True)), [1]),
-        (reply(result("7")), [7]),
-        (reply(error(7, -32601)), [7]),
-        (reply(b""), [7]),
+        (response(result(7), 201), [7]),
+        (response(result(7), 503), [7]),
+        (response(result(7), truncated=True), [7]),
+        (response([result(7)]), [7]),
+        (response(result(7)), [7, 8]),
+        (response([result(8), result(7)]), [7, 8]),
+        (response([result(7), result(8), result(9)]), [7, 8]),
+        (response(result(True)), [1]),
+        (response(result("7")), [7]),
+        (response(error(7, -32601)), [7]),
+        (response(b""), [7]),
     ],
 )
-def test_any_other_answer_gets_one(answer: Reply, seqs: list[int]) -> None:
-    assert not takes_all(answer, seqs)
+def test_any_other_answer_gets_one(answer: HttpResponse, seqs: list[int]) -> None:
+    assert not accepts_all(answer, seqs)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_2xx_and_a_result_with_the_right_id_is_taken(status: int) -> None:
-    assert judge_reply(reply(result(7), status), [7], NOW) == Answered(1)
+    assert judge_response(response(result(7), status), [7], NOW) == Accepted(1)
 
 
 @pytest.mark.parametrize("value", [{"success": True}, {"success": False}, {}, [], "ok", False, 0])
 def test_any_result_is_taken(value: Any) -> None:
-    assert judge(result(7, value), 7) == Answered(1)
+    assert judge(result(7, value), 7) == Accepted(1)
 
 
 def test_a_result_that_is_null_is_taken() -> None:
-    assert judge({"jsonrpc": "2.0", "result": None, "id": 7}, 7) == Answered(1)
+    assert judge({"jsonrpc": "2.0", "result": None, "id": 7}, 7) == Accepted(1)
 
 
 def test_a_result_beside_an_error_that_is_null_is_taken() -> None:
-    assert judge(result(7) | {"error": None, "extra": 1}, 7) == Answered(1)
+    assert judge(result(7) | {"error": None, "extra": 1}, 7) == Accepted(1)
 
 
 @pytest.mark.parametrize("code", [-32600, -32601, -32602])
 def test_an_error_that_says_that_the_message_is_of_no_use_counts_as_taken(code: int) -> None:
-    assert judge(error(7, code), 7) == Answered(1)
+    assert judge(error(7, code), 7) == Accepted(1)
 
 
 @pytest.mark.parametrize("code", [-32603, -32700, -32000, 0, 1, 2**40])
 def test_any_other_error_is_a_refusal(code: int) -> None:
-    assert judge(error(7, code), 7) == Answered(0, code)
+    assert judge(error(7, code), 7) == Accepted(0, code)
 
 
 @pytest.mark.parametrize(
@@ -166,41 +168,41 @@ def test_true_is_not_the_id_1() -> None:
 
 
 def test_an_answer_that_is_too_large_is_a_failure_even_if_what_was_read_is_good() -> None:
-    assert failed_at(judge_reply(reply(result(7), truncated=True), [7], NOW)) == "rpc"
+    assert failed_at(judge_response(response(result(7), truncated=True), [7], NOW)) == "rpc"
 
 
 @pytest.mark.parametrize("status", [300, 304, 401, 403, 404, 405, 409, 411, 421, 429, 502, 503, 504])
 def test_any_other_status_is_a_failure_whatever_the_body_says(status: int) -> None:
-    outcome = judge_reply(reply(result(7), status), [7], NOW)
+    outcome = judge_response(response(result(7), status), [7], NOW)
     assert outcome == Failed("http", f"HTTP status {status}")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_a_failure_that_says_what_to_register(status: int) -> None:
-    outcome = judge_reply(reply(result(7), status), [7], NOW)
+    outcome = judge_response(response(result(7), status), [7], NOW)
     assert failed_at(outcome) == "http"
     assert isinstance(outcome, Failed)
     assert f"HTTP status {status}; the callback redirects" in outcome.detail
 
 
 def test_410_is_a_farewell_whatever_the_body_says() -> None:
-    assert judge_reply(reply(result(7), 410, truncated=True, retry_after="5"), [7], NOW) == Gone()
+    assert judge_response(response(result(7), 410, truncated=True, retry_after="5"), [7], NOW) == Gone()
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_429_and_503_may_ask_for_a_wait(status: int) -> None:
-    outcome = judge_reply(reply(b"", status, retry_after="120"), [7], NOW)
+    outcome = judge_response(response(b"", status, retry_after="120"), [7], NOW)
     assert outcome == Failed("http", f"HTTP status {status}", retry_after=120)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 500, 501, 505, 521, 599])
 def test_status_about_the_request_refuses_it_whatever_the_body_says(status: int) -> None:
-    assert judge_reply(reply(result(7), status, retry_after="120", truncated=True), [7], NOW) == Refused(status)
+    assert judge_response(response(result(7), status, retry_after="120", truncated=True), [7], NOW) == Refused(status)
 
 
 @pytest.mark.parametrize("status", [200, 301, 408, 502])
 def test_no_other_status_may(status: int) -> None:
-    outcome = judge_reply(reply(b"", status, retry_after="120"), [7], NOW)
+    outcome = judge_response(response(b"", status, retry_after="120"), [7], NOW)
     assert isinstance(outcome, Failed)
     assert outcome.retry_after is None
 
@@ -240,8 +242,8 @@ def test_retry_after_that_is_neither_says_nothing(value: str | None) -> None:
 def test_retry_after_date_counts_from_the_date_of_the_answer(wrong_by: int) -> None:
     """Whichever of the two clocks is wrong, the recipient asks for 90 seconds."""
     there = NOW + wrong_by
-    answer = Reply(503, b"", formatdate(there + 90, usegmt=True), date=formatdate(there, usegmt=True))
-    assert judge_reply(answer, [7], NOW) == Failed("http", "HTTP status 503", retry_after=90)
+    answer = HttpResponse(503, b"", formatdate(there + 90, usegmt=True), date=formatdate(there, usegmt=True))
+    assert judge_response(answer, [7], NOW) == Failed("http", "HTTP status 503", retry_after=90)
 
 
 @pytest.mark.parametrize("date", ["", "today", "Fri, 99 Jan 2027 08:01:00 GMT"])
@@ -267,14 +269,14 @@ def test_no_retry_after_raises(value: str, date: str | None) -> None:
 
 @pytest.mark.parametrize("order", [DOZEN, DOZEN[::-1], DOZEN[5:] + DOZEN[:5]])
 def test_a_batch_may_be_answered_in_any_order(order: list[int]) -> None:
-    assert judge([result(seq) for seq in order], *DOZEN) == Answered(12)
+    assert judge([result(seq) for seq in order], *DOZEN) == Accepted(12)
 
 
 @pytest.mark.parametrize(
     ("answered", "taken"), [([41], 1), ([41, 42, 44], 2), ([44, 42, 41], 2), ([41, 43, 45, 47, 49, 51], 1)]
 )
 def test_the_longest_prefix_that_was_answered_is_taken(answered: list[int], taken: int) -> None:
-    assert judge([result(seq) for seq in answered], *DOZEN) == Answered(taken)
+    assert judge([result(seq) for seq in answered], *DOZEN) == Accepted(taken)
 
 
 @pytest.mark.parametrize("answered", [[], [42], [42, 43, 44], [40]])
@@ -283,20 +285,20 @@ def test_without_an_answer_to_the_first_nothing_is_taken(answered: list[int]) ->
 
 
 def test_an_error_that_counts_as_taken_does_not_end_the_prefix() -> None:
-    assert judge([result(41), error(42, -32602), result(43)], 41, 42, 43) == Answered(3)
+    assert judge([result(41), error(42, -32602), result(43)], 41, 42, 43) == Accepted(3)
 
 
 def test_a_refusal_ends_the_prefix() -> None:
-    assert judge([result(41), error(42, -32000), result(43)], 41, 42, 43) == Answered(1, -32000)
+    assert judge([result(41), error(42, -32000), result(43)], 41, 42, 43) == Accepted(1, -32000)
 
 
 def test_a_refusal_behind_a_gap_does_not_count_yet() -> None:
-    assert judge([result(41), error(43, -32000)], 41, 42, 43) == Answered(1)
+    assert judge([result(41), error(43, -32000)], 41, 42, 43) == Accepted(1)
 
 
 def test_bad_elements_of_a_batch_spoil_only_themselves() -> None:
     answers: list[Any] = [7, None, [], result(41), {"id": 42}, error(None, -32600), result(99), result(42)]
-    assert judge(answers, 41, 42) == Answered(2)
+    assert judge(answers, 41, 42) == Accepted(2)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +324,7 @@ RESPONSES = st.dictionaries(st.sampled_from(["jsonrpc", "id", "result", "error"]
 
 @given(st.binary(max_size=80) | (RESPONSES | st.lists(RESPONSES, max_size=4)).map(msgspec.json.encode))
 def test_no_body_raises(body: bytes) -> None:
-    assert isinstance(judge(body, 41, 42), Answered | Failed)
+    assert isinstance(judge(body, 41, 42), Accepted | Failed)
 
 
 # VerifyCallback
@@ -330,7 +332,7 @@ def test_no_body_raises(body: bytes) -> None:
 
 @pytest.mark.parametrize("answer", [result(CHALLENGE, CHALLENGE), error(CHALLENGE, -32601)])
 def test_the_challenge_or_an_unknown_method_with_the_right_id_proves_a_callback(answer: Any) -> None:
-    assert judge_challenge(reply(answer), CHALLENGE, NOW) is None
+    assert judge_proof(response(answer), CHALLENGE, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -355,29 +357,29 @@ def test_the_challenge_or_an_unknown_method_with_the_right_id_proves_a_callback(
     ],
 )
 def test_no_other_answer_does(answer: Any) -> None:
-    assert failed_at(judge_challenge(reply(answer), CHALLENGE, NOW)) == "rpc"
+    assert failed_at(judge_proof(response(answer), CHALLENGE, NOW)) == "rpc"
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 404, 410, 421, 429, 500, 503])
 def test_no_other_status_does(status: int) -> None:
-    assert failed_at(judge_challenge(reply(result(CHALLENGE, CHALLENGE), status), CHALLENGE, NOW)) == "http"
+    assert failed_at(judge_proof(response(result(CHALLENGE, CHALLENGE), status), CHALLENGE, NOW)) == "http"
 
 
 def test_an_answer_to_the_challenge_that_is_too_large_does_not_prove_a_callback() -> None:
-    assert failed_at(judge_challenge(reply(result(CHALLENGE, CHALLENGE), truncated=True), CHALLENGE, NOW)) == "rpc"
+    assert failed_at(judge_proof(response(result(CHALLENGE, CHALLENGE), truncated=True), CHALLENGE, NOW)) == "rpc"
 
 
 def test_a_probe_may_be_told_to_wait() -> None:
-    failure = judge_challenge(reply(b"", 503, retry_after="7"), CHALLENGE, NOW)
+    failure = judge_proof(response(b"", 503, retry_after="7"), CHALLENGE, NOW)
     assert failure == Failed("http", "HTTP status 503", retry_after=7)
 
 
 @pytest.mark.parametrize("result", [b"1e400", b"9" * 5000, b'{"a":[1e400]}'])
 def test_a_result_is_not_read(result: bytes) -> None:
     """Numbers that would be refused if they were read: 65,000 bytes of such take 40 ms, in which all others wait."""
-    answer = reply(b'{"jsonrpc":"2.0","id":7,"result":%b}' % result)
-    assert takes_all(answer, [7])
-    assert judge_reply(answer, [7], NOW) == Answered(1)
+    answer = response(b'{"jsonrpc":"2.0","id":7,"result":%b}' % result)
+    assert accepts_all(answer, [7])
+    assert judge_response(answer, [7], NOW) == Accepted(1)
 
 
 def as_doubles(answer: Any) -> bytes:
@@ -388,23 +390,23 @@ def as_doubles(answer: Any) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "seqs", "outcome"),
     [
-        (result(7), [7], Answered(1)),
-        (result(100), [100], Answered(1)),
-        (result(2**53 - 1), [2**53 - 1], Answered(1)),
-        ([result(seq) for seq in DOZEN], DOZEN, Answered(12)),
-        ([result(41)], DOZEN, Answered(1)),
-        (error(7, -32602), [7], Answered(1)),
-        (error(7, -32000), [7], Answered(0, -32000)),
+        (result(7), [7], Accepted(1)),
+        (result(100), [100], Accepted(1)),
+        (result(2**53 - 1), [2**53 - 1], Accepted(1)),
+        ([result(seq) for seq in DOZEN], DOZEN, Accepted(12)),
+        ([result(41)], DOZEN, Accepted(1)),
+        (error(7, -32602), [7], Accepted(1)),
+        (error(7, -32000), [7], Accepted(0, -32000)),
     ],
 )
 def test_reply_with_doubles_for_integers_means_the_same(answer: Any, seqs: list[int], outcome: Outcome) -> None:
     body = as_doubles(answer)
     assert b".0" in body
-    assert judge(body, *seqs) == judge_reply(reply(answer), seqs, NOW) == outcome
+    assert judge(body, *seqs) == judge_response(response(answer), seqs, NOW) == outcome
 
 
 def test_reply_with_an_exponent_means_the_same() -> None:
-    assert judge(b'{"jsonrpc":"2.0","result":1,"id":1E2}', 100) == Answered(1)
+    assert judge(b'{"jsonrpc":"2.0","result":1,"id":1E2}', 100) == Accepted(1)
 
 
 @pytest.mark.parametrize(
@@ -419,12 +421,12 @@ def test_reply_with_an_exponent_means_the_same() -> None:
     ],
 )
 def test_reply_with_a_mark_or_half_of_a_pair_is_taken(body: bytes) -> None:
-    assert judge(body, 7) == Answered(1)
+    assert judge(body, 7) == Accepted(1)
 
 
 def test_challenge_answered_behind_a_byte_order_mark_is_proven() -> None:
     body = b"\xef\xbb\xbf" + msgspec.json.encode(result(CHALLENGE, CHALLENGE))
-    assert judge_challenge(reply(body), CHALLENGE, NOW) is None
+    assert judge_proof(response(body), CHALLENGE, NOW) is None
 
 
 @pytest.mark.parametrize("code", [-32000, -32603, -32602, 3])
@@ -435,7 +437,7 @@ def test_error_beside_a_null_result_means_the_same_as_without(code: int) -> None
 
 
 def test_challenge_answered_by_an_unknown_method_beside_a_null_result_is_proven() -> None:
-    assert judge_challenge(reply({**error(CHALLENGE, -32601), "result": None}), CHALLENGE, NOW) is None
+    assert judge_proof(response({**error(CHALLENGE, -32601), "result": None}), CHALLENGE, NOW) is None
 
 
 def test_id_that_came_back_as_a_string_is_told_so() -> None:
@@ -454,7 +456,7 @@ def test_id_that_came_back_as_a_string_is_told_so() -> None:
     ],
 )
 def test_answer_that_is_no_response_is_told_what_it_is(body: bytes, detail: str) -> None:
-    for failed in (judge(body, 7), judge_challenge(reply(body), CHALLENGE, NOW)):
+    for failed in (judge(body, 7), judge_proof(response(body), CHALLENGE, NOW)):
         assert isinstance(failed, Failed)
         assert failed.detail.startswith(detail)
 
@@ -468,7 +470,7 @@ def test_answer_that_is_no_response_is_told_what_it_is(body: bytes, detail: str)
     ],
 )
 def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None:
-    failed = judge_challenge(reply(body), CHALLENGE, NOW)
+    failed = judge_proof(response(body), CHALLENGE, NOW)
     assert isinstance(failed, Failed)
     assert failed.detail == detail
 
@@ -484,6 +486,6 @@ def test_answer_in_another_encoding_is_told_so(body: bytes, detail: str) -> None
     ],
 )
 def test_refusal_of_a_signature_with_clocks_apart_says_how_far(status: int, date: str | None, detail: str) -> None:
-    answer = Reply(status, b"", None, False, date)
-    assert judge_reply(answer, [7], NOW) == Failed("http", detail)
-    assert judge_challenge(answer, CHALLENGE, NOW) == Failed("http", detail)
+    answer = HttpResponse(status, b"", None, False, date)
+    assert judge_response(answer, [7], NOW) == Failed("http", detail)
+    assert judge_proof(answer, CHALLENGE, NOW) == Failed("http", detail)

@@ -9,11 +9,11 @@ from typing import Final
 
 from protocol.methods import CONNECT_SECONDS
 from server.callbacks.connection import Connection, Owner
-from server.callbacks.turns import Turns
+from server.callbacks.io_batcher import IoBatcher
 from server.core.address_policy import AddressPolicy, IPAddress, allowed_addresses
 from server.core.callback_url import CallbackUrl
 from server.core.caller import network_of
-from server.core.reply import Failed
+from server.core.responses import Failed
 from server.resolver import ResolveError, Resolver
 
 Connected = Callable[[IPAddress, Connection], None]
@@ -95,11 +95,11 @@ class AddressNotAllowed(CallbackError):
         )
 
 
-class Unconnected(CallbackError):
+class ConnectFailed(CallbackError):
     """The connection to this address failed. The next address of the host may work."""
 
 
-class Dialler:
+class Connector:
     """Opens connections, only to addresses that the policy allows."""
 
     def __init__(self, resolver: Resolver, policy: AddressPolicy, tls: ssl.SSLContext) -> None:
@@ -107,9 +107,9 @@ class Dialler:
         self._resolver = resolver
         self._policy = policy
         self._tls = tls
-        self._turns = Turns()
+        self._turns = IoBatcher()
 
-    async def dial(
+    async def connect(
         self, url: CallbackUrl, caller: IPAddress | None, known: IPAddress | None, owner: Owner, connected: Connected
     ) -> tuple[IPAddress, Connection]:
         """Connect to the `known` address, or look the host up and try its addresses in order.
@@ -122,8 +122,8 @@ class Dialler:
         failure: CallbackError = AddressNotAllowed()
         for address in allowed_addresses(found, url.port, caller, self._policy)[:MAX_ADDRESSES]:
             try:
-                return address, await self._connect(url, address, owner, connected)
-            except Unconnected as error:
+                return address, await self._open(url, address, owner, connected)
+            except ConnectFailed as error:
                 failure = error
         raise failure
 
@@ -137,17 +137,17 @@ class Dialler:
         except ResolveError as error:
             raise CallbackError("dns", str(error)) from None
 
-    async def _connect(self, url: CallbackUrl, address: IPAddress, owner: Owner, connected: Connected) -> Connection:
-        """Connect to an address. Raise `Unconnected`, `CallbackError` (tls)."""
+    async def _open(self, url: CallbackUrl, address: IPAddress, owner: Owner, connected: Connected) -> Connection:
+        """Connect to an address. Raise `ConnectFailed`, `CallbackError` (tls)."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     functools.partial(Connection, owner, self._turns), str(address), url.port
                 )
         except TimeoutError:
-            raise Unconnected("connect", f"no connection within {CONNECT_SECONDS:g} s") from None
+            raise ConnectFailed("connect", f"no connection within {CONNECT_SECONDS:g} s") from None
         except OSError as error:
-            raise Unconnected("connect", describe_unconnected(error.errno)) from None
+            raise ConnectFailed("connect", describe_connect_failure(error.errno)) from None
         connected(address, connection)
         if url.scheme == "https":
             await self._start_tls(connection, url.server_name)
@@ -163,7 +163,7 @@ class Dialler:
             raise CallbackError("tls", describe_handshake(error)) from None
 
 
-def describe_unconnected(number: int | None) -> str:
+def describe_connect_failure(number: int | None) -> str:
     """Return the reason for a failed connection, from the errno of the system call."""
     return UNCONNECTED.get(number or 0, "the connection could not be made")
 

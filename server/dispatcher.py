@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from protocol.errors import ContractError, ErrorCode, message_of
 from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves, unmark_halves
 from protocol.methods import MAX_BATCH_CALLS, MAX_NESTING
-from server import journal
+from server import logs
 from server.message_log.base import LogError
 from server.methods import CallContext, Method
 
@@ -53,7 +53,7 @@ CALLS: Final = msgspec.json.Decoder(list[Raw])
 ANYTHING: Final = msgspec.json.Decoder(Raw)
 
 
-class RpcFront:
+class JsonRpcDispatcher:
     """Handles the body of one HTTP request."""
 
     def __init__(self, methods: Mapping[str, Method], once_per_batch: Collection[str] = ()) -> None:
@@ -208,7 +208,7 @@ def _dispatchable(method: Method) -> Callable[..., Awaitable[Result]]:
             # bug, so a `LogError` gets no traceback.
             error_id = secrets.token_hex(4)
             known = isinstance(error, LogError)
-            journal.server.error("Internal error %s: %s", error_id, error, exc_info=not known)
+            logs.server.error("Internal error %s: %s", error_id, error, exc_info=not known)
             return _result_of(ContractError(ErrorCode.INTERNAL_ERROR, {"error_id": error_id}))
 
     return answer

@@ -23,10 +23,10 @@ REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {
 LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
 # With these error codes the recipient has understood that it cannot use the message. A retry would not help, so
 # the message counts as accepted.
-TAKEN_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
+ACCEPTED_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
 
-class Reply(Struct, frozen=True):
+class HttpResponse(Struct, frozen=True):
     """An HTTP response. `truncated`: the body is larger than 64 KiB, and `body` is not all of it.
 
     `retry_after` and `date` are the headers of those names.
@@ -39,7 +39,7 @@ class Reply(Struct, frozen=True):
     date: str | None = None
 
 
-class Answered(Struct, frozen=True):
+class Accepted(Struct, frozen=True):
     """The recipient accepted the first `taken` messages; `refusal` is the error code for the next message, if any."""
 
     taken: int
@@ -67,10 +67,10 @@ class Gone(Struct, frozen=True):
     """HTTP status 410: the recipient does not want further messages."""
 
 
-Outcome = Answered | Refused | Failed | Gone
+Outcome = Accepted | Refused | Failed | Gone
 
 
-class Answer(Struct):
+class RpcResponse(Struct):
     """The members of a JSON-RPC response, not yet decoded: decoding a large `result` that is not used takes long."""
 
     jsonrpc: Raw = ABSENT
@@ -85,15 +85,15 @@ class ErrorObject(Struct):
     code: int | float
 
 
-ANSWER: Final = msgspec.json.Decoder(Answer)
+RPC_RESPONSE: Final = msgspec.json.Decoder(RpcResponse)
 ANYTHING: Final = msgspec.json.Decoder(Raw)
-ANSWERS: Final = msgspec.json.Decoder(list[Raw])
+RPC_RESPONSES: Final = msgspec.json.Decoder(list[Raw])
 SCALAR: Final = msgspec.json.Decoder(int | float | str)
 ERROR: Final = msgspec.json.Decoder(ErrorObject)
 
 
-class Taken(Struct):
-    """A JSON-RPC response with a result, for the fast check in `takes_all`."""
+class SuccessResponse(Struct):
+    """A JSON-RPC response with a result, for the fast check in `accepts_all`."""
 
     jsonrpc: Literal["2.0"]
     id: int
@@ -101,55 +101,55 @@ class Taken(Struct):
     error: None = None
 
 
-ONE_TAKEN: Final = msgspec.json.Decoder(Taken)
-ALL_TAKEN: Final = msgspec.json.Decoder(list[Taken])
+ONE_TAKEN: Final = msgspec.json.Decoder(SuccessResponse)
+ALL_TAKEN: Final = msgspec.json.Decoder(list[SuccessResponse])
 
 
-def takes_all(reply: Reply, ids: Sequence[int | str]) -> bool:
-    """Return whether all messages were accepted, in order. Any other response is for `judge_reply`.
+def accepts_all(response: HttpResponse, ids: Sequence[int | str]) -> bool:
+    """Return whether all messages were accepted, in order. Any other response is for `judge_response`.
 
     This is the common case, and is decoded in a single pass.
     """
-    if reply.status != 200 or reply.truncated or not reply.body.isascii():  # Raw checks JSON, not UTF-8
+    if response.status != 200 or response.truncated or not response.body.isascii():  # Raw checks JSON, not UTF-8
         return False
     try:
         if len(ids) == 1:
-            return ONE_TAKEN.decode(reply.body).id == ids[0]
-        return [answer.id for answer in ALL_TAKEN.decode(reply.body)] == ids
+            return ONE_TAKEN.decode(response.body).id == ids[0]
+        return [answer.id for answer in ALL_TAKEN.decode(response.body)] == ids
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 
-def judge_reply(reply: Reply, ids: Sequence[int | str], unix_now: float) -> Outcome:
+def judge_response(response: HttpResponse, ids: Sequence[int | str], unix_now: float) -> Outcome:
     """Return the outcome of the JSON-RPC requests with these ids, which a single POST carried."""
-    if reply.status == 410:
+    if response.status == 410:
         return Gone()
-    if reply.status in REFUSING:
-        return Refused(reply.status)
-    if (failure := _http_failure(reply, unix_now)) is not None:
+    if response.status in REFUSING:
+        return Refused(response.status)
+    if (failure := _http_failure(response, unix_now)) is not None:
         return failure
-    answers = _read_answers(reply, batch=len(ids) > 1)
+    answers = _read_answers(response, batch=len(ids) > 1)
     if not answers:
-        return Failed("rpc", _unreadable(reply))
+        return Failed("rpc", _unreadable(response))
     for taken, request_id in enumerate(ids):
         answer = answers.get(request_id)
         if answer is None:
-            return Answered(taken) if taken else Failed("rpc", _without_id(request_id, answers))
+            return Accepted(taken) if taken else Failed("rpc", _without_id(request_id, answers))
         if answer.error not in NONE and (refusal := _refusal(answer)) is not None:
-            return Answered(taken, refusal)
-    return Answered(len(ids))
+            return Accepted(taken, refusal)
+    return Accepted(len(ids))
 
 
-def judge_challenge(reply: Reply, challenge: str, unix_now: float) -> Failed | None:
+def judge_proof(response: HttpResponse, challenge: str, unix_now: float) -> Failed | None:
     """Return the failure in the response to `VerifyCallback`, or None if it proves the callback.
 
     "Method not found" is a proof as well.
     """
-    if (failure := _http_failure(reply, unix_now)) is not None:
+    if (failure := _http_failure(response, unix_now)) is not None:
         return failure
-    answers = _read_answers(reply, batch=False)
+    answers = _read_answers(response, batch=False)
     if not answers:
-        return Failed("rpc", _unreadable(reply))
+        return Failed("rpc", _unreadable(response))
     if (answer := answers.get(challenge)) is None:
         return Failed("rpc", "the id in the response is not that of the request")
     if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
@@ -181,15 +181,17 @@ def _read_date(value: str) -> float | None:
         return None
 
 
-def _http_failure(reply: Reply, unix_now: float) -> Failed | None:
-    if 200 <= reply.status < 300:
-        return Failed("rpc", "the response is larger than 64 KiB") if reply.truncated else None
-    retry_after = read_retry_after(reply.retry_after, reply.date, unix_now) if reply.status in (429, 503) else None
-    if reply.status == 401:
-        more = _clocks_apart(reply.date, unix_now)
+def _http_failure(response: HttpResponse, unix_now: float) -> Failed | None:
+    if 200 <= response.status < 300:
+        return Failed("rpc", "the response is larger than 64 KiB") if response.truncated else None
+    retry_after = (
+        read_retry_after(response.retry_after, response.date, unix_now) if response.status in (429, 503) else None
+    )
+    if response.status == 401:
+        more = _clocks_apart(response.date, unix_now)
     else:
-        more = REDIRECTED if reply.status in REDIRECTING else ""
-    return Failed("http", f"HTTP status {reply.status}{more}", retry_after)
+        more = REDIRECTED if response.status in REDIRECTING else ""
+    return Failed("http", f"HTTP status {response.status}{more}", retry_after)
 
 
 def _clocks_apart(date: str | None, unix_now: float) -> str:
@@ -201,52 +203,52 @@ def _clocks_apart(date: str | None, unix_now: float) -> str:
     return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this server's"
 
 
-def _unreadable(reply: Reply) -> str:
+def _unreadable(response: HttpResponse) -> str:
     """Return why a body holds no JSON-RPC response."""
-    if not reply.body.strip():
+    if not response.body.strip():
         return "the response has no body; expected a JSON-RPC response"
-    if reply.body.lstrip()[:1] == b"<":
+    if response.body.lstrip()[:1] == b"<":
         return "the response is a web page, not a JSON-RPC response"
     try:
-        ANYTHING.decode(reply.body.removeprefix(BYTE_ORDER_MARK))
-        reply.body.decode()
+        ANYTHING.decode(response.body.removeprefix(BYTE_ORDER_MARK))
+        response.body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"the response {json_problem(reply.body)}"
+        return f"the response {json_problem(response.body)}"
     return 'the body is not a JSON-RPC response: expected "jsonrpc": "2.0", the id, and a result or an error'
 
 
-def _without_id(request_id: int | str, answers: Mapping[int | str, Answer]) -> str:
+def _without_id(request_id: int | str, answers: Mapping[int | str, RpcResponse]) -> str:
     """Return the error text for a body without a response to the first request."""
     of_another_type = "; the id came back as a string, but must be a number" if str(request_id) in answers else ""
     return f"no response has the id {request_id}{of_another_type}"
 
 
-def _read_answers(reply: Reply, *, batch: bool) -> dict[int | str, Answer]:
+def _read_answers(response: HttpResponse, *, batch: bool) -> dict[int | str, RpcResponse]:
     """Return the well-formed JSON-RPC responses by id. Only the response to a batch is an array."""
-    body = reply.body.removeprefix(BYTE_ORDER_MARK)
+    body = response.body.removeprefix(BYTE_ORDER_MARK)
     try:
         answers = _read_elements(body, batch=batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         marked = mark_halves(body)
-        return {} if marked == body else _read_answers(Reply(reply.status, marked), batch=batch)
+        return {} if marked == body else _read_answers(HttpResponse(response.status, marked), batch=batch)
     return {identifier: answer for answer in answers if (identifier := _response_id(answer)) is not None}
 
 
-def _read_elements(body: bytes, *, batch: bool) -> list[Answer]:
+def _read_elements(body: bytes, *, batch: bool) -> list[RpcResponse]:
     body.decode()  # Raw checks JSON syntax, but not UTF-8
-    elements = ANSWERS.decode(body) if batch else [body]
+    elements = RPC_RESPONSES.decode(body) if batch else [body]
     return [answer for element in elements if (answer := _read_answer(element)) is not None]
 
 
-def _read_answer(element: Raw | bytes) -> Answer | None:
-    """Return a JSON object as `Answer`; None for JSON that does not fit."""
+def _read_answer(element: Raw | bytes) -> RpcResponse | None:
+    """Return a JSON object as `RpcResponse`; None for JSON that does not fit."""
     try:
-        return ANSWER.decode(element)
+        return RPC_RESPONSE.decode(element)
     except msgspec.ValidationError:
         return None
 
 
-def _response_id(answer: Answer) -> int | str | None:
+def _response_id(answer: RpcResponse) -> int | str | None:
     """Return the id of a well-formed response, else None.
 
     JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code. Some libraries
@@ -274,7 +276,7 @@ def _whole(value: float | str) -> float | str:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _error_code(answer: Answer) -> int | None:
+def _error_code(answer: RpcResponse) -> int | None:
     try:
         code = _whole(ERROR.decode(answer.error).code) if answer.error else None
     except msgspec.DecodeError:
@@ -282,7 +284,7 @@ def _error_code(answer: Answer) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def _refusal(answer: Answer) -> int | None:
+def _refusal(answer: RpcResponse) -> int | None:
     """Return the error code with which the message is refused, or None if the message counts as accepted."""
     code = _error_code(answer)
-    return None if code in TAKEN_ERRORS else code
+    return None if code in ACCEPTED_ERRORS else code

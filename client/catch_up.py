@@ -17,7 +17,7 @@ OWN_NOTICES: Final = 2  # usually at the end of the log: that this member left, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recap:
+class CatchUp:
     """The newest messages of the log, oldest first, own messages included, but not the notices about this member.
 
     Messages up to `taken` were received before, or precede the arrival of a new member. `skipped`: the number of
@@ -44,14 +44,14 @@ class Recap:
 
 
 @dataclass(frozen=True)
-class RecapAsked:
+class CatchUpRequest:
     """A face's request for a catch-up: the number of lines, and the function that shows them."""
 
     lines: int
-    show: Callable[[Recap], None]
+    show: Callable[[CatchUp], None]
 
 
-async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int, *, again: bool) -> Recap | None:
+async def read_catch_up(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int, *, again: bool) -> CatchUp | None:
     """Read the end of the log after `Register`; None if that fails or takes more than 3 s."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -66,7 +66,7 @@ async def read_recap(rpc: ServerRpc, now: RegisterResult, taken: int, lines: int
                 skipped = max(0, end.earlier + len(left_out) - begin.earlier - own)
     except (ClientError, TimeoutError, _AnotherLog):
         return None
-    return Recap(messages=messages, taken=taken, skipped=skipped, me=now.id, resumed=now.resumed, again=again)
+    return CatchUp(messages=messages, taken=taken, skipped=skipped, me=now.id, resumed=now.resumed, again=again)
 
 
 class _AnotherLog(Exception):

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from client.catch_up import CatchUp
 from client.listener import ConnectionState
 from client.participant import Participant
-from client.recap import Recap
-from client.seat_file import SeatFiles, by_name
+from client.registration_file import RegistrationFiles, by_name
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage
 from tests.client.fake_server import Recorder, Rig, message, rig, ring_message
@@ -25,11 +25,11 @@ class Face(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.recaps: list[Recap] = []
+        self.recaps: list[CatchUp] = []
 
-    def on_recap(self, recap: Recap) -> None:
-        self.recaps.append(recap)
-        self.all.append(" ".join(["recap", *(str(each.seq) for each in recap.messages)]))
+    def on_recap(self, catch_up: CatchUp) -> None:
+        self.recaps.append(catch_up)
+        self.all.append(" ".join(["recap", *(str(each.seq) for each in catch_up.messages)]))
 
     @property
     def missed(self) -> list[int]:
@@ -39,14 +39,14 @@ class Face(Recorder):
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig() as made:
-        made.seat_files = SeatFiles(tmp_path, made.server.url)
+        made.seat_files = RegistrationFiles(tmp_path, made.server.url)
         yield made
 
 
 def alice(room: Rig) -> tuple[Participant, Face]:
     face = Face()
     me = room.participant(face)
-    me.ask_for_recap(LINES, face.on_recap)
+    me.request_catch_up(LINES, face.on_recap)
     me.recall(ALICE)
     return me, face
 
@@ -173,13 +173,13 @@ async def test_one_who_was_killed_before_it_was_shown_gets_it_again(room: Rig, t
     room.server.log, room.server.seq, room.server.cursor = said(1, 3), 3, 1
 
     class Killed(Face):
-        def on_recap(self, recap: Recap) -> None:
+        def on_recap(self, catch_up: CatchUp) -> None:
             assert on_disk(tmp_path) == 1
             raise RuntimeError("killed")
 
     face: Face = Killed()
     me = room.participant(face)
-    me.ask_for_recap(LINES, face.on_recap)
+    me.request_catch_up(LINES, face.on_recap)
     me.recall(ALICE)
     with pytest.raises(RuntimeError):
         await me.enter("Alice")

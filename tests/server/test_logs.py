@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from aiohttp.http_exceptions import BadHttpMessage
 
 from runtime.background_output import BackgroundOutput, lost_lines
-from server.journal import SHOWN_CHARS, BackgroundHandler, BadHttpFilter, JsonFormatter, LineFormatter, lost
+from server.logs import SHOWN_CHARS, BackgroundHandler, BadHttpFilter, JsonFormatter, LineFormatter, lost
 from tests.fakes import PATIENCE_SECONDS, RunningServer, local_settings
 
 HOSTILE = {
