@@ -11,8 +11,8 @@ from bench.control import run
 from server import logs
 from server.__main__ import back_up, kick, release, restore
 from server.app import Dependencies, Server, listen
-from server.core.address_policy import IPAddress
-from server.resolver import SystemResolver
+from server.callbacks.resolver import SystemResolver
+from server.net.addresses import IPAddress
 from server.settings import Settings, command
 
 SLOW_SECONDS: Final = 3.0

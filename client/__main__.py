@@ -9,7 +9,7 @@ import dataclasses
 import sys
 
 from client.app import run
-from client.lines_out import lost
+from client.faces.pipe.lines_out import lost
 from client.parser_check import parser_problem
 from client.settings import Face, Settings, command
 from runtime.job_control import ignore_stop_without_shell

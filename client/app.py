@@ -17,20 +17,20 @@ import aiohttp
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 
-from client.callback import CallbackEndpoint
-from client.headless import Headless, serve_page
+from client.faces.headless import Headless, serve_page
+from client.faces.pipe.face import PipedTerminal
+from client.faces.pipe.lines_out import lost
+from client.faces.terminal.face import Terminal
+from client.faces.web.cookies import PREFIX
+from client.faces.web.page import Page
 from client.http_protocol import MAX_HEADER_BYTES, SERVER, Runner
-from client.lines_out import lost
-from client.listener import Listener
-from client.participant import NewParticipant, Participant
-from client.piped import PipedTerminal
-from client.registration_file import RegistrationFiles
-from client.rpc import ServerRpc
+from client.session.callback_endpoint import CallbackEndpoint
+from client.session.listener import Listener
+from client.session.participant import NewParticipant, Participant
+from client.session.registration_file import RegistrationFiles
+from client.session.rpc import ServerRpc
 from client.settings import Face, Settings
 from client.state import State
-from client.terminal.face import Terminal
-from client.web.cookies import PREFIX
-from client.web.page import Page
 from runtime.background_output import BackgroundOutput
 from runtime.listening import ALL_ADDRESSES, ListenError, ListeningSockets
 from runtime.listening import listen as bind

@@ -1,6 +1,6 @@
 """aiohttp's HTTP server, with support for callers that half-close after their request (RFC 9112, section 9.6).
 
-`server/connections.py` does the same for the server's port: server and client never import each other.
+`server/inbound/connections.py` does the same for the server's port: server and client never import each other.
 """
 
 from typing import Final

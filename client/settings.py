@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from client.printable import printable
+from client.faces.text import printable
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from protocol.methods import MAX_NAME_CHARS, RPC_PATH
 from runtime.standard_streams import Command

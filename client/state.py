@@ -21,9 +21,9 @@ from typing import Final
 
 import msgspec
 
-from client.registration_file import KEPT_SECONDS, RegistrationFiles, hold, is_unused_since
+from client.faces.web.cookies import PREFIX
+from client.session.registration_file import KEPT_SECONDS, RegistrationFiles, hold, is_unused_since
 from client.settings import NO_STATE, Settings
-from client.web.cookies import PREFIX
 
 ID_FILE: Final = "id"
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{12}")

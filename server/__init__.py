@@ -1,1 +1,1 @@
-"""The chat server: every participant rings it at POST /rpc, and it rings them back."""
+"""The chat server: participants call POST /rpc, and it POSTs messages to their callbacks."""

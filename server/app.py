@@ -20,29 +20,29 @@ from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, RE
 from runtime.listening import ListenError, ListeningSockets
 from runtime.listening import listen as bind
 from server import logs
-from server.broadcaster import broadcast
+from server.callbacks.address_policy import AddressPolicy
 from server.callbacks.callback import Callbacks
 from server.callbacks.connector import Connector
+from server.callbacks.resolver import Resolver, SystemResolver
+from server.chat.control import controlled, kick, release
+from server.chat.limits import Limits
+from server.chat.maintenance import run_maintenance
+from server.chat.methods import Methods
+from server.chat.refusals import Refusals
+from server.chat.registration import Registrar
+from server.chat.retention import Retention
+from server.chat.room import Room
+from server.chat.store_clock import DAY
 from server.clock import Clock, SystemClock
-from server.connections import SERVER, ConnectionGuard, HttpProtocol, connection_of, refusing_odd_expectations
-from server.control import controlled, kick, release
-from server.core.address_policy import AddressPolicy
-from server.core.store_clock import DAY
-from server.dispatcher import JsonRpcDispatcher
+from server.delivery.broadcaster import broadcast
 from server.errors import ControlError, StartError
-from server.limits import Limits
-from server.maintenance import run_maintenance
+from server.inbound.connections import SERVER, ConnectionGuard, HttpProtocol, connection_of, refusing_odd_expectations
+from server.inbound.dispatcher import JsonRpcDispatcher
+from server.inbound.routes import DISPATCHER, RpcEndpoint
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
 from server.message_log.memory import MemoryLog
 from server.message_log.sqlite import SqliteLog
 from server.message_log.store_file import back_up, control_path, restore, write_backup
-from server.methods import Methods
-from server.refusals import Refusals
-from server.registration import Registrar
-from server.resolver import Resolver, SystemResolver
-from server.retention import Retention
-from server.room import Room
-from server.routes import DISPATCHER, RpcEndpoint
 from server.settings import MEMORY_STORE, SQLITE_STORE, Settings
 
 ROOM: Final = web.AppKey("room", Room)

@@ -15,8 +15,8 @@ import click
 from protocol.join_key import BYTE_ORDER_MARK, bare, checked_key, read_key
 from runtime.standard_streams import Command, Group
 from runtime.variables import expanded, read_variable
-from server.core.address_policy import IPNetwork
 from server.logs import LEVELS
+from server.net.addresses import IPNetwork
 
 MEMORY_STORE: Final = "memory:"
 SQLITE_STORE: Final = "sqlite:"  # followed by the path of the file

@@ -17,9 +17,8 @@ from aiohttp import web
 
 from protocol.signing import decode_secret, encode_secret, verify
 from server.app import Dependencies, Server, listen
-from server.core.address_policy import IPAddress
-from server.core.callback_url import literal_address
-from server.resolver import ResolveError
+from server.callbacks.resolver import ResolveError
+from server.net.addresses import IPAddress, literal_address
 from server.settings import Settings
 
 START = 1_800_000_000.0

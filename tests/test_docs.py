@@ -12,8 +12,9 @@ import pytest
 from client.settings import Settings
 from protocol.errors import ErrorCode
 from protocol.signing import decode_secret, verify
-from server.core.delivery_state import TRANSITIONS
-from server.methods import Methods
+from scripts.tree import tree
+from server.chat.methods import Methods
+from server.delivery.states import TRANSITIONS
 from server.settings import TABLE
 from tests.fakes import RunningServer
 
@@ -105,3 +106,17 @@ def test_links_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_architecture_shows_the_tree_as_it_is() -> None:
+    assert tree() in read("docs/architecture.md"), "paste what `python -m scripts.tree` prints"
+
+
+def test_glossary_names_classes_and_functions_that_exist() -> None:
+    product = "".join(
+        path.read_text() for top in ("server", "client", "protocol") for path in (ROOT / top).rglob("*.py")
+    )
+    cells = [row.split("|")[3] for row in read("docs/glossary.md").splitlines() if row.startswith("| ")]
+    names = re.findall(r"`([A-Z]\w+|new_\w+)", "".join(cells))
+    assert len(names) > 10
+    assert [name for name in names if not re.search(rf"(?:class|def) {name}\b|^{name}\b.*=", product, re.M)] == []

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol.methods import CONTENT_TYPE, EXCHANGE_SECONDS, RECIPIENT_HEADER
+from server.callbacks.callback_url import CallbackUrl
 from server.callbacks.connection import ENDED, Connection
 from server.callbacks.connector import CallbackError, Connector
-from server.callbacks.deadlines import Deadlines
 from server.callbacks.endpoints import Endpoints
-from server.core.address_policy import IPAddress
-from server.core.callback_url import CallbackUrl, literal_address
-from server.core.responses import HttpResponse
+from server.delivery.responses import HttpResponse
+from server.net.addresses import IPAddress, literal_address
+from server.net.deadlines import Deadlines
 
 HEAD: Final = (
     "POST {url.target} HTTP/1.1\r\n"

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol.methods import CONNECT_SECONDS
+from server.callbacks.address_policy import AddressPolicy, allowed_addresses
+from server.callbacks.callback_url import CallbackUrl
 from server.callbacks.connection import Connection, Owner
 from server.callbacks.io_batcher import IoBatcher
-from server.core.address_policy import AddressPolicy, IPAddress, allowed_addresses
-from server.core.callback_url import CallbackUrl
-from server.core.caller import network_of
-from server.core.responses import Failed
-from server.resolver import ResolveError, Resolver
+from server.callbacks.resolver import ResolveError, Resolver
+from server.delivery.responses import Failed
+from server.net.addresses import IPAddress, network_of
 
 Connected = Callable[[IPAddress, Connection], None]
 

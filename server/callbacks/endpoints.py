@@ -8,7 +8,7 @@ of a second participant at the same place. For all other servers, connections ar
 import asyncio
 from typing import Final, Protocol
 
-from server.core.address_policy import IPAddress
+from server.net.addresses import IPAddress
 
 # A new connection without a response for so long counts as stalled, if another connection to the place is idle.
 STALLED_SECONDS: Final = 0.25

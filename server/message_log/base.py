@@ -1,10 +1,10 @@
 """The contract of every log engine.
 
 `append` assigns the `seq`: it starts at 1 and increases by 1, except for the gaps of restored backups (see
-`server.core.numbering`). An entry is visible to every reader from the return of `append` on, not earlier. A notice
-becomes visible together with the change of its member. Calls may overlap, and each call is atomic. Calls that store
-take effect, and return, in the order in which they were made. A cancelled call may still take effect. A call that
-raises has changed nothing.
+`numbering`). An entry is visible to every reader from the return of `append` on, not earlier. A notice becomes visible
+together with the change of its member. Calls may overlap, and each call is atomic. Calls that store take effect, and
+return, in the order in which they were made. A cancelled call may still take effect. A call that raises has changed
+nothing.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from server.core.entry import Draft, Entry
-from server.core.members import Member
-from server.core.numbering import Gap, count_entries
-from server.core.store_clock import Mark
+from server.chat.members import Member
+from server.chat.store_clock import Mark
+from server.message_log.entry import Draft, Entry
+from server.message_log.numbering import Gap, count_entries
 
 
 class LogError(Exception):

@@ -4,10 +4,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from server.core.entry import Draft, Entry, EntryRun, make_entry
-from server.core.members import Member, Members
-from server.core.store_clock import DAY, Mark
+from server.chat.members import Member, Members
+from server.chat.store_clock import DAY, Mark
 from server.message_log.base import Appended, Conflict, Forgotten, MessageIdReused, MessageLog, SenderAway
+from server.message_log.entry import Draft, Entry, EntryRun, make_entry
 
 
 class MemoryLog(MessageLog):

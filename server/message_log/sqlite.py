@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from server.core.entry import Draft, Entry, EntryRun
-from server.core.members import Member
-from server.core.store_clock import Mark
+from server.chat.members import Member
+from server.chat.store_clock import Mark
 from server.message_log import statements
 from server.message_log.base import Appended, Forgotten, MessageLog, StoreUnusable, Unreadable
+from server.message_log.entry import Draft, Entry, EntryRun
 from server.message_log.group_commit import GroupCommit
 from server.message_log.store_file import StoreFile, open_store
 

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import msgspec
 from msgspec import UNSET
 
-from server.core.entry import Draft, Entry, make_entry
-from server.core.members import Member
-from server.core.names import name_keys
-from server.core.numbering import Gap, gap_at_restore
-from server.core.store_clock import DAY, Mark
+from server.chat.members import Member
+from server.chat.names import name_keys
+from server.chat.store_clock import DAY, Mark
 from server.message_log.base import Appended, Conflict, LogError, MessageIdReused, SenderAway
+from server.message_log.entry import Draft, Entry, make_entry
+from server.message_log.numbering import Gap, gap_at_restore
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from runtime.standard_streams import CANNOT_WRITE
-from server.core.names import name_keys
+from server.chat.names import name_keys
 from server.message_log.base import NotStored, StoreUnusable
 from server.message_log.statements import begin_anew
 
@@ -78,7 +78,7 @@ MIGRATIONS: Final = (
     CREATE INDEX members_by_drawn_name ON members (name_drawn);
     """,
     """
-    -- Ages are measured on the store clock: see server/core/store_clock.py.
+    -- Ages are measured on the store clock: see server/chat/store_clock.py.
     CREATE TABLE marks (
         at REAL NOT NULL,         -- on the store clock, as changed_at and name_held_until of members are
         wall REAL NOT NULL,       -- Unix seconds

@@ -13,11 +13,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from client.callback import CallbackEndpoint
-from client.listener import ConnectionState, Listener
-from client.participant import Participant
-from client.registration_file import RegistrationFiles
-from client.rpc import ServerRpc
+from client.session.callback_endpoint import CallbackEndpoint
+from client.session.listener import ConnectionState, Listener
+from client.session.participant import Participant
+from client.session.registration_file import RegistrationFiles
+from client.session.rpc import ServerRpc
 from protocol.errors import ContractError, ErrorCode
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import decode_secret, signed_headers

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from client.app import listen, listening_host, new_runner, page_address
-from client.callback import CallbackEndpoint
+from client.session.callback_endpoint import CallbackEndpoint
 from client.settings import Settings
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from runtime.listening import ListenError

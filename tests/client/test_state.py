@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.registration_file import KEPT_SECONDS, Registration, RegistrationFiles, by_cookie
+from client.session.registration_file import KEPT_SECONDS, Registration, RegistrationFiles, by_cookie
 from client.settings import NO_STATE, Face, Settings
 from client.state import State, StateFolder, sweep_folders, take_folder
 

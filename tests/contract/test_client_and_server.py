@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from client.callback import CallbackEndpoint
 from client.errors import CallRefused
-from client.listener import ConnectionState
-from client.participant import PING_SECONDS, Participant
-from client.registration_file import RegistrationFiles, by_name
-from client.rpc import ServerRpc
+from client.session.callback_endpoint import CallbackEndpoint
+from client.session.listener import ConnectionState
+from client.session.participant import PING_SECONDS, Participant
+from client.session.registration_file import RegistrationFiles, by_name
+from client.session.rpc import ServerRpc
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from server.app import copy_log
 from tests.fakes import PATIENCE_SECONDS, START, RunningServer, local_settings

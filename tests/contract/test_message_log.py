@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.core.entry import Draft, Entry
-from server.core.members import NAME_HELD_SECONDS, Member
-from server.core.numbering import Gap
-from server.core.store_clock import DAY, Mark
+from server.chat.members import NAME_HELD_SECONDS, Member
+from server.chat.store_clock import DAY, Mark
 from server.message_log.base import Appended, Conflict, Forgotten, MessageIdReused, MessageLog, SenderAway
+from server.message_log.entry import Draft, Entry
 from server.message_log.memory import MemoryLog
+from server.message_log.numbering import Gap
 from server.message_log.sqlite import SqliteLog
 from server.message_log.store_file import back_up
 

@@ -3,10 +3,10 @@
 import pytest
 from click.testing import CliRunner
 
-from client.printable import printable
+from client.faces.text import printable
 from client.settings import Settings, command
-from server.core.names import normalize_name
-from tests.server.core.test_names import NEEDED
+from server.chat.names import normalize_name
+from tests.server.chat.test_names import NEEDED
 
 
 @pytest.mark.parametrize("name", NEEDED, ids=ascii)

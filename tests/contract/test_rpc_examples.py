@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
-from server.methods import CallContext, Params
+from server.chat.methods import CallContext, Params
 from tests.server.served import ServedFront
 
 PARSE_ERROR = {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}

@@ -1,6 +1,6 @@
 """What the server says in the end: its log, and who is here."""
 
-from client.rpc import ServerRpc
+from client.session.rpc import ServerRpc
 from protocol.messages import GetHistoryParams, GetHistoryResult, ListMembersParams, ListMembersResult
 from protocol.methods import GET_HISTORY, LIST_MEMBERS, MAX_HISTORY, MAX_MEMBERS_PAGE
 

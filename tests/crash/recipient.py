@@ -26,7 +26,7 @@ import msgspec
 from aiohttp import web
 
 from client.errors import CallRefused, ServerUnreachable
-from client.rpc import ServerRpc
+from client.session.rpc import ServerRpc
 from protocol.errors import ErrorCode
 from protocol.messages import (
     NoParams,

@@ -16,7 +16,7 @@ from typing import Final
 import aiohttp
 
 from client.errors import ClientError
-from client.rpc import ServerRpc
+from client.session.rpc import ServerRpc
 from protocol.messages import GetHistoryResult, RegisterParams, RegisterResult
 from protocol.methods import REGISTER
 from tests.crash.figures import Figures, Kill

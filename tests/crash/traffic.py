@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from client.errors import CallRefused, ServerUnreachable
-from client.rpc import ServerRpc
+from client.session.rpc import ServerRpc
 from protocol.messages import (
     RegisterParams,
     RegisterResult,

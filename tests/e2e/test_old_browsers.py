@@ -8,7 +8,7 @@ from tests.e2e.script import Script
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-# What tests/client/web/test_browsers.py looks for in the sources, taken from Chromium.
+# What tests/client/faces/web/test_browsers.py looks for in the sources, taken from Chromium.
 LACKS = """
 for (const name of ["isWellFormed", "toWellFormed"]) delete String.prototype[name];
 for (const name of ["toSorted", "toReversed", "toSpliced", "with"]) delete Array.prototype[name];

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from client.web.page import MAX_READ_BYTES
+from client.faces.web.page import MAX_READ_BYTES
 from tests.fuzz.bodies import Bodies
 from tests.fuzz.judge import Wrong
 from tests.fuzz.mutation import cut_up, mutated, one_in

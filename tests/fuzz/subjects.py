@@ -9,14 +9,14 @@ import aiohttp
 from aiohttp import web
 
 from client.app import new_runner
-from client.callback import CallbackEndpoint
-from client.inbox import Inbox
-from client.listener import Listener
-from client.participant import Participant
-from client.printable import line_of, printable
-from client.rpc import ServerRpc
-from client.web.frames import notification_frame
-from client.web.page import Page
+from client.faces.text import line_of, printable
+from client.faces.web.frames import notification_frame
+from client.faces.web.page import Page
+from client.session.callback_endpoint import CallbackEndpoint
+from client.session.inbox import Inbox
+from client.session.listener import Listener
+from client.session.participant import Participant
+from client.session.rpc import ServerRpc
 from protocol.messages import ChatMessage, ReceiveMessageParams, ReceiveTypingParams
 from protocol.methods import RECEIVE_MESSAGE
 from server.app import Dependencies, Server, listen

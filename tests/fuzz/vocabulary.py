@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from client.web.calls import METHODS as PAGE_METHODS
+from client.faces.web.calls import METHODS as PAGE_METHODS
 from protocol import messages, methods
 from protocol.methods import MAX_TEXT_CHARS
 from protocol.signing import encode_secret

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from client.web.frames import MAX_FRAME_BYTES
+from client.faces.web.frames import MAX_FRAME_BYTES
 from tests.fuzz import vocabulary
 from tests.fuzz.bodies import Bodies
 from tests.fuzz.client_ports import UPGRADE, ClientSide

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from server.core.address_policy import IPAddress
-from server.resolver import SystemResolver
+from server.callbacks.resolver import SystemResolver
+from server.net.addresses import IPAddress
 from tests.fakes import FakeResolver
 from tests.server.conftest import blocking_fails, no_traceback_is_logged, tracebacks
 

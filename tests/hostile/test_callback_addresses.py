@@ -16,7 +16,8 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from multidict import CIMultiDict
 
-from server.core.address_policy import AddressPolicy, IPAddress, allowed_addresses
+from server.callbacks.address_policy import AddressPolicy, allowed_addresses
+from server.net.addresses import IPAddress
 from tests.fakes import (
     FakeResolver,
     Recipient,

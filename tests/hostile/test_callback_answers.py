@@ -1,6 +1,7 @@
 """Callbacks that answer with too much, too slowly or with nonsense: in time, within 8 MB, and no matter to others.
 
-Stage by stage, `Register` is in `tests/server/test_callbacks.py`. Here are the floods, and what is done to a delivery.
+`tests/server/callbacks/test_callbacks.py` tests `Register` stage by stage. Here are the floods, and their effect on a
+delivery.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import pytest
 from protocol.methods import MAX_REPLY_BYTES
 from server import logs
 from server.app import Dependencies, Server, listen
-from server.callbacks.deadlines import GRAIN_SECONDS
+from server.net.deadlines import GRAIN_SECONDS
 from tests.fakes import PATIENCE_SECONDS, Json, Recipient, RpcError, RunningServer, local_settings
 from tests.processes import Program
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from client.app import new_runner
-from client.callback import CallbackEndpoint
+from client.session.callback_endpoint import CallbackEndpoint
 from protocol.messages import ChatMessage, ReceiveTypingParams
 from protocol.signing import (
     ID_HEADER,

@@ -14,11 +14,11 @@ from typing import Any, Self
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
-from server.core.address_policy import IPAddress
-from server.resolver import LOOK_UP_SECONDS, LOOK_UPS_AT_ONCE
+from server.callbacks.resolver import LOOK_UP_SECONDS, LOOK_UPS_AT_ONCE
+from server.net.addresses import IPAddress
 from tests.fakes import PATIENCE_SECONDS, Recipient, RpcError, RunningServer, local_settings, refusal, take
 from tests.hostile.conftest import RealResolver
-from tests.server.callbacks.frozen_loop import FrozenLoop, frozen_loop
+from tests.server.net.frozen_loop import FrozenLoop, frozen_loop
 
 MANY = 40
 AT_ONCE = min(MANY, LOOK_UPS_AT_ONCE)  # so many of them are looked up while the others wait

@@ -9,9 +9,9 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from server.dispatcher import JsonRpcDispatcher
-from server.methods import Method
-from server.routes import DISPATCHER, RpcEndpoint
+from server.chat.methods import Method
+from server.inbound.dispatcher import JsonRpcDispatcher
+from server.inbound.routes import DISPATCHER, RpcEndpoint
 from tests.fakes import PATIENCE_SECONDS
 
 # What would tell a caller how the server is made: exceptions, Python's types, its way to write values.

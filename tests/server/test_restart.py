@@ -12,7 +12,7 @@ import pytest
 
 from protocol.errors import ErrorCode
 from server.app import ROOM
-from server.core.members import SILENT_SECONDS
+from server.chat.members import SILENT_SECONDS
 from server.message_log.store_file import back_up
 from tests.fakes import START, Recipient, RunningServer, Seat, answer_status, local_settings, refusal, take
 

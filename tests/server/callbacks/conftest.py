@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.callbacks.frozen_loop import FrozenLoop
+from tests.server.net.frozen_loop import FrozenLoop
 
 try:
     import uvloop

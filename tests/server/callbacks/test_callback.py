@@ -11,18 +11,18 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from protocol.signing import Signer, verify
+from server.callbacks.address_policy import AddressPolicy
 from server.callbacks.callback import Callback, Callbacks
+from server.callbacks.callback_url import CallbackUrl, parse_callback
 from server.callbacks.connection import ENDED, Connection, Owner
 from server.callbacks.connector import AddressNotAllowed, CallbackError, Connected, Connector
 from server.callbacks.io_batcher import IoBatcher
-from server.core.address_policy import AddressPolicy, IPAddress
-from server.core.callback_url import CallbackUrl, parse_callback
-from server.core.responses import Failed, HttpResponse
-from server.core.webhook import Webhook
-from server.resolver import ResolveError
+from server.callbacks.resolver import ResolveError
+from server.delivery.responses import Failed, HttpResponse
+from server.delivery.webhook import Webhook
+from server.net.addresses import IPAddress
 from tests.fakes import PATIENCE_SECONDS, START, WORLD, FakeResolver
 from tests.server.callbacks.conftest import Authority
-from tests.server.callbacks.frozen_loop import frozen_loop, let_happen
 from tests.server.callbacks.raw_recipient import (
     OK,
     Act,
@@ -36,6 +36,7 @@ from tests.server.callbacks.raw_recipient import (
     say_and_hang,
     say_and_hang_up,
 )
+from tests.server.net.frozen_loop import frozen_loop, let_happen
 
 HOME = ip_address("127.0.0.1")
 KEY = bytes(range(32))

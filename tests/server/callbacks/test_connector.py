@@ -13,6 +13,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from protocol.methods import CONNECT_SECONDS
+from server.callbacks.address_policy import AddressPolicy
+from server.callbacks.callback_url import parse_callback
 from server.callbacks.connection import Connection
 from server.callbacks.connector import (
     INCOMPLETE,
@@ -24,13 +26,12 @@ from server.callbacks.connector import (
     describe_connect_failure,
     describe_handshake,
 )
-from server.core.address_policy import AddressPolicy, IPAddress
-from server.core.callback_url import parse_callback
-from server.core.responses import Failed, HttpResponse
+from server.delivery.responses import Failed, HttpResponse
+from server.net.addresses import IPAddress
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
 from tests.server.callbacks.conftest import Authority
-from tests.server.callbacks.frozen_loop import frozen_loop, let_happen
 from tests.server.callbacks.raw_recipient import RawRecipient
+from tests.server.net.frozen_loop import frozen_loop, let_happen
 
 HOME = ip_address("127.0.0.1")
 ANYWHERE = AddressPolicy(allow=(ip_network("127.0.0.0/8"),))

@@ -7,15 +7,15 @@ from ipaddress import ip_address
 
 import pytest
 
+from server.callbacks.address_policy import AddressPolicy
 from server.callbacks.callback import Callback, Callbacks
+from server.callbacks.callback_url import parse_callback
 from server.callbacks.connector import Connector
 from server.callbacks.endpoints import STALLED_SECONDS
-from server.core.address_policy import AddressPolicy
-from server.core.callback_url import parse_callback
-from server.core.responses import HttpResponse
+from server.delivery.responses import HttpResponse
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
-from tests.server.callbacks.frozen_loop import frozen_loop
 from tests.server.callbacks.raw_recipient import OK, Call, RawRecipient
+from tests.server.net.frozen_loop import frozen_loop
 
 HAPPY = HttpResponse(200, b"{}")
 pytestmark = pytest.mark.asyncio(loop_factories=["frozen"])

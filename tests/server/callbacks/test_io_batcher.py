@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from server.callbacks.io_batcher import AT_ONCE, IoBatcher
-from tests.server.callbacks.frozen_loop import let_happen
+from tests.server.net.frozen_loop import let_happen
 
 
 class Worker:

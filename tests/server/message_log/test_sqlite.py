@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.core.entry import Draft, Entry
-from server.core.members import Member
+from server.chat.members import Member
 from server.message_log import group_commit
 from server.message_log.base import MessageLog, NotStored, StoreUnusable, Unreadable
+from server.message_log.entry import Draft, Entry
 from server.message_log.sqlite import RECENT_BYTES, RECENT_ENTRIES, SqliteLog
 from server.message_log.statements import FORGOTTEN_AT_ONCE, read_extent
 from server.message_log.store_file import open_store

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server.core.store_clock import DAY
+from server.chat.store_clock import DAY
 from server.message_log.base import StoreUnusable
 from server.message_log.store_file import (
     BACKUP_ID,

@@ -1,0 +1,1 @@
+"""How a client shows the chat: page, terminal, pipe, headless."""

@@ -1,0 +1,1 @@
+"""One registration at the server: the participant and what keeps it there."""

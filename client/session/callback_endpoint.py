@@ -1,0 +1,309 @@
+"""The JSON-RPC endpoint for callbacks: one per process, with a path and a secret for each registration."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from client.session.inbox import NotNow
+from protocol.errors import ContractError, ErrorCode, invalid_params, message_of
+from protocol.json_text import (
+    BYTE_ORDER_MARK,
+    NO_TEXT,
+    convert,
+    field_with_half,
+    has_marked_half,
+    json_problem,
+    mark_halves,
+    unmark_halves,
+)
+from protocol.messages import (
+    ChatMessage,
+    ReceiveMessageParams,
+    ReceiveMessageResult,
+    ReceiveTypingParams,
+    VerifyCallbackParams,
+)
+from protocol.methods import (
+    CONTENT_TYPE,
+    MAX_BODY_BYTES,
+    MAX_PUSH_BATCH,
+    RECEIVE_MESSAGE,
+    RECEIVE_TYPING,
+    REQUEST_READ_SECONDS,
+    RPC_PATH,
+    VERIFY_CALLBACK,
+)
+from protocol.signing import ClocksApart, SignatureError, verify
+from protocol.webhook_id import parse_messages_id
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+CLOSED_SEATS_KEPT: Final = 1024
+NOTIFICATIONS_KEPT: Final = 1024
+PATIENCE_SECONDS: Final = 4.0  # less than the 5 s that the server waits for a response
+
+_log = logging.getLogger(__name__)
+
+
+class MessageReceiver(Protocol):
+    """Receives the messages that arrive at a callback path."""
+
+    async def follow(self, epoch: str) -> None:
+        """Wait until messages of the log `epoch` can be accepted."""
+
+    def receive(self, message: ChatMessage) -> None:
+        """Accept a message, in the order of arrival, repeats included. Raise `NotNow` to receive it again later."""
+
+    def keep(self) -> None:
+        """Store which messages were accepted; called before they are acknowledged."""
+
+    def typing(self, who: ReceiveTypingParams) -> None:
+        """Accept the notification that a member is typing."""
+
+
+class CallbackEndpoint:
+    """`POST /rpc/{seat}`, signed as in Standard Webhooks with the secret of that path.
+
+    Status codes: 200 with JSON-RPC; 204 if the body holds only notifications; 401 without a valid signature; 404 for an
+    unknown path; 410 for a closed path (the server then removes the member at once); 413 over 1 MiB; 503 for messages
+    that cannot be accepted yet.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time, patience: float = PATIENCE_SECONDS) -> None:
+        """`patience`: the seconds for which messages may wait until they can be accepted."""
+        self._now = now
+        self._patience = patience
+        self._seats: dict[str, tuple[bytes, MessageReceiver]] = {}
+        self._closed: OrderedDict[str, None] = OrderedDict()
+        self._clocks_apart: dict[str, float] = {}
+        self._notified: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the route; `app` must read bodies of up to 1 MiB (aiohttp's own limit)."""
+        app.router.add_post(RPC_PATH + "/{seat}", self._handle)
+
+    def path(self, seat: str) -> str:
+        """Return the callback path of `seat`."""
+        return f"{RPC_PATH}/{seat}"
+
+    def open(self, seat: str, secret_key: bytes, receiver: MessageReceiver) -> None:
+        """Deliver requests at the path of `seat` to `receiver` if they are signed with `secret_key`."""
+        self._seats[seat] = (secret_key, receiver)
+
+    def close(self, seat: str) -> None:
+        """Respond with 410 at the path of `seat` from now on. Does nothing if the path is not open."""
+        self._clocks_apart.pop(seat, None)
+        if self._seats.pop(seat, None) is not None:
+            self._closed[seat] = None
+            if len(self._closed) > CLOSED_SEATS_KEPT:
+                self._closed.popitem(last=False)
+
+    def clocks_apart(self, seat: str) -> float | None:
+        """Return the seconds by which this clock is ahead of the server's, if signatures failed for that; else None."""
+        return self._clocks_apart.get(seat)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        seat = request.match_info["seat"]
+        if seat not in self._seats:
+            raise web.HTTPGone if seat in self._closed else web.HTTPNotFound
+        body = await _read(request)
+        if seat not in self._seats:  # closed while the body arrived
+            raise web.HTTPGone
+        key, receiver = self._seats[seat]
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            webhook_id = verify(key, headers, body, self._now())
+        except SignatureError as error:
+            _log.warning("Refused a callback request: %s", error)
+            if isinstance(error, ClocksApart):
+                self._clocks_apart[seat] = error.seconds
+            raise web.HTTPUnauthorized from None
+        self._clocks_apart.pop(seat, None)
+        if (messages := parse_messages_id(webhook_id)) is not None:
+            await self._until_it_follows(receiver, messages.epoch)
+            if seat not in self._seats:  # closed while the request waited
+                raise web.HTTPGone
+        reply = self._take(seat, receiver, webhook_id, body)
+        return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
+
+    def _take(self, seat: str, receiver: MessageReceiver, webhook_id: str, body: bytes) -> bytes | None:
+        """Return the response body; None for notifications. These have no `seq`: a repeated webhook id is ignored."""
+        if (seat, webhook_id) in self._notified:
+            return None
+        try:
+            reply = answer(body, receiver)
+        except NotNow:
+            raise _later() from None
+        receiver.keep()
+        if reply is None:
+            self._notified[seat, webhook_id] = None
+            if len(self._notified) > NOTIFICATIONS_KEPT:
+                self._notified.popitem(last=False)
+        return reply
+
+    async def _until_it_follows(self, receiver: MessageReceiver, epoch: str) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await receiver.follow(epoch)
+        except TimeoutError:
+            raise _later() from None
+
+
+def _later() -> web.HTTPServiceUnavailable:
+    """Return a 503. With `Retry-After`, the server does not count it as a failure that leads to an eviction."""
+    return web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
+
+
+async def _read(request: web.Request) -> bytes:
+    if request.transport is None:  # the server has disconnected; aiohttp would raise a RuntimeError
+        raise web.HTTPBadRequest
+    try:
+        async with asyncio.timeout(REQUEST_READ_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (web.RequestPayloadError, ConnectionError):  # malformed chunks, or the server has disconnected
+        raise web.HTTPBadRequest from None
+    if len(body) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    return body
+
+
+class Call(msgspec.Struct):
+    """A JSON-RPC request before validation; the response repeats `id` byte for byte."""
+
+    jsonrpc: Any = None
+    method: Any = None
+    params: Raw = Raw()
+    id: Raw = Raw()
+
+
+_CALL: Final = msgspec.json.Decoder(Call)
+_CALLS: Final = msgspec.json.Decoder(list[Raw])
+_NULL: Final = Raw(b"null")
+
+
+def answer(body: bytes, receiver: MessageReceiver) -> bytes | None:
+    """Return the response to a JSON-RPC request, notification or batch (sections 4 to 6); None: no response is due.
+
+    Raise `NotNow` if `receiver` raises it for the first request.
+    """
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    try:
+        body.decode()  # msgspec.Raw checks JSON syntax but not UTF-8
+        calls = _read_calls(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if (marked := mark_halves(body)) != body:
+            return answer(marked, receiver)  # `_bound` refuses halves of surrogate pairs by field
+        problem = {"problem": f"the body {json_problem(body)}"}
+        return msgspec.json.encode(_failure(_NULL, ErrorCode.PARSE_ERROR, problem))
+    reply = _answer_batch(calls, receiver) if isinstance(calls, list) else _answer_one(calls, receiver)
+    return msgspec.json.encode(reply) if reply else None  # notifications have no response
+
+
+def _read_calls(body: bytes) -> list[Call | None] | Call | None:
+    """Return the requests of a batch, or a single request. None stands for a value that is not an object."""
+    if body.lstrip()[:1] == b"[":
+        return [_read_call(element) for element in _CALLS.decode(body)]
+    return _read_call(body)
+
+
+def _read_call(element: bytes | Raw) -> Call | None:
+    try:
+        return _CALL.decode(element)
+    except msgspec.ValidationError:
+        return None
+
+
+def _answer_batch(calls: list[Call | None], receiver: MessageReceiver) -> list[dict[str, Any]] | dict[str, Any]:
+    """Process the requests in order, up to an internal error or a message that cannot be accepted yet.
+
+    The requests after it get no response, so the server sends them again. Accepting them now would raise `taken` past
+    the failed message, whose repeat would then be dropped.
+    """
+    if not 0 < len(calls) <= MAX_PUSH_BATCH:
+        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": f"a batch holds 1 to {MAX_PUSH_BATCH} requests"})
+    answers: list[dict[str, Any]] = []
+    for call in calls:
+        try:
+            answer = _answer_one(call, receiver)
+        except NotNow:
+            if not answers:
+                raise
+            break
+        if answer is not None:
+            answers.append(answer)
+            if answer.get("error", {}).get("code") == ErrorCode.INTERNAL_ERROR:
+                break
+    return answers
+
+
+def _answer_one(call: Call | None, receiver: MessageReceiver) -> dict[str, Any] | None:
+    if call is None or not _is_request(call):
+        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": "this is not a JSON-RPC 2.0 request"})
+    try:
+        result = _perform(call.method, call.params, receiver)
+    except ContractError as error:
+        reply = _failure(unmark_halves(call.id), error.code, error.data)
+    except NotNow:
+        raise
+    except Exception:  # a failing face must not look like a network failure to the server
+        _log.exception("Could not process a %s request", call.method)
+        reply = _failure(unmark_halves(call.id), ErrorCode.INTERNAL_ERROR)
+    else:
+        reply = {"jsonrpc": "2.0", "result": result, "id": unmark_halves(call.id)}
+    return reply if call.id else None
+
+
+def _is_request(call: Call) -> bool:
+    is_identified = _first(call.id) not in (b"t", b"f", b"[", b"{")  # a boolean, an array, an object
+    has_params = _first(call.params) in (b"", b"[", b"{")
+    return call.jsonrpc == "2.0" and isinstance(call.method, str) and is_identified and has_params
+
+
+def _first(value: Raw) -> bytes:
+    return bytes(memoryview(value)[:1])
+
+
+def _perform(method: str, params: Raw, receiver: MessageReceiver) -> object:
+    if method == RECEIVE_MESSAGE:
+        receiver.receive(_bound(params, ReceiveMessageParams).message)
+        return ReceiveMessageResult(success=True)
+    if method == VERIFY_CALLBACK:
+        return _bound(params, VerifyCallbackParams).challenge
+    if method == RECEIVE_TYPING:
+        receiver.typing(_bound(params, ReceiveTypingParams))
+        return True
+    methods = f"{RECEIVE_MESSAGE}, {VERIFY_CALLBACK}, {RECEIVE_TYPING}"
+    raise ContractError(ErrorCode.METHOD_NOT_FOUND, {"problem": f"there is no such method; this client has {methods}"})
+
+
+def _bound(params: Raw, wanted: type[P]) -> P:
+    """Convert parameters given by name or by position; unknown fields are ignored. Raise `ContractError`."""
+    try:
+        given = msgspec.json.decode(params or b"{}")
+    except msgspec.DecodeError as error:  # a number out of range; msgspec.Raw does not check that
+        raise invalid_params(None, str(error)) from None
+    if isinstance(given, list):
+        given = dict(zip(wanted.__struct_fields__, given, strict=False))
+    if has_marked_half(params) and (field := field_with_half(given)) is not None:
+        raise invalid_params(field, NO_TEXT)
+    try:
+        return convert(given, wanted)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$.")
+        raise invalid_params(path.rstrip("`") or None, problem) from None
+
+
+def _failure(request_id: Raw, code: ErrorCode, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code.value, "message": message_of(code, data)}
+    if data:
+        error["data"] = data
+    return {"jsonrpc": "2.0", "error": error, "id": request_id or _NULL}

@@ -1,0 +1,1 @@
+"""What the methods do: members, names, registration, limits, the room."""

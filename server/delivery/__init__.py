@@ -1,0 +1,1 @@
+"""From the log to recipients: the outbox decides, the delivery acts."""

@@ -1,0 +1,1 @@
+"""Requests that come in: connections, HTTP, JSON-RPC."""

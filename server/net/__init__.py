@@ -1,0 +1,1 @@
+"""Network addresses and deadlines, used by requests in both directions."""
