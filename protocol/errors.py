@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
-import msgspec
-
 
 class ErrorCode(IntEnum):
     """An error code with its `message`, and whether the same request may succeed later (`retryable`)."""
@@ -68,12 +66,6 @@ def message_of(code: ErrorCode, data: Mapping[str, Any] | None) -> str:
     """Return the `message` of an error object: that of the table, and details of `data`, which some libraries hide."""
     detail = _DETAILS.get(code, _detail)(data or {})
     return f"{code.message}: {detail}" if detail else code.message
-
-
-def error_body(code: ErrorCode, data: Mapping[str, Any]) -> bytes:
-    """Return the body of an HTTP error response: a JSON-RPC error with the id null, and a line break."""
-    error = {"code": code.value, "message": message_of(code, data), "data": data}
-    return msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": None}) + b"\n"
 
 
 def _detail(data: Mapping[str, Any]) -> str:

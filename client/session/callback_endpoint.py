@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -12,17 +12,9 @@ from aiohttp import web
 from msgspec import Raw
 
 from client.session.inbox import NotNow
-from protocol.errors import ContractError, ErrorCode, invalid_params, message_of
-from protocol.json_text import (
-    BYTE_ORDER_MARK,
-    NO_TEXT,
-    convert,
-    field_with_half,
-    has_marked_half,
-    json_problem,
-    mark_halves,
-    unmark_halves,
-)
+from protocol.errors import ContractError, ErrorCode, invalid_params
+from protocol.json_text import NO_TEXT, convert, field_with_half, has_marked_half, json_problem, mark_halves
+from protocol.jsonrpc import NOT_A_REQUEST, NULL, UNREADABLE, failure, read_request, split, success
 from protocol.messages import (
     ChatMessage,
     ReceiveMessageParams,
@@ -138,7 +130,7 @@ class CallbackEndpoint:
         if (seat, webhook_id) in self._notified:
             return None
         try:
-            reply = answer(body, receiver)
+            reply = respond(body, receiver)
         except NotNow:
             raise _later() from None
         receiver.keep()
@@ -176,103 +168,63 @@ async def _read(request: web.Request) -> bytes:
     return body
 
 
-class Call(msgspec.Struct):
-    """A JSON-RPC request before validation; the response repeats `id` byte for byte."""
-
-    jsonrpc: Any = None
-    method: Any = None
-    params: Raw = Raw()
-    id: Raw = Raw()
-
-
-_CALL: Final = msgspec.json.Decoder(Call)
-_CALLS: Final = msgspec.json.Decoder(list[Raw])
-_NULL: Final = Raw(b"null")
-
-
-def answer(body: bytes, receiver: MessageReceiver) -> bytes | None:
+def respond(body: bytes, receiver: MessageReceiver) -> bytes | None:
     """Return the response to a JSON-RPC request, notification or batch (sections 4 to 6); None: no response is due.
 
     Raise `NotNow` if `receiver` raises it for the first request.
     """
-    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        body.decode()  # msgspec.Raw checks JSON syntax but not UTF-8
-        calls = _read_calls(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        is_batch, elements = split(body)
+    except UNREADABLE:
         if (marked := mark_halves(body)) != body:
-            return answer(marked, receiver)  # `_bound` refuses halves of surrogate pairs by field
-        problem = {"problem": f"the body {json_problem(body)}"}
-        return msgspec.json.encode(_failure(_NULL, ErrorCode.PARSE_ERROR, problem))
-    reply = _answer_batch(calls, receiver) if isinstance(calls, list) else _answer_one(calls, receiver)
-    return msgspec.json.encode(reply) if reply else None  # notifications have no response
+            return respond(marked, receiver)  # `_bound` refuses halves of surrogate pairs by field
+        return msgspec.json.encode(failure(NULL, ErrorCode.PARSE_ERROR, {"problem": f"the body {json_problem(body)}"}))
+    response = _respond_to_batch(elements, receiver) if is_batch else _respond_to_one(elements[0], receiver)
+    return msgspec.json.encode(response) if response else None  # notifications have no response
 
 
-def _read_calls(body: bytes) -> list[Call | None] | Call | None:
-    """Return the requests of a batch, or a single request. None stands for a value that is not an object."""
-    if body.lstrip()[:1] == b"[":
-        return [_read_call(element) for element in _CALLS.decode(body)]
-    return _read_call(body)
-
-
-def _read_call(element: bytes | Raw) -> Call | None:
-    try:
-        return _CALL.decode(element)
-    except msgspec.ValidationError:
-        return None
-
-
-def _answer_batch(calls: list[Call | None], receiver: MessageReceiver) -> list[dict[str, Any]] | dict[str, Any]:
+def _respond_to_batch(elements: list[Raw], receiver: MessageReceiver) -> list[dict[str, Any]] | dict[str, Any]:
     """Process the requests in order, up to an internal error or a message that cannot be accepted yet.
 
     The requests after it get no response, so the server sends them again. Accepting them now would raise `taken` past
     the failed message, whose repeat would then be dropped.
     """
-    if not 0 < len(calls) <= MAX_PUSH_BATCH:
-        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": f"a batch holds 1 to {MAX_PUSH_BATCH} requests"})
-    answers: list[dict[str, Any]] = []
-    for call in calls:
+    if not 0 < len(elements) <= MAX_PUSH_BATCH:
+        return failure(NULL, ErrorCode.INVALID_REQUEST, {"problem": f"a batch holds 1 to {MAX_PUSH_BATCH} requests"})
+    responses: list[dict[str, Any]] = []
+    for element in elements:
         try:
-            answer = _answer_one(call, receiver)
+            response = _respond_to_one(element, receiver)
         except NotNow:
-            if not answers:
+            if not responses:
                 raise
             break
-        if answer is not None:
-            answers.append(answer)
-            if answer.get("error", {}).get("code") == ErrorCode.INTERNAL_ERROR:
+        if response is not None:
+            responses.append(response)
+            if response.get("error", {}).get("code") == ErrorCode.INTERNAL_ERROR:
                 break
-    return answers
+    return responses
 
 
-def _answer_one(call: Call | None, receiver: MessageReceiver) -> dict[str, Any] | None:
-    if call is None or not _is_request(call):
-        return _failure(_NULL, ErrorCode.INVALID_REQUEST, {"problem": "this is not a JSON-RPC 2.0 request"})
+def _respond_to_one(element: Raw, receiver: MessageReceiver) -> dict[str, Any] | None:
+    request = read_request(element)
+    if request is None:
+        return failure(NULL, ErrorCode.INVALID_REQUEST, {"problem": NOT_A_REQUEST})
+    if (problem := request.problem) is not None:
+        return failure(request.response_id, ErrorCode.INVALID_REQUEST, {"problem": problem})
     try:
-        result = _perform(call.method, call.params, receiver)
+        response = success(request.response_id, _perform(request.name, request.params, receiver))
     except ContractError as error:
-        reply = _failure(unmark_halves(call.id), error.code, error.data)
+        response = failure(request.response_id, error.code, error.data)
     except NotNow:
         raise
     except Exception:  # a failing face must not look like a network failure to the server
-        _log.exception("Could not process a %s request", call.method)
-        reply = _failure(unmark_halves(call.id), ErrorCode.INTERNAL_ERROR)
-    else:
-        reply = {"jsonrpc": "2.0", "result": result, "id": unmark_halves(call.id)}
-    return reply if call.id else None
+        _log.exception("Could not process a %s request", request.name)
+        response = failure(request.response_id, ErrorCode.INTERNAL_ERROR)
+    return response if request.id else None
 
 
-def _is_request(call: Call) -> bool:
-    is_identified = _first(call.id) not in (b"t", b"f", b"[", b"{")  # a boolean, an array, an object
-    has_params = _first(call.params) in (b"", b"[", b"{")
-    return call.jsonrpc == "2.0" and isinstance(call.method, str) and is_identified and has_params
-
-
-def _first(value: Raw) -> bytes:
-    return bytes(memoryview(value)[:1])
-
-
-def _perform(method: str, params: Raw, receiver: MessageReceiver) -> object:
+def _perform(method: str | None, params: Raw, receiver: MessageReceiver) -> object:
     if method == RECEIVE_MESSAGE:
         receiver.receive(_bound(params, ReceiveMessageParams).message)
         return ReceiveMessageResult(success=True)
@@ -282,7 +234,7 @@ def _perform(method: str, params: Raw, receiver: MessageReceiver) -> object:
         receiver.typing(_bound(params, ReceiveTypingParams))
         return True
     methods = f"{RECEIVE_MESSAGE}, {VERIFY_CALLBACK}, {RECEIVE_TYPING}"
-    raise ContractError(ErrorCode.METHOD_NOT_FOUND, {"problem": f"there is no such method; this client has {methods}"})
+    raise ContractError(ErrorCode.METHOD_NOT_FOUND, {"problem": f"unknown method; this client has {methods}"})
 
 
 def _bound(params: Raw, wanted: type[P]) -> P:
@@ -300,10 +252,3 @@ def _bound(params: Raw, wanted: type[P]) -> P:
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$.")
         raise invalid_params(path.rstrip("`") or None, problem) from None
-
-
-def _failure(request_id: Raw, code: ErrorCode, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": code.value, "message": message_of(code, data)}
-    if data:
-        error["data"] = data
-    return {"jsonrpc": "2.0", "error": error, "id": request_id or _NULL}

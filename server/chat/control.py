@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from protocol import jsonrpc
 from protocol.errors import invalid_params
 from protocol.messages import Name
 from protocol.methods import CONTENT_TYPE, RPC_PATH
@@ -59,7 +60,7 @@ class Control:
     def __init__(self, room: Room) -> None:
         self._room = room
         methods = {KICK: checked(KickParams, self.kick), RELEASE: checked(ReleaseParams, self.release)}
-        self._front = JsonRpcDispatcher(methods)
+        self._dispatcher = JsonRpcDispatcher(methods)
 
     async def kick(self, _context: CallContext, params: KickParams) -> Done:
         """Remove a member, present or away."""
@@ -86,7 +87,7 @@ class Control:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Respond to a POST."""
-        answer = await self._front.answer(await request.read(), CallContext(lambda: Caller(None), None))
+        answer = await self._dispatcher.dispatch(await request.read(), CallContext(lambda: Caller(None), None))
         return web.Response(body=answer, content_type=CONTENT_TYPE)
 
     def _no_such(self, given: str) -> str:
@@ -153,7 +154,7 @@ async def release(path: Path, name: str) -> str:
 
 
 async def _ask(path: Path, method: str, field: str, given: str) -> str:
-    request = {"jsonrpc": "2.0", "method": method, "params": {field: given}, "id": 1}
+    request = jsonrpc.request(method, {field: given}, 1)
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
     try:
         with _address_of(path) as address:

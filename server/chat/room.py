@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from protocol import jsonrpc
 from protocol.errors import ContractError, ErrorCode, invalid_params
 from protocol.messages import ReceiveTypingParams
 from protocol.methods import LOBBY, RECEIVE_TYPING
@@ -222,7 +223,7 @@ class Room:
     def typing(self, member: Member) -> None:
         """Send a typing notification to the recipients that accept it, except to `member`."""
         params = ReceiveTypingParams(sender_id=member.id, sender_name=member.name, room=LOBBY)
-        notification = msgspec.json.encode({"jsonrpc": "2.0", "method": RECEIVE_TYPING, "params": params})
+        notification = msgspec.json.encode(jsonrpc.notification(RECEIVE_TYPING, params))
         for delivery in self.deliveries.values():
             if RECEIVE_TYPING in delivery.member.accepts and delivery.member.id != member.id:
                 delivery.show_typing(notification)

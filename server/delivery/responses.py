@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode
-from protocol.json_text import BYTE_ORDER_MARK, json_problem, mark_halves
+from protocol.json_text import json_problem
+from protocol.jsonrpc import UNREADABLE, Response, read_responses, read_scalar, split
 from protocol.signing import TOLERANCE_SECONDS
 
-ABSENT: Final = Raw()
-NONE: Final = (ABSENT, Raw(b"null"))
 CONTENT_TOO_LARGE: Final = 413
 REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 REDIRECTED: Final = (
@@ -20,7 +19,6 @@ REDIRECTED: Final = (
     " (often the same with a slash at the end, or with https)"
 )
 REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {502, 503, 504}  # a proxy sends those
-LONGEST_SCALAR: Final = 512  # bytes; an id or a challenge has far fewer, even with every character escaped
 # With these error codes the recipient has understood that it cannot use the message. A retry would not help, so
 # the message counts as accepted.
 ACCEPTED_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
@@ -70,28 +68,6 @@ class Gone(Struct, frozen=True):
 Outcome = Accepted | Refused | Failed | Gone
 
 
-class RpcResponse(Struct):
-    """The members of a JSON-RPC response, not yet decoded: decoding a large `result` that is not used takes long."""
-
-    jsonrpc: Raw = ABSENT
-    id: Raw = ABSENT
-    result: Raw = ABSENT
-    error: Raw = ABSENT
-
-
-class ErrorObject(Struct):
-    """The part of a JSON-RPC error object that is used."""
-
-    code: int | float
-
-
-RPC_RESPONSE: Final = msgspec.json.Decoder(RpcResponse)
-ANYTHING: Final = msgspec.json.Decoder(Raw)
-RPC_RESPONSES: Final = msgspec.json.Decoder(list[Raw])
-SCALAR: Final = msgspec.json.Decoder(int | float | str)
-ERROR: Final = msgspec.json.Decoder(ErrorObject)
-
-
 class SuccessResponse(Struct):
     """A JSON-RPC response with a result, for the fast check in `accepts_all`."""
 
@@ -116,7 +92,7 @@ def accepts_all(response: HttpResponse, ids: Sequence[int | str]) -> bool:
         if len(ids) == 1:
             return ONE_TAKEN.decode(response.body).id == ids[0]
         return [answer.id for answer in ALL_TAKEN.decode(response.body)] == ids
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
 
 
@@ -128,14 +104,14 @@ def judge_response(response: HttpResponse, ids: Sequence[int | str], unix_now: f
         return Refused(response.status)
     if (failure := _http_failure(response, unix_now)) is not None:
         return failure
-    answers = _read_answers(response, batch=len(ids) > 1)
+    answers = read_responses(response.body, is_batch=len(ids) > 1)
     if not answers:
         return Failed("rpc", _unreadable(response))
     for taken, request_id in enumerate(ids):
         answer = answers.get(request_id)
         if answer is None:
             return Accepted(taken) if taken else Failed("rpc", _without_id(request_id, answers))
-        if answer.error not in NONE and (refusal := _refusal(answer)) is not None:
+        if answer.is_error and (refusal := _refusal(answer)) is not None:
             return Accepted(taken, refusal)
     return Accepted(len(ids))
 
@@ -147,14 +123,14 @@ def judge_proof(response: HttpResponse, challenge: str, unix_now: float) -> Fail
     """
     if (failure := _http_failure(response, unix_now)) is not None:
         return failure
-    answers = _read_answers(response, batch=False)
+    answers = read_responses(response.body, is_batch=False)
     if not answers:
         return Failed("rpc", _unreadable(response))
     if (answer := answers.get(challenge)) is None:
         return Failed("rpc", "the id in the response is not that of the request")
-    if _error_code(answer) == ErrorCode.METHOD_NOT_FOUND:
+    if answer.error_code == ErrorCode.METHOD_NOT_FOUND:
         return None
-    if answer.error in NONE and _scalar(answer.result) == challenge:
+    if not answer.is_error and read_scalar(answer.result) == challenge:
         return None
     return Failed("rpc", "the result is not the challenge")
 
@@ -210,81 +186,19 @@ def _unreadable(response: HttpResponse) -> str:
     if response.body.lstrip()[:1] == b"<":
         return "the response is a web page, not a JSON-RPC response"
     try:
-        ANYTHING.decode(response.body.removeprefix(BYTE_ORDER_MARK))
-        response.body.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        split(response.body)
+    except UNREADABLE:
         return f"the response {json_problem(response.body)}"
     return 'the body is not a JSON-RPC response: expected "jsonrpc": "2.0", the id, and a result or an error'
 
 
-def _without_id(request_id: int | str, answers: Mapping[int | str, RpcResponse]) -> str:
+def _without_id(request_id: int | str, answers: Mapping[int | str, Response]) -> str:
     """Return the error text for a body without a response to the first request."""
     of_another_type = "; the id came back as a string, but must be a number" if str(request_id) in answers else ""
     return f"no response has the id {request_id}{of_another_type}"
 
 
-def _read_answers(response: HttpResponse, *, batch: bool) -> dict[int | str, RpcResponse]:
-    """Return the well-formed JSON-RPC responses by id. Only the response to a batch is an array."""
-    body = response.body.removeprefix(BYTE_ORDER_MARK)
-    try:
-        answers = _read_elements(body, batch=batch)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        marked = mark_halves(body)
-        return {} if marked == body else _read_answers(HttpResponse(response.status, marked), batch=batch)
-    return {identifier: answer for answer in answers if (identifier := _response_id(answer)) is not None}
-
-
-def _read_elements(body: bytes, *, batch: bool) -> list[RpcResponse]:
-    body.decode()  # Raw checks JSON syntax, but not UTF-8
-    elements = RPC_RESPONSES.decode(body) if batch else [body]
-    return [answer for element in elements if (answer := _read_answer(element)) is not None]
-
-
-def _read_answer(element: Raw | bytes) -> RpcResponse | None:
-    """Return a JSON object as `RpcResponse`; None for JSON that does not fit."""
-    try:
-        return RPC_RESPONSE.decode(element)
-    except msgspec.ValidationError:
-        return None
-
-
-def _response_id(answer: RpcResponse) -> int | str | None:
-    """Return the id of a well-formed response, else None.
-
-    JSON-RPC 2.0, section 5: version, an id, and either a result or an error object with an integer code. Some libraries
-    write the unused member of the two as null, which the section forbids; null counts as absent.
-    """
-    identifier = _scalar(answer.id)
-    if _scalar(answer.jsonrpc) != "2.0" or type(identifier) not in (int, str):
-        return None
-    if answer.error in NONE:
-        is_good = answer.result != ABSENT
-    else:
-        is_good = answer.result in NONE and _error_code(answer) is not None
-    return cast("int | str", identifier) if is_good else None
-
-
-def _scalar(value: Raw) -> object:
-    """Return a string or number of up to 512 bytes of JSON; None for any other value. `5.0` is the integer 5."""
-    try:
-        return _whole(SCALAR.decode(value)) if len(value) <= LONGEST_SCALAR else None
-    except msgspec.DecodeError:
-        return None
-
-
-def _whole(value: float | str) -> float | str:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _error_code(answer: RpcResponse) -> int | None:
-    try:
-        code = _whole(ERROR.decode(answer.error).code) if answer.error else None
-    except msgspec.DecodeError:
-        return None
-    return code if isinstance(code, int) else None
-
-
-def _refusal(answer: RpcResponse) -> int | None:
+def _refusal(answer: Response) -> int | None:
     """Return the error code with which the message is refused, or None if the message counts as accepted."""
-    code = _error_code(answer)
+    code = answer.error_code
     return None if code in ACCEPTED_ERRORS else code

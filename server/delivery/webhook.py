@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from protocol import jsonrpc
 from protocol.messages import VerifyCallbackParams
 from protocol.methods import VERIFY_CALLBACK
 from protocol.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer, signed_content
@@ -50,8 +51,7 @@ def make_typing(random: str, notification: bytes) -> Webhook:
 
 def make_challenge(challenge: str) -> Webhook:
     """Return the webhook of a `VerifyCallback` request; the challenge is also its id and `webhook-id`."""
-    params = VerifyCallbackParams(challenge)
-    request = {"jsonrpc": "2.0", "method": VERIFY_CALLBACK, "params": params, "id": challenge}
+    request = jsonrpc.request(VERIFY_CALLBACK, VerifyCallbackParams(challenge), challenge)
     return Webhook(verification_id(challenge), msgspec.json.encode(request), [challenge])
 
 

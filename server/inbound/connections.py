@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
-from protocol.errors import ErrorCode, error_body
+from protocol.errors import ErrorCode
+from protocol.jsonrpc import error_body
 from runtime.http_problem import http_problem
 from server import logs
 from server.inbound.connection_limits import Admission, Verdict

@@ -9,7 +9,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from protocol.errors import ErrorCode, error_body
+from protocol.errors import ErrorCode
+from protocol.jsonrpc import error_body
 from protocol.methods import (
     ACCEPTED_CONTENT_TYPES,
     CONTENT_TYPE,
@@ -148,7 +149,7 @@ class RpcEndpoint:
         context = CallContext(
             partial(self._caller, request), _token(request), partial(_is_caller_connected, request, connection)
         )
-        answer = await request.app[DISPATCHER].answer(body, context)
+        answer = await request.app[DISPATCHER].dispatch(body, context)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, headers=JSON)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import UNSET, Struct
 
+from protocol import jsonrpc
 from protocol.messages import ChatMessage, ReceiveMessageParams
 from protocol.methods import LOBBY, RECEIVE_MESSAGE
 
@@ -85,8 +86,7 @@ def make_entry(draft: Draft, seq: int, epoch: str) -> Entry:
         sent_at=format_time(draft.at),
         client_msg_id=UNSET if draft.client_msg_id is None else draft.client_msg_id,
     )
-    params = ReceiveMessageParams(message, epoch)
-    request = {"jsonrpc": "2.0", "method": RECEIVE_MESSAGE, "params": params, "id": seq}
+    request = jsonrpc.request(RECEIVE_MESSAGE, ReceiveMessageParams(message, epoch), seq)
     return Entry(seq, draft.sender_id, message, msgspec.json.encode(request), draft.at)
 
 

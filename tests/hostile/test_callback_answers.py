@@ -1,6 +1,6 @@
 """Callbacks that answer with too much, too slowly or with nonsense: in time, within 8 MB, and no matter to others.
 
-`tests/server/callbacks/test_callbacks.py` tests `Register` stage by stage. Here are the floods, and their effect on a
+`tests/server/test_callbacks.py` tests `Register` stage by stage. Here are the floods, and their effect on a
 delivery.
 """
 

@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from client.errors import ClientError
 from client.faces.web.errors import PageError
-from client.faces.web.frames import NULL, Request, error_frame, read_params, read_request, result_frame
+from client.faces.web.frames import error_frame, read_params, read_request, result_frame
 from client.faces.web.session import Session
 from client.faces.web.tab import Tab
 from protocol.errors import ErrorCode
+from protocol.jsonrpc import NULL, Request
 from protocol.messages import (
     GetHistoryParams,
     GetHistoryResult,
@@ -82,26 +83,26 @@ async def answer(session: Session, tab: Tab, frame: str) -> bytes | None:
     except PageError as error:
         return error_frame(NULL, error)
     try:
-        answered = result_frame(request.id, await _call(session, tab, request))
+        answered = result_frame(request.response_id, await _call(session, tab, request))
     except ClientError as error:
-        answered = error_frame(request.id, error)
+        answered = error_frame(request.response_id, error)
     except Exception:  # a bug must fail only this request, not the tab, and must appear in the log
-        logger.exception("[ERROR] Internal error in method %s of the page", request.method)
+        logger.exception("[ERROR] Internal error in method %s of the page", request.name)
         flaw = PageError(
             ErrorCode.INTERNAL_ERROR, "Internal error in the program that serves this page. Its log has the details."
         )
-        answered = error_frame(request.id, flaw)
+        answered = error_frame(request.response_id, flaw)
     return answered if request.id else None
 
 
 async def _call(session: Session, tab: Tab, request: Request) -> Struct:
-    if request.method not in METHODS:
+    if request.name not in METHODS:
         words = (
             "This page does not match the version of the program that serves it, which supports"
             f" {', '.join(METHODS)}. Reload the page."
         )
         raise PageError(ErrorCode.METHOD_NOT_FOUND, words)
-    shape, method = METHODS[request.method]
+    shape, method = METHODS[request.name]
     return await method(session, tab, read_params(request, shape))
 
 

@@ -1,39 +1,21 @@
 """JSON-RPC 2.0 between the page and this client over the WebSocket: each text frame holds a single JSON value."""
 
 from functools import cache
-from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Raw, Struct, structs
+from msgspec import Meta, Raw, Struct
 
 from client.errors import CallRefused, ClientError
 from client.faces.web.errors import PageError, code_and_data
+from protocol import jsonrpc
 from protocol.errors import ErrorCode
-from protocol.json_text import BYTE_ORDER_MARK, NO_TEXT, convert, field_with_half, mark_halves, unmark_halves
+from protocol.json_text import NO_TEXT, convert, field_with_half, mark_halves
+from protocol.jsonrpc import NOT_A_REQUEST, UNREADABLE, Request, error_response, notification, split, success
 
 MAX_FRAME_BYTES: Final = 64 * 1024
 
 Params = TypeVar("Params", bound=Struct)
-
-
-class Request(Struct, frozen=True):
-    """A request from the page; without an `id` it is a notification and gets no response."""
-
-    jsonrpc: Literal["2.0"]
-    method: str
-    id: Raw = Raw()
-    params: Raw = Raw()
-
-
-_JSON: Final = msgspec.json.Decoder(Raw)
-_REQUEST: Final = msgspec.json.Decoder(Request)
-NULL: Final = Raw(b"null")
-
-
-class _Error(Struct, frozen=True, omit_defaults=True):
-    code: int
-    message: str
-    data: Any = None
 
 
 def read_request(frame: str) -> Request:
@@ -42,19 +24,13 @@ def read_request(frame: str) -> Request:
         raise PageError(ErrorCode.INVALID_REQUEST, f"The frame must have at most {MAX_FRAME_BYTES} bytes.")
     try:
         # Halves of surrogate pairs are marked here, so that `read_params` can name the field in its error.
-        request = _REQUEST.decode(_JSON.decode(mark_halves(body.removeprefix(BYTE_ORDER_MARK))))
-    except msgspec.ValidationError as problem:
-        raise PageError(ErrorCode.INVALID_REQUEST, f"The frame is not a JSON-RPC 2.0 request: {problem}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        is_batch, elements = split(mark_halves(body))
+    except UNREADABLE:
         raise PageError(ErrorCode.PARSE_ERROR, "The frame is not JSON.") from None
-    if _first(request.id) in (b"t", b"f", b"[", b"{") or _first(request.params) not in (b"", b"[", b"{"):
-        words = "The frame is not a JSON-RPC 2.0 request: id must be a string or a number, params an object."
-        raise PageError(ErrorCode.INVALID_REQUEST, words)
-    return structs.replace(request, id=unmark_halves(request.id))
-
-
-def _first(value: Raw) -> bytes:
-    return bytes(memoryview(value)[:1])
+    request = None if is_batch else jsonrpc.read_request(elements[0])
+    if problem := NOT_A_REQUEST if request is None else request.problem:
+        raise PageError(ErrorCode.INVALID_REQUEST, f"The frame is not a JSON-RPC 2.0 request: {problem}.")
+    return cast("Request", request)
 
 
 def read_params(request: Request, shape: type[Params]) -> Params:
@@ -94,17 +70,17 @@ def _description(hint: Any) -> str | None:
     return next(filter(None, map(_description, get_args(hint))), None)
 
 
-def result_frame(request_id: Raw, result: Struct) -> bytes:
+def result_frame(response_id: Raw, result: Struct) -> bytes:
     """Return the frame of a JSON-RPC response with a result."""
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "result": result})
+    return msgspec.json.encode(success(response_id, result))
 
 
-def error_frame(request_id: Raw, error: ClientError) -> bytes:
+def error_frame(response_id: Raw, error: ClientError) -> bytes:
     """Return the frame of a JSON-RPC error response; its `message` is written for a person."""
     code, data = code_and_data(error)
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id or NULL, "error": _Error(code, str(error), data)})
+    return msgspec.json.encode(error_response(response_id, code, str(error), data))
 
 
 def notification_frame(method: str, params: Struct) -> bytes:
     """Return the frame of a JSON-RPC notification to the page."""
-    return msgspec.json.encode({"jsonrpc": "2.0", "method": method, "params": params})
+    return msgspec.json.encode(notification(method, params))

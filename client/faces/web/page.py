@@ -18,7 +18,7 @@ from client.faces.text import printable
 from client.faces.web.calls import answer
 from client.faces.web.cookies import MAX_AGE_SECONDS, MAX_OTHERS, VALUE_BYTES, others, superfluous, value_of
 from client.faces.web.errors import PageError, TooMany
-from client.faces.web.frames import MAX_FRAME_BYTES, NULL, error_frame
+from client.faces.web.frames import MAX_FRAME_BYTES, error_frame
 from client.faces.web.hosts import PageHosts, host_of
 from client.faces.web.icons import with_counts
 from client.faces.web.session import Session
@@ -27,6 +27,7 @@ from client.faces.web.tab import Tab
 from client.session.participant import NewParticipant
 from client.session.registration_file import by_cookie
 from protocol.errors import ErrorCode
+from protocol.jsonrpc import NULL
 
 STATIC: Final = Path(__file__).parent / "static"
 CONTENT_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

@@ -299,7 +299,7 @@ async def test_mistake_in_the_handling_of_a_result_pauses_the_delivery(
     await recipient.has("Alice joined the chat")
     recipient.behaviour = answer_error(-32000)
     with monkeypatch.context() as mistaken:
-        mistaken.setattr("server.delivery.delivery.judge_reply", lambda *_: 1 / 0)
+        mistaken.setattr("server.delivery.delivery.judge_response", lambda *_: 1 / 0)
         await alice.say("hi")
         await recipient.has("hi")
         await server.clock.someone_waits(1.0, 1.0, count=2)  # the housekeeping is one of them
