@@ -10,8 +10,8 @@ import sys
 
 from client.app import run
 from client.faces.pipe.lines_out import lost
-from client.parser_check import parser_problem
 from client.settings import Face, Settings, command
+from runtime.http_server import parser_problem
 from runtime.job_control import ignore_stop_without_shell
 from runtime.standard_streams import prepare
 

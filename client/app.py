@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import hdrs, web
-from aiohttp.http import HttpProcessingError
 
 from client.faces.headless import Headless, serve_page
 from client.faces.pipe.face import PipedTerminal
@@ -23,7 +22,7 @@ from client.faces.pipe.lines_out import lost
 from client.faces.terminal.face import Terminal
 from client.faces.web.cookies import PREFIX
 from client.faces.web.page import Page
-from client.http_protocol import MAX_HEADER_BYTES, SERVER, Runner
+from client.http_server import MAX_HEADER_BYTES, Runner
 from client.session.callback_endpoint import CallbackEndpoint
 from client.session.listener import Listener
 from client.session.participant import NewParticipant, Participant
@@ -32,6 +31,7 @@ from client.session.rpc import ServerRpc
 from client.settings import Face, Settings
 from client.state import State
 from runtime.background_output import BackgroundOutput
+from runtime.http_server import SERVER, fault_of_peer
 from runtime.listening import ALL_ADDRESSES, ListenError, ListeningSockets
 from runtime.listening import listen as bind
 from runtime.standard_streams import STDOUT, encoding_of
@@ -205,14 +205,8 @@ async def until_stopped(face: Coroutine[Any, Any, int]) -> int:
 
 def _http_log() -> logging.Logger:
     log = logging.getLogger("client.http")
-    log.addFilter(_is_worth_a_line)
+    log.addFilter(lambda record: fault_of_peer(record) is None)
     return log
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Drop aiohttp's tracebacks of malformed requests, which have received a 400, and of disconnections."""
-    fault = record.exc_info[1] if record.exc_info else None
-    return not isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 def page_address(host: str, port: int, service: str = "") -> str:

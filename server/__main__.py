@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from runtime.http_server import parser_problem
 from runtime.job_control import ignore_stop_without_shell
 from runtime.standard_streams import CANNOT_WRITE, STDIN, STDOUT, prepare, tell
 from server import logs
@@ -29,7 +30,6 @@ from server.app import (
     write_log,
 )
 from server.errors import ControlError, OutputError, StartError
-from server.parser_check import parser_problem
 from server.settings import Settings, command
 
 try:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 from aiohttp import hdrs, web
 
 from protocol.methods import DRAIN_SECONDS, EXCHANGE_SECONDS, MAX_BODY_BYTES, REGISTER, REQUEST_READ_SECONDS
+from runtime.http_server import SERVER, refuse_odd_expectations
 from runtime.listening import ListenError, ListeningSockets
 from runtime.listening import listen as bind
 from server import logs
@@ -36,7 +37,7 @@ from server.chat.store_clock import DAY
 from server.clock import Clock, SystemClock
 from server.delivery.broadcaster import broadcast
 from server.errors import ControlError, StartError
-from server.inbound.connections import SERVER, ConnectionGuard, HttpProtocol, connection_of, refusing_odd_expectations
+from server.inbound.connections import ConnectionGuard, HttpProtocol, connection_of
 from server.inbound.dispatcher import JsonRpcDispatcher
 from server.inbound.routes import DISPATCHER, RpcEndpoint
 from server.message_log.base import MessageLog, StoreUnusable, Unreadable
@@ -90,7 +91,7 @@ class Server:
         """Start to accept connections."""
         await self._runner.setup()
         server = cast("web.Server", self._runner.server)  # set by `setup`
-        server.request_handler = refusing_odd_expectations(server.request_handler)
+        server.request_handler = refuse_odd_expectations(server.request_handler)
         loop = asyncio.get_running_loop()
         make_protocol = functools.partial(
             HttpProtocol,

@@ -10,10 +10,8 @@ import textwrap
 from datetime import UTC, datetime
 from typing import Final
 
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
-
 from runtime.background_output import BackgroundOutput, lost_lines
+from runtime.http_server import fault_of_peer
 from runtime.standard_streams import STDOUT, encoding_of
 
 SHOWN_CHARS: Final = 256
@@ -55,11 +53,9 @@ class BadHttpFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for these records, and log a line on debug level instead."""
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError | RequestPayloadError | ConnectionError):
-            return True
-        server.debug("Refused a malformed or incomplete request: %s", type(error).__name__)
-        return False
+        if (fault := fault_of_peer(record)) is not None:
+            server.debug("Refused a malformed or incomplete request: %s", type(fault).__name__)
+        return fault is None
 
 
 class BackgroundHandler(logging.Handler):

@@ -99,8 +99,8 @@ def test_protocol_imports_only_the_standard_library_and_msgspec() -> None:
     assert imports_beyond("protocol", "msgspec", "protocol") == {}
 
 
-def test_runtime_imports_only_the_standard_library_and_click() -> None:
-    assert imports_beyond("runtime", "click", "runtime") == {}
+def test_runtime_imports_only_the_standard_library_click_and_aiohttp() -> None:
+    assert imports_beyond("runtime", "aiohttp", "click", "runtime") == {}
 
 
 @pytest.mark.parametrize("module", sorted(PURE))

@@ -5,17 +5,16 @@ out a client that does not read its response.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
 from protocol.errors import ErrorCode
 from protocol.jsonrpc import error_body
-from runtime.http_problem import http_problem
+from runtime.http_server import SERVER, HalfClosableHandler, http_problem
 from server import logs
 from server.inbound.connection_limits import Admission, Verdict
 from server.net.addresses import network_of, plain
@@ -24,8 +23,6 @@ from server.net.deadlines import Deadlines
 TAKE_SECONDS: Final = 60.0  # for a client to read its response, once the transport has to buffer a part of it
 MAX_UNTAKEN_BYTES: Final = 64 * 1024 * 1024  # of responses, buffered for all slow clients together
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024  # of requests without a response yet, of all connections together
-SERVER: Final = "Ringback"  # instead of aiohttp's default, which discloses its version and that of Python
-UNEXPECTED: Final = "unsupported Expect header; only 100-continue is supported\n"
 LINE_TOO_LONG: Final = "the request line or a header is longer than 8,190 bytes\n"  # by aiohttp's default
 
 
@@ -48,44 +45,11 @@ TOO_SLOW: Final = _head_and_body(
     b"408 Request Timeout", error_body(ErrorCode.PARSE_ERROR, {"problem": "the request headers timed out"})
 )
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-
-class HttpProtocol(web.RequestHandler):
-    """aiohttp's protocol, with error texts that neither quote malformed requests nor disclose aiohttp's version.
-
-    aiohttp closes a connection as soon as the caller has shut down its sending side; here the caller gets its responses
-    first (RFC 9112, section 9.6). client/http_protocol.py does the same for callbacks.
-    """
+class HttpProtocol(HalfClosableHandler):
+    """Writes the responses to unreadable requests in the words of `http_problem`, without the version of aiohttp."""
 
     __slots__ = ()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a boolean; aiohttp returns None
-        """Return True if responses are pending; the connection closes after the last response."""
-        if self._is_waiting():
-            return False
-        self._end_behind_the_last()
-        return True
-
-    def _is_waiting(self) -> bool:
-        return not self._messages and (not self._request_count or self._waiter is not None)
-
-    def _end_behind_the_last(self, is_second_look: bool = False) -> None:
-        if self._messages:
-            message, payload = self._messages[-1]
-            if isinstance(message, RawRequestMessage):
-                self._messages[-1] = message._replace(should_close=True), payload
-        elif self._current_request is not None:
-            payload = self._current_request._payload
-            self.close()
-        elif is_second_look:  # the response is written; the rest of the request's body, if any, will not arrive
-            self.force_close()
-            return
-        else:  # the task of the request may not have started
-            self._loop.call_soon(self._end_behind_the_last, True)
-            return
-        if not payload.is_eof():
-            payload.set_exception(web.RequestPayloadError("the body is incomplete"))
 
     def handle_error(
         self,
@@ -288,17 +252,3 @@ def connection_of(request: web.BaseRequest) -> Connection | None:
     """Return the connection of a request, None if it is closed."""
     protocol = request.transport.get_protocol() if request.transport else None
     return protocol if isinstance(protocol, Connection) else None
-
-
-def refusing_odd_expectations(handler: Handler) -> Handler:
-    """Wrap `handler` to respond 417 (RFC 9110, section 10.1.1) to an Expect header that is not ASCII.
-
-    aiohttp fails on it, because it quotes the header in its own 417.
-    """
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get(hdrs.EXPECT, "").isascii():
-            return await handler(request)
-        return web.Response(status=417, text=UNEXPECTED, headers={hdrs.SERVER: SERVER})
-
-    return handle

@@ -17,7 +17,7 @@ class Watch(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.addFilter(BadHttpFilter())  # as `journal.configure` has it
+        self.addFilter(BadHttpFilter())  # as `logs.configure` has it
         self.found: list[str] = []
         self._formatters = (LineFormatter(), JsonFormatter())
 

@@ -14,7 +14,7 @@ class Tracebacks(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.addFilter(BadHttpFilter())  # as `journal.configure` has it
+        self.addFilter(BadHttpFilter())  # as `logs.configure` has it
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
