@@ -141,7 +141,7 @@ async def test_a_body_arrives_as_it_is(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reply"),
+    ("said", "response"),
     [
         pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b""), id="204"),
         pytest.param(

@@ -120,13 +120,13 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("data", "reply"), ANSWERS)
+@pytest.mark.parametrize(("data", "response"), ANSWERS)
 def test_an_answer_is_the_same_however_it_is_cut(data: bytes, response: HttpResponse) -> None:
     for way, pieces in ways(data):
         assert outcome(pieces, end=False) == response, way
 
 
-@pytest.mark.parametrize(("data", "reply"), ANSWERS)
+@pytest.mark.parametrize(("data", "response"), ANSWERS)
 def test_an_answer_is_there_with_its_last_byte_and_not_before(data: bytes, response: HttpResponse) -> None:
     reader = ResponseParser()
     assert reader.feed(data[:-1]) is None
@@ -188,7 +188,7 @@ def test_a_body_that_announces_too_much_is_read_up_to_64_kib() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reply"),
+    ("data", "response"),
     [
         pytest.param(UNTIL_CLOSE + b"{}", plain(200), id="HTTP/1.1"),
         pytest.param(b"HTTP/1.0 200 OK\r\n\r\n{}", plain(200), id="HTTP/1.0"),
@@ -361,7 +361,7 @@ MENDED = [
 ]
 
 
-@pytest.mark.parametrize(("data", "reply"), MENDED)
+@pytest.mark.parametrize(("data", "response"), MENDED)
 def test_head_that_may_be_read_in_one_way_only_is_taken(data: bytes, response: HttpResponse) -> None:
     for way, pieces in ways(data):
         reader = ResponseParser()

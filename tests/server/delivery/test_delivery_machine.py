@@ -58,6 +58,7 @@ class Person:
         self.start = self.done = self.cursor = self.saved_cursor = cursor
         self.taken: list[int] = []
         self.given_up: set[int] = set()  # passed over, or no longer kept
+        self.ever_aside: set[int] = set()
 
     def ring(self, now: float) -> None:
         self.outbox = Outbox(self.member_id, self.cursor, self.member.max_batch, EVICT_AFTER, now)
@@ -78,8 +79,16 @@ class Person:
         self.counted = now
 
     def take(self, entries: tuple[Entry, ...]) -> None:
-        """What is not above the last that it took is a repeat, or so it takes it."""
-        self.taken += [entry.seq for entry in entries if [entry.seq] > self.taken[-1:]]
+        """What is not above the last that it took is a repeat, or so it takes it.
+
+        That may be a message which it refused before it took a later one, and gets again in a new registration.
+        """
+        for seq in (entry.seq for entry in entries):
+            if [seq] > self.taken[-1:]:
+                self.taken.append(seq)
+            elif seq not in self.taken:
+                assert seq in self.ever_aside
+                self.given_up.add(seq)
 
     def acknowledge(self, seq: int) -> None:
         """What was set aside is given up now, or was taken for a repeat."""
@@ -89,6 +98,7 @@ class Person:
 
     def set_aside(self, seq: int, now: float) -> None:
         self.aside += [] if seq in self.aside else [seq]
+        self.ever_aside.add(seq)
         self.round, self.held, self.refused_at = seq, (), now
 
     def go_back(self) -> None:
