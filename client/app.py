@@ -97,11 +97,13 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
         endpoint = CallbackEndpoint()
         state = State(settings)
 
-        def participants(seat_files: RegistrationFiles | None, join_key: str | None) -> NewParticipant:
+        def participants(registration_files: RegistrationFiles | None, join_key: str | None) -> NewParticipant:
             def new_participant(listener: Listener, typed_key: str | None) -> Participant:
                 callback = settings.callback or f":{port}"
                 key = typed_key or join_key
-                return Participant(rpc, endpoint, callback, listener, join_key=key, seat_files=seat_files)
+                return Participant(
+                    rpc, endpoint, callback, listener, join_key=key, registration_files=registration_files
+                )
 
             return new_participant
 
@@ -110,7 +112,7 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
         endpoint.add_to(app)
         if settings.has_page:
             page = Page(
-                participants(state.seats_of_people, settings.pages_key),
+                participants(state.registrations_of_people, settings.pages_key),
                 hosts=settings.page_hosts,
                 server=settings.server,
                 cookie_name=state.cookie_name(port),
@@ -118,7 +120,9 @@ async def serve(settings: Settings, listening: ListeningSockets) -> int:
                 asks_key=settings.newcomers_key is not None and settings.pages_key is None,
             )
             page.add_to(app)
-        own = participants(state.own_seats if settings.has_page else state.seats_of_people, settings.newcomers_key)
+        own = participants(
+            state.own_registrations if settings.has_page else state.registrations_of_people, settings.newcomers_key
+        )
         address = page_address(host, port, _service(settings, host))
         async with _listening(app, listening), state.swept_daily():
             return await until_stopped(_face(settings, own, address))

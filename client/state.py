@@ -38,16 +38,18 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         """Lock a folder, if this client has a page. Without a state directory, nothing is stored."""
-        self.seats_of_people: RegistrationFiles | None = None
-        self.own_seats: RegistrationFiles | None = None
+        self.registrations_of_people: RegistrationFiles | None = None
+        self.own_registrations: RegistrationFiles | None = None
         self._directory = settings.state_dir
         self._folder: StateFolder | None = None
         if settings.state_dir == NO_STATE:
             return
-        self.seats_of_people = RegistrationFiles(settings.state_dir, settings.server)
+        self.registrations_of_people = RegistrationFiles(settings.state_dir, settings.server)
         if settings.has_page:
             self._folder = take_folder(settings.state_dir, host_name())
-        self.own_seats = RegistrationFiles(self._folder.path if self._folder else settings.state_dir, settings.server)
+        self.own_registrations = RegistrationFiles(
+            self._folder.path if self._folder else settings.state_dir, settings.server
+        )
 
     def cookie_name(self, port: int) -> str:
         """Return the name of the page's cookie. It belongs to the folder, and differs between the clients of a host."""
@@ -57,16 +59,16 @@ class State:
 
     def sweep(self, now: float) -> None:
         """Remove files and folders that are not locked and were unused for 30 days (`now` in Unix seconds)."""
-        if self.seats_of_people is None:
+        if self.registrations_of_people is None:
             return
         if self._folder is not None:
             self._folder.touch()
         with contextlib.suppress(OSError):  # reported by `RegistrationFile`
             now = _aged_until(self._directory, now)
             sweep_folders(self._directory, now)
-            for seats in (self.seats_of_people, self.own_seats):
-                if seats is not None:
-                    seats.sweep(now)
+            for registrations in (self.registrations_of_people, self.own_registrations):
+                if registrations is not None:
+                    registrations.sweep(now)
 
     @contextlib.asynccontextmanager
     async def swept_daily(self) -> AsyncIterator[None]:

@@ -74,14 +74,14 @@ class Headless:
             self._end("it is closed")
         self._say(f"[CLIENT] {OPEN_PAGE}{self._page}")
         try:
-            if not await self._take_seat():
+            if not await self._register():
                 return 2
             await self._over.wait()
             return 1
         finally:
             await self._participant.leave()
 
-    async def _take_seat(self) -> bool:
+    async def _register(self) -> bool:
         """Register under the first free name, until success or the end. False: the server never accepts the name."""
         names = self._names()
         name = next(names)

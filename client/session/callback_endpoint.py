@@ -37,7 +37,7 @@ from protocol.webhook_id import parse_messages_id
 
 P = TypeVar("P", bound=msgspec.Struct)
 
-CLOSED_SEATS_KEPT: Final = 1024
+CLOSED_INBOXES_KEPT: Final = 1024
 NOTIFICATIONS_KEPT: Final = 1024
 PATIENCE_SECONDS: Final = 4.0  # less than the 5 s that the server waits for a response
 
@@ -61,7 +61,7 @@ class MessageReceiver(Protocol):
 
 
 class CallbackEndpoint:
-    """`POST /rpc/{seat}`, signed as in Standard Webhooks with the secret of that path.
+    """`POST /rpc/{inbox_id}`, signed as in Standard Webhooks with the secret of that path.
 
     Status codes: 200 with JSON-RPC; 204 if the body holds only notifications; 401 without a valid signature; 404 for an
     unknown path; 410 for a closed path (the server then removes the member at once); 413 over 1 MiB; 503 for messages
@@ -72,62 +72,62 @@ class CallbackEndpoint:
         """`patience`: the seconds for which messages may wait until they can be accepted."""
         self._now = now
         self._patience = patience
-        self._seats: dict[str, tuple[bytes, MessageReceiver]] = {}
+        self._inboxes: dict[str, tuple[bytes, MessageReceiver]] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._clocks_apart: dict[str, float] = {}
         self._notified: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
         """Add the route; `app` must read bodies of up to 1 MiB (aiohttp's own limit)."""
-        app.router.add_post(RPC_PATH + "/{seat}", self._handle)
+        app.router.add_post(RPC_PATH + "/{inbox_id}", self._handle)
 
-    def path(self, seat: str) -> str:
-        """Return the callback path of `seat`."""
-        return f"{RPC_PATH}/{seat}"
+    def path(self, inbox_id: str) -> str:
+        """Return the callback path of `inbox_id`."""
+        return f"{RPC_PATH}/{inbox_id}"
 
-    def open(self, seat: str, secret_key: bytes, receiver: MessageReceiver) -> None:
-        """Deliver requests at the path of `seat` to `receiver` if they are signed with `secret_key`."""
-        self._seats[seat] = (secret_key, receiver)
+    def open(self, inbox_id: str, secret_key: bytes, receiver: MessageReceiver) -> None:
+        """Deliver requests at the path of `inbox_id` to `receiver` if they are signed with `secret_key`."""
+        self._inboxes[inbox_id] = (secret_key, receiver)
 
-    def close(self, seat: str) -> None:
-        """Respond with 410 at the path of `seat` from now on. Does nothing if the path is not open."""
-        self._clocks_apart.pop(seat, None)
-        if self._seats.pop(seat, None) is not None:
-            self._closed[seat] = None
-            if len(self._closed) > CLOSED_SEATS_KEPT:
+    def close(self, inbox_id: str) -> None:
+        """Respond with 410 at the path of `inbox_id` from now on. Does nothing if the path is not open."""
+        self._clocks_apart.pop(inbox_id, None)
+        if self._inboxes.pop(inbox_id, None) is not None:
+            self._closed[inbox_id] = None
+            if len(self._closed) > CLOSED_INBOXES_KEPT:
                 self._closed.popitem(last=False)
 
-    def clocks_apart(self, seat: str) -> float | None:
+    def clocks_apart(self, inbox_id: str) -> float | None:
         """Return the seconds by which this clock is ahead of the server's, if signatures failed for that; else None."""
-        return self._clocks_apart.get(seat)
+        return self._clocks_apart.get(inbox_id)
 
     async def _handle(self, request: web.Request) -> web.Response:
-        seat = request.match_info["seat"]
-        if seat not in self._seats:
-            raise web.HTTPGone if seat in self._closed else web.HTTPNotFound
+        inbox_id = request.match_info["inbox_id"]
+        if inbox_id not in self._inboxes:
+            raise web.HTTPGone if inbox_id in self._closed else web.HTTPNotFound
         body = await _read(request)
-        if seat not in self._seats:  # closed while the body arrived
+        if inbox_id not in self._inboxes:  # closed while the body arrived
             raise web.HTTPGone
-        key, receiver = self._seats[seat]
+        key, receiver = self._inboxes[inbox_id]
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
             webhook_id = verify(key, headers, body, self._now())
         except SignatureError as error:
             _log.warning("Refused a callback request: %s", error)
             if isinstance(error, ClocksApart):
-                self._clocks_apart[seat] = error.seconds
+                self._clocks_apart[inbox_id] = error.seconds
             raise web.HTTPUnauthorized from None
-        self._clocks_apart.pop(seat, None)
+        self._clocks_apart.pop(inbox_id, None)
         if (messages := parse_messages_id(webhook_id)) is not None:
             await self._until_it_follows(receiver, messages.epoch)
-            if seat not in self._seats:  # closed while the request waited
+            if inbox_id not in self._inboxes:  # closed while the request waited
                 raise web.HTTPGone
-        reply = self._take(seat, receiver, webhook_id, body)
+        reply = self._take(inbox_id, receiver, webhook_id, body)
         return web.Response(status=204) if reply is None else web.Response(body=reply, content_type=CONTENT_TYPE)
 
-    def _take(self, seat: str, receiver: MessageReceiver, webhook_id: str, body: bytes) -> bytes | None:
+    def _take(self, inbox_id: str, receiver: MessageReceiver, webhook_id: str, body: bytes) -> bytes | None:
         """Return the response body; None for notifications. These have no `seq`: a repeated webhook id is ignored."""
-        if (seat, webhook_id) in self._notified:
+        if (inbox_id, webhook_id) in self._notified:
             return None
         try:
             reply = respond(body, receiver)
@@ -135,7 +135,7 @@ class CallbackEndpoint:
             raise _later() from None
         receiver.keep()
         if reply is None:
-            self._notified[seat, webhook_id] = None
+            self._notified[inbox_id, webhook_id] = None
             if len(self._notified) > NOTIFICATIONS_KEPT:
                 self._notified.popitem(last=False)
         return reply

@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 class Participant:
     """One participant. `callback` is the prefix of the registered callback, `":8080"` or `"http://host:port"`.
 
-    `seat_files` stores its registration (see `recall`); None: the registration ends with this process.
+    `registration_files` stores its registration (see `recall`); None: the registration ends with this process.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Participant:
         listener: Listener,
         *,
         join_key: str | None = None,
-        seat_files: RegistrationFiles | None = None,
+        registration_files: RegistrationFiles | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -82,7 +82,7 @@ class Participant:
         self._callback = callback
         self._listener = listener
         self._join_key = join_key
-        self._seat_files = seat_files
+        self._registration_files = registration_files
         self._sleep = sleep
         self._draw = draw
         self._asked_id: str | None = None
@@ -92,9 +92,9 @@ class Participant:
         self._file: RegistrationFile | None = None
         self._known: Registration | None = None  # the last registration, of this process or an earlier process
         self._recap: CatchUpRequest | None = None
-        self._seat_in_doubt = asyncio.Event()
+        self._ping_now = asyncio.Event()
         self._knocked = asyncio.Event()
-        self._seat = self._new_seat()
+        self._inbox = self._new_inbox()
         self._keeper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class Participant:
     @property
     def taken(self) -> int:
         """The last `seq` that was received."""
-        return self._seat.taken
+        return self._inbox.taken
 
     @property
     def lacks_name(self) -> bool:
@@ -128,16 +128,16 @@ class Participant:
         if self._keeper is not None:
             raise RuntimeError(f"{self!r} is already registered")
         self.release()
-        if self._seat_files is None:
+        if self._registration_files is None:
             return None
-        self._seat_files.move(name, key, others)
-        self._file = self._seat_files.open(key)
+        self._registration_files.move(name, key, others)
+        self._file = self._registration_files.open(key)
         self._known = known = self._file.remembered
         if known is None:
             return None
         self.id, self.name, self._token = known.id, known.name, known.token
-        self._seat = self._new_seat(known)
-        self._endpoint.open(self._seat.id, self._seat.key, self._seat)
+        self._inbox = self._new_inbox(known)
+        self._endpoint.open(self._inbox.id, self._inbox.key, self._inbox)
         return None if known.left else known.name
 
     def request_catch_up(self, lines: int, show: Callable[[CatchUp], None]) -> None:
@@ -219,7 +219,7 @@ class Participant:
 
     def release(self) -> None:
         """Close the callback and release the stored registration, without a request to the server."""
-        self._close(self._seat)
+        self._close(self._inbox)
         if self._file is not None:
             self._file.close()
         self._file = self._known = self._keeper = self._token = self._after = self.registration = None
@@ -250,11 +250,11 @@ class Participant:
         try:
             return await self._rpc.call(method, params, result, self._token)
         except ServerUnreachable:
-            self._seat_in_doubt.set()
+            self._ping_now.set()
             raise
         except CallRefused as error:
             if error.code in SEAT_LOST:
-                self._seat_in_doubt.set()
+                self._ping_now.set()
             raise
 
     # Registration.
@@ -263,8 +263,8 @@ class Participant:
         """Register with the token. Without a token, or if the server does not know it, register as a new member."""
         try:
             if self._token is not None:
-                seat = self._seat if self._after is None else self._new_seat()
-                return await self._settle(await self._take(seat, name))
+                inbox = self._inbox if self._after is None else self._new_inbox()
+                return await self._settle(await self._take(inbox, name))
         except CallRefused as error:
             if error.kicked:
                 self._forget()
@@ -275,43 +275,43 @@ class Participant:
 
     async def _come_in(self, name: str) -> RegisterResult:
         """Register as a new member, with a new callback path."""
-        result = await self._take(self._new_seat(), name)
+        result = await self._take(self._new_inbox(), name)
         if self.registration is not None and self.registration.epoch != result.epoch:
             # The epoch has changed: earlier messages of the new log are unknown here as well, so read it from seq 0.
             self.id, self._token, self._after = result.id, result.token, 0
-            result = await self._take(self._new_seat(), name)
+            result = await self._take(self._new_inbox(), name)
         return await self._settle(result)
 
-    async def _take(self, seat: Inbox, name: str) -> RegisterResult:
-        """Register with the callback path of `seat`, and with the token if there is one; on success, use `seat`.
+    async def _take(self, inbox: Inbox, name: str) -> RegisterResult:
+        """Register with the callback path of `inbox`, and with the token if there is one; on success, use `inbox`.
 
         Each registration without a token uses a new path. If its response is lost, the path is closed and responds with
         410, so that the server removes the orphaned member.
         """
-        if seat is not self._seat:
-            self._endpoint.open(seat.id, seat.key, seat)
+        if inbox is not self._inbox:
+            self._endpoint.open(inbox.id, inbox.key, inbox)
         params = RegisterParams(
             id=None if self._token else self._asked_id,
             name=name,
-            callback=self._callback + self._endpoint.path(seat.id),
+            callback=self._callback + self._endpoint.path(inbox.id),
             max_batch=methods.MAX_PUSH_BATCH,
-            secret=encode_secret(seat.key),
+            secret=encode_secret(inbox.key),
             join_key=None if self._token else self._join_key,
             accepts=[methods.RECEIVE_TYPING],
             after=self._after,
             keep_name=self._keeps_name or None,
         )
-        old = seat  # to close if the call fails
+        old = inbox  # to close if the call fails
         try:
             result = await self._rpc.call(methods.REGISTER, params, RegisterResult, self._token)
-            old, self._seat = self._seat, seat
+            old, self._inbox = self._inbox, inbox
             return result
         except CallRefused as error:
-            error.clocks_apart = self._endpoint.clocks_apart(seat.id)
+            error.clocks_apart = self._endpoint.clocks_apart(inbox.id)
             error.data.setdefault("name", name)
             raise
         finally:
-            if old is not self._seat:
+            if old is not self._inbox:
                 self._close(old)
 
     async def _settle(self, result: RegisterResult) -> RegisterResult:
@@ -320,40 +320,40 @@ class Participant:
         Messages wait until the catch-up has been read, shown and marked as received; then repeats of it are dropped.
         """
         before, again = self._known, self.registration is not None
-        self._seat.note(result.epoch, result.cursor)
+        self._inbox.note(result.epoch, result.cursor)
         self.registration = result
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
         trouble = self._remember()
         catch_up = await self._read_catch_up(result, again)
         told = _told_at_entry(result, before, again=again and catch_up is None)
-        self._seat.settle(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
+        self._inbox.settle(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
         self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
         if catch_up is not None and self._recap is not None:
             self._recap.show(catch_up)
-            self._seat.pass_over(catch_up.newest)
-            self._seat.keep()
+            self._inbox.pass_over(catch_up.newest)
+            self._inbox.keep()
         return result
 
     async def _read_catch_up(self, result: RegisterResult, again: bool) -> CatchUp | None:
         if self._recap is None:
             return None
-        taken = max(self._seat.taken, result.cursor)
+        taken = max(self._inbox.taken, result.cursor)
         return await read_catch_up(self._rpc, result, taken, self._recap.lines, again=again)
 
     def _hold(self) -> None:
         """Accept no messages before the catch-up."""
         if self._recap is not None:
             self._knocked.clear()
-            self._seat.hold()
+            self._inbox.hold()
 
     # Storage of the registration.
 
-    def _new_seat(self, known: Registration | None = None) -> Inbox:
+    def _new_inbox(self, known: Registration | None = None) -> Inbox:
         epoch, taken = (known.epoch, known.taken) if known else ("", 0)
         return Inbox(
             self._listener,
-            on_other_log=self._seat_in_doubt.set,
+            on_other_log=self._ping_now.set,
             on_held_push=self._knocked.set,
             keep=self._keep_taken,
             epoch=epoch,
@@ -365,7 +365,7 @@ class Participant:
         if self._token is None:
             return ""
         self._known = Registration(
-            id=self.id, name=self.name, token=self._token, epoch=self._seat.epoch, taken=self._seat.taken
+            id=self.id, name=self.name, token=self._token, epoch=self._inbox.epoch, taken=self._inbox.taken
         )
         if self._file is None:
             return ""
@@ -382,9 +382,9 @@ class Participant:
         if trouble := self._remember():
             _log.warning(trouble)
 
-    def _close(self, seat: Inbox) -> None:
-        self._endpoint.close(seat.id)
-        seat.close()
+    def _close(self, inbox: Inbox) -> None:
+        self._endpoint.close(inbox.id)
+        inbox.close()
 
     # Keep-alive.
 
@@ -418,8 +418,8 @@ class Participant:
 
     async def _until_next_ping(self) -> None:
         """Wait 10 s, or until the registration is in doubt after a failed call or a POST with another epoch."""
-        await self._sleep_until(self._seat_in_doubt, PING_SECONDS)
-        self._seat_in_doubt.clear()
+        await self._sleep_until(self._ping_now, PING_SECONDS)
+        self._ping_now.clear()
 
     async def _sleep_until(self, event: asyncio.Event, seconds: float) -> None:
         """Sleep for `seconds`, or until `event` is set."""
@@ -437,13 +437,13 @@ class Participant:
             # Checked before the callback: a restored log may contain an outdated callback.
             await self._renew()
         elif ping.callback != self.registration.callback:
-            self._lose("This seat was taken over by another client that has its token.")
-        elif (seconds := self._endpoint.clocks_apart(self._seat.id)) is not None:
+            self._lose("This registration was taken over by another client that has its token.")
+        elif (seconds := self._endpoint.clocks_apart(self._inbox.id)) is not None:
             self._tell(self.state, f"{words_for_clocks(seconds)} Until then no messages arrive.")
 
     def _lose(self, why: str) -> None:
         """End with REPLACED, without `Unregister`: the registration now belongs to another process, or is void."""
-        self._close(self._seat)
+        self._close(self._inbox)
         if self._file is not None:
             self._file.close()
         self._token = None
@@ -477,7 +477,7 @@ class Participant:
                 reason = error
             else:
                 break
-        self._seat_in_doubt.clear()
+        self._ping_now.clear()
 
     def _is_hopeless(self, refused: CallRefused) -> bool:
         """Return whether further tries cannot succeed until a person acts."""
@@ -506,7 +506,7 @@ def _told_at_entry(now: RegisterResult, before: Registration | None, *, again: b
     if before is None:
         return ""
     if now.token != before.token:
-        why = "has begun a new log" if now.epoch != before.epoch else "did not know this seat any more"
+        why = "has begun a new log" if now.epoch != before.epoch else "did not know this registration any more"
         return f"{'Connected again, but' if again else 'You are here'} as a newcomer: the server {why}."
     told = ["Connected again."] if again else []
     if now.epoch != before.epoch:

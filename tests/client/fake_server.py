@@ -269,7 +269,7 @@ class Rig:
     listener: Recorder = field(default_factory=Recorder)
     sleep: ManualSleep = field(default_factory=ManualSleep)
     made: list[Participant] = field(default_factory=list)
-    seat_files: RegistrationFiles | None = None
+    registration_files: RegistrationFiles | None = None
 
     def participant(self, listener: Listener | None = None, join_key: str | None = None) -> Participant:
         made = Participant(
@@ -278,7 +278,7 @@ class Rig:
             self.callback,
             listener or self.listener,
             join_key=join_key,
-            seat_files=self.seat_files,
+            registration_files=self.registration_files,
             sleep=self.sleep,
             draw=lambda: 0.5,
         )

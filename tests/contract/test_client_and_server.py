@@ -65,8 +65,8 @@ def newcomer(
 ) -> Participant:
     callbacks, port = endpoint
     rpc = ServerRpc(server.session, server.url.removesuffix("/rpc"))
-    seat_files = RegistrationFiles(state, rpc.server) if state else None
-    return Participant(rpc, callbacks, f":{port}", face, seat_files=seat_files, sleep=no_backoff)
+    registration_files = RegistrationFiles(state, rpc.server) if state else None
+    return Participant(rpc, callbacks, f":{port}", face, registration_files=registration_files, sleep=no_backoff)
 
 
 async def test_they_understand_each_other(server: RunningServer, endpoint: tuple[CallbackEndpoint, int]) -> None:

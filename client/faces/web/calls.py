@@ -120,7 +120,7 @@ async def _register(session: Session, _tab: Tab, params: EnterParams) -> EnterRe
 
 
 async def _unregister(session: Session, _tab: Tab, _params: NoParams) -> UnregisterResult:
-    session.seated()
+    session.participant()
     await session.leave(for_good=True)
     return UnregisterResult(success=True, message="Successfully unregistered")
 
@@ -130,11 +130,11 @@ async def _send_message(session: Session, tab: Tab, params: SayParams) -> SendMe
 
 
 async def _get_history(session: Session, _tab: Tab, params: GetHistoryParams) -> GetHistoryResult:
-    return await session.seated().history(before=params.before, after=params.after, limit=params.limit)
+    return await session.participant().history(before=params.before, after=params.after, limit=params.limit)
 
 
 async def _list_members(session: Session, _tab: Tab, params: ListMembersParams) -> ListMembersResult:
-    return await session.seated().members(after_id=params.after_id, limit=params.limit)
+    return await session.participant().members(after_id=params.after_id, limit=params.limit)
 
 
 async def _rename(session: Session, _tab: Tab, params: RenameParams) -> RenameResult:
@@ -143,7 +143,7 @@ async def _rename(session: Session, _tab: Tab, params: RenameParams) -> RenameRe
 
 
 async def _set_typing(session: Session, _tab: Tab, _params: NoParams) -> SetTypingResult:
-    await session.seated().set_typing()
+    await session.participant().set_typing()
     return SetTypingResult(success=True)
 
 

@@ -54,19 +54,19 @@ class Session:
 
         `asks_key`: a newcomer has to enter the join key.
         """
-        self._new_participant = new_participant
+        self._make_participant = new_participant
         self._server = server
         self._key = key
-        self._seat: Participant | None = None
+        self._participant: Participant | None = None
         self._detail = ""
         self._asks_key = self._join_key_needed = asks_key
         self._entering = asyncio.Lock()
         self._sending = asyncio.Lock()
         self.tabs: set[Tab] = set()
         self.other_keys: tuple[str, ...] = ()  # keys of this browser's registrations with other pages
-        candidate = self._new_seat(None)
+        candidate = self._new_participant(None)
         if candidate.recall(key) is not None:
-            self._seat = candidate
+            self._participant = candidate
             candidate.resume()
         else:
             candidate.release()
@@ -77,18 +77,18 @@ class Session:
     @property
     def state(self) -> ConnectionState:
         """The state of the participant; `new` without a participant."""
-        return ConnectionState.NEW if self._seat is None else self._seat.state
+        return ConnectionState.NEW if self._participant is None else self._participant.state
 
     @property
     def is_registered(self) -> bool:
         """Whether the participant is online or reconnecting."""
         return self.state in REGISTERED
 
-    def seated(self) -> Participant:
+    def participant(self) -> Participant:
         """Return the participant. Raise `PageError` -32002 if it is not registered."""
-        if self._seat is None or not self.is_registered:
+        if self._participant is None or not self.is_registered:
             raise PageError(ErrorCode.AWAY, "You are not in the room: enter with a name first.")
-        return self._seat
+        return self._participant
 
     def add(self, tab: Tab) -> None:
         """Add a tab, and send it the state of the session."""
@@ -99,8 +99,8 @@ class Session:
         """Remove a closed tab."""
         self.tabs.discard(tab)
 
-    def _new_seat(self, join_key: str | None) -> Participant:
-        made = self._new_participant(self, join_key)
+    def _new_participant(self, join_key: str | None) -> Participant:
+        made = self._make_participant(self, join_key)
         made.keeps_name = made.ends_without_key = True
         return made
 
@@ -112,15 +112,15 @@ class Session:
         """
         async with self._entering:
             if self.is_registered:
-                here = f"This browser is in the room already, as {self.seated().name}."
+                here = f"This browser is in the room already, as {self.participant().name}."
                 raise PageError(ErrorCode.INVALID_REQUEST, here)
-            self._seat = candidate = self._new_seat(join_key or None)
+            self._participant = candidate = self._new_participant(join_key or None)
             candidate.keeps_name = keep_name
             candidate.recall(self._key, name=name, others=self.other_keys)
             try:
                 entered = await candidate.enter(name)
             except ClientError as error:
-                self._seat = None
+                self._participant = None
                 candidate.release()
                 self._join_key_needed = self._asks_key or _is_about_key(error)
                 raise
@@ -130,19 +130,19 @@ class Session:
     async def leave(self, *, for_good: bool) -> None:
         """Leave the room, after a `Register` in progress. Unless `for_good`, registration and name are kept."""
         async with self._entering:
-            if self._seat is not None and self.is_registered:
-                await self._seat.leave(forget=for_good, away=not for_good)
+            if self._participant is not None and self.is_registered:
+                await self._participant.leave(forget=for_good, away=not for_good)
 
     async def say(self, tab: Tab, text: str, client_msg_id: str | None) -> SendMessageResult:
         """Send a message, and pass it to the other tabs; `tab` shows it already."""
-        seat = self.seated()
+        participant = self.participant()
         async with self._sending:  # messages of a person keep their order, even over different connections
-            stored = await seat.send(text, client_msg_id)
+            stored = await participant.send(text, client_msg_id)
         said = ChatMessage(
             seq=stored.seq,
             room=LOBBY,
-            sender_id=seat.id,
-            sender_name=seat.name,
+            sender_id=participant.id,
+            sender_name=participant.name,
             text=text,
             is_system=False,
             event=None,
@@ -154,7 +154,7 @@ class Session:
 
     async def rename(self, name: str) -> str:
         """Change the name, and return it as the server stored it."""
-        settled = await self.seated().rename(name)
+        settled = await self.participant().rename(name)
         self._tell(SESSION, self._standing())
         return settled
 
@@ -171,17 +171,21 @@ class Session:
     def on_state(self, state: ConnectionState, detail: str) -> None:
         """Send the state to all tabs. A registration replaced for its join key makes the page ask for the key."""
         self._detail = detail
-        if state is ConnectionState.REPLACED and self._seat is not None and _is_about_key(self._seat.reason):
+        if (
+            state is ConnectionState.REPLACED
+            and self._participant is not None
+            and _is_about_key(self._participant.reason)
+        ):
             self._join_key_needed = True
         self._tell(SESSION, self._standing())
 
     def _standing(self) -> SessionParams:
-        seat = self._seat if self.is_registered else None
+        participant = self._participant if self.is_registered else None
         return SessionParams(
             state=self.state,
             detail=self._detail,
-            id=seat.id if seat else None,
-            name=seat.name if seat else None,
+            id=participant.id if participant else None,
+            name=participant.name if participant else None,
             server=self._server,
             join_key_needed=self._join_key_needed,
         )

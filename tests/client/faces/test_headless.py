@@ -133,7 +133,7 @@ async def test_stopping_it_gives_its_seat_back(room: Rig, start: Start) -> None:
 
 @pytest.fixture
 def remembering(room: Rig, tmp_path: Path) -> None:
-    room.seat_files = RegistrationFiles(tmp_path, room.server.url)
+    room.registration_files = RegistrationFiles(tmp_path, room.server.url)
 
 
 async def stopped(running: "asyncio.Task[int]") -> None:

@@ -39,7 +39,7 @@ class Face(Recorder):
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig() as made:
-        made.seat_files = RegistrationFiles(tmp_path, made.server.url)
+        made.registration_files = RegistrationFiles(tmp_path, made.server.url)
         yield made
 
 

@@ -24,7 +24,7 @@ ANOTHER_LOG = "The server has another log now: older messages may come again, an
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig() as made:
-        made.seat_files = RegistrationFiles(tmp_path, made.server.url)
+        made.registration_files = RegistrationFiles(tmp_path, made.server.url)
         yield made
 
 
@@ -146,7 +146,7 @@ async def test_a_seat_that_the_server_forgot_becomes_a_newcomers_without_a_quest
     room.server.members.clear()
     me, listener = await back(room)
     assert not (await me.enter("Alice")).resumed
-    words = "You are here as a newcomer: the server did not know this seat any more."
+    words = "You are here as a newcomer: the server did not know this registration any more."
     assert await listener.told() == (ONLINE, words)
     assert on_disk(tmp_path).token == room.server.only_member.token
     await room.server.post(room.server.only_member, ring_message(3, "three"))
@@ -248,7 +248,7 @@ async def test_a_disk_that_fails_costs_no_message(room: Rig, tmp_path: Path, cap
 
 async def test_a_place_that_cannot_be_written_is_told(room: Rig, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    room.seat_files = RegistrationFiles(tmp_path / "file", room.server.url)
+    room.registration_files = RegistrationFiles(tmp_path / "file", room.server.url)
     me = room.participant()
     assert me.recall(ALICE) is None
     await me.enter("Alice")
@@ -491,6 +491,6 @@ async def test_name_kept_for_another_is_told_with_the_time(room: Rig) -> None:
 
 
 async def test_name_is_not_kept_when_nobody_could_come_back_to_it(room: Rig) -> None:
-    room.seat_files = None
+    room.registration_files = None
     await (await keeping(room)).leave(away=True)
     assert asked(room, "Register") + asked(room, "Unregister") == [None, None]

@@ -142,7 +142,7 @@ async def test_what_nobody_reads_is_not_taken_and_ends_it(room: Rig, stdin: Pipe
 
 
 async def test_run_again_it_is_the_same_participant(room: Rig, stdin: Pipe, tmp_path: Path) -> None:
-    room.seat_files = RegistrationFiles(tmp_path, room.server.url)
+    room.registration_files = RegistrationFiles(tmp_path, room.server.url)
     stdin.end()
     for _ in range(2):
         assert await chat(room, stdin) == 0

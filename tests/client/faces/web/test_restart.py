@@ -37,7 +37,7 @@ async def state(tab: FakeTab, wanted: str) -> dict[str, object]:
 
 async def test_after_a_restart_a_browser_has_its_seat_and_what_it_missed(tmp_path: Path) -> None:
     async with rig() as room:
-        room.seat_files = RegistrationFiles(tmp_path, room.server.url)
+        room.registration_files = RegistrationFiles(tmp_path, room.server.url)
         async with container(room) as port:
             browser = Browser(f"http://127.0.0.1:{port}")
             await (await browser.tab()).joined("Alice")
@@ -54,7 +54,7 @@ async def test_after_a_restart_a_browser_has_its_seat_and_what_it_missed(tmp_pat
 
 async def test_another_browser_that_takes_the_name_does_not_get_the_seat(tmp_path: Path) -> None:
     async with rig() as room:
-        room.seat_files = RegistrationFiles(tmp_path, room.server.url)
+        room.registration_files = RegistrationFiles(tmp_path, room.server.url)
         async with container(room) as port:
             browser = Browser(f"http://127.0.0.1:{port}")
             await (await browser.tab()).joined("Alice")
@@ -68,7 +68,7 @@ async def test_another_browser_that_takes_the_name_does_not_get_the_seat(tmp_pat
 
 async def test_a_browser_whose_file_is_damaged_begins_anew_and_is_remembered_from_then_on(tmp_path: Path) -> None:
     async with rig() as room:
-        room.seat_files = RegistrationFiles(tmp_path, room.server.url)
+        room.registration_files = RegistrationFiles(tmp_path, room.server.url)
         async with container(room) as port:
             browser = Browser(f"http://127.0.0.1:{port}")
             await (await browser.tab()).joined("Alice")
