@@ -106,7 +106,7 @@ def test_runtime_imports_only_the_standard_library_click_and_aiohttp() -> None:
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_pure_module_imports_only_pure_modules_msgspec_and_unicode_tables(module: str) -> None:
     packages = {"server", *(name.rpartition(".")[0] for name in PURE)}
-    tables = ("confusable_homoglyphs.confusables", "fontTools.unicodedata", "idna")
+    tables = ("confusable_homoglyphs.confusables", "unicodedataplus", "idna")
     names = imports_beyond(module, "msgspec", *tables, "protocol", *PURE).get(module, set())
     assert names - packages == set()
 

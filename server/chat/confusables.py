@@ -1,6 +1,6 @@
 """Detects look-alike texts and suspicious mixtures of scripts (UTS 39, Unicode Security Mechanisms).
 
-The tables come from confusable-homoglyphs (confusables.txt) and fontTools (Scripts.txt, ScriptExtensions.txt).
+The tables come from confusable-homoglyphs (confusables.txt) and unicodedataplus (Scripts.txt, ScriptExtensions.txt).
 """
 
 import unicodedata
@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Final
 
 from confusable_homoglyphs.confusables import confusables_data
-from fontTools.unicodedata import script_extension
+from unicodedataplus import script_extensions
 
 LEFT_TO_RIGHT_MARK: Final = "\u200e"  # the table puts it around right-to-left letters
 ANY_SCRIPT: Final = frozenset({"Zyyy", "Zinh"})  # Common, Inherited: digits, punctuation, emoji, combining marks
@@ -41,8 +41,8 @@ def is_highly_restrictive(text: str) -> bool:
 
 
 def _scripts_of(char: str) -> frozenset[str]:
-    found: set[str] = script_extension(char)
-    return frozenset(found.union(*(AUGMENTED.get(script, ()) for script in found)))
+    found = frozenset[str](script_extensions(char))
+    return found.union(*(AUGMENTED.get(script, ()) for script in found))
 
 
 def _prototypes(table: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[int, str]:
