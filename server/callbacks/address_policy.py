@@ -20,6 +20,7 @@ NEVER: Final = tuple(
         "224.0.0.0/4",  # multicast (RFC 5771)
         "240.0.0.0/4",  # reserved (RFC 1112), broadcast
         "::/128",  # unspecified
+        "64:ff9b:1::/48",  # NAT64 for local use (RFC 8215): where the IPv4 address stands is up to its network
         "fd00:ec2::254/128",  # metadata
         "fe80::/10",  # link-local (RFC 4291)
         "ff00::/8",  # multicast (RFC 4291)
@@ -30,7 +31,6 @@ V4_IN_LAST_32_BITS: Final = (
     ip_network("::/96"),  # IPv4-compatible (RFC 4291), deprecated
     ip_network("::ffff:0:0:0/96"),  # IPv4-translated (RFC 2765)
     ip_network("64:ff9b::/96"),  # NAT64 (RFC 6052)
-    ip_network("64:ff9b:1::/48"),  # NAT64 for local use (RFC 8215), by a prefix of up to 96 bits
 )
 
 
@@ -78,8 +78,4 @@ def _embedded(address: IPAddress) -> list[IPv4Address]:
     found = [*(address.teredo or ()), address.sixtofour]
     if is_within(address, V4_IN_LAST_32_BITS) and int(address) > 1:
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    if address in V4_IN_LAST_32_BITS[-1]:  # by 48, 56 or 64 bits, without bits 64 to 71 (RFC 6052, section 2.2)
-        bits = int(address) >> 64 << 56 | int(address) & (1 << 56) - 1
-        behind = (bits >> shift & 0xFFFFFFFF for shift in (40, 32, 24))
-        found.extend(IPv4Address(form) for form in behind if form >> 24)  # 0.x.x.x is padding
     return [form for form in found if form is not None]

@@ -16,7 +16,6 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from multidict import CIMultiDict
 
-from server.callbacks.address_policy import AddressPolicy, allowed_addresses
 from server.net.addresses import IPAddress
 from tests.fakes import (
     FakeResolver,
@@ -331,25 +330,6 @@ async def test_some_addresses_are_never_rung_though_everything_is_allowed(
         error = await refused(server, f"http://{host}:{canary.port}/rpc")
     assert error.code == NOT_ALLOWED
     assert canary.connections == 0
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        pytest.param("64:ff9b:1:a9fe:a9:fe00:808:808", id="169.254.169.254 behind 48 bits"),
-        pytest.param("64:ff9b:1:a9:fe:a9fe:808:808", id="169.254.169.254 behind 56 bits"),
-        pytest.param("64:ff9b:1::a9fe:a9fe", id="169.254.169.254 behind 96 bits"),
-        pytest.param("64:ff9b:1:6464:64:c800:808:808", id="100.100.100.200 behind 48 bits"),
-        pytest.param("64:ff9b:1:64:64:64c8:808:808", id="100.100.100.200 behind 56 bits"),
-        pytest.param("64:ff9b:1:0:64:6464:c800:0", id="100.100.100.200 behind 64 bits"),
-    ],
-)
-def test_no_length_of_a_nat64_prefix_for_local_use_hides_what_is_never_rung(address: str) -> None:
-    """RFC 8215 leaves the length to the operator; RFC 6052, section 2.2 tells where the address is then.
-
-    Not over a socket: what is allowed would leave this machine.
-    """
-    assert not allowed_addresses([ip_address(address)], 8080, None, AddressPolicy(allow=EVERYTHING))
 
 
 # What is no callback.

@@ -37,6 +37,7 @@ NEVER = {
     "reserved": "240.0.0.1",
     "reserved, end": "255.255.255.254",
     "broadcast": "255.255.255.255",
+    "NAT64 for local use": "64:ff9b:1::808:808",
 }
 
 
@@ -49,7 +50,6 @@ def disguises(address: str) -> dict[str, str]:
         "compatible": f"::{address}",
         "translated": f"::ffff:0:{address}",
         "NAT64": f"64:ff9b::{address}",
-        "NAT64 for local use": f"64:ff9b:1::{address}",
         "6to4": str(IPv6Address(0x2002 << 112 | number << 80 | 1)),
         "Teredo client": str(IPv6Address(0x20010000 << 96 | other << 64 | number ^ 0xFFFFFFFF)),
         "Teredo server": str(IPv6Address(0x20010000 << 96 | number << 64 | other ^ 0xFFFFFFFF)),
