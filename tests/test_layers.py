@@ -36,6 +36,16 @@ ONLY_IN_APP = {
     "server.inbound.routes",
 }
 
+# Test modules that cover several modules together.
+CROSSING = {
+    "client.faces.pipe.test_pipes", "client.faces.terminal.test_away", "client.faces.terminal.test_colors",
+    "client.faces.terminal.test_failing", "client.faces.terminal.test_history",
+    "client.faces.terminal.test_hostile_terminal", "client.faces.terminal.test_keys", "client.faces.web.test_browsers",
+    "client.faces.web.test_restart", "client.session.test_resume", "client.test_main",
+    "server.callbacks.test_https", "server.chat.test_kept_names", "server.delivery.test_delivery_machine",
+    "server.test_callbacks", "server.test_main", "server.test_restart", "server.test_store",
+}  # fmt: skip
+
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -142,3 +152,11 @@ def test_the_engines_of_the_log_know_only_themselves_and_pure_modules() -> None:
     ours = offences("server.message_log", lambda name: name in SOURCES and is_in(name, "server"))
     beyond = {name for names in ours.values() for name in names if not is_in(name, "server.message_log")}
     assert {name for name in beyond if SOURCES[name].name != "__init__.py"} - PURE == set()
+
+
+@pytest.mark.parametrize("package", PRODUCT)
+def test_test_modules_stand_where_their_modules_do(package: str) -> None:
+    tests = (ROOT / "tests" / package).rglob("test_*.py")
+    names = {".".join(path.relative_to(ROOT / "tests").with_suffix("").parts) for path in tests}
+    modules = {name: ".".join([*name.split(".")[:-1], name.rpartition(".test_")[2]]) for name in names - CROSSING}
+    assert {name for name, module in modules.items() if module not in SOURCES} == set()
