@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 class MessageReceiver(Protocol):
     """Receives the messages that arrive at a callback path."""
 
-    async def follow(self, epoch: str) -> None:
+    async def wait_until_open(self, epoch: str) -> None:
         """Wait until messages of the log `epoch` can be accepted."""
 
     def receive(self, message: ChatMessage) -> None:
@@ -143,7 +143,7 @@ class CallbackEndpoint:
     async def _until_it_follows(self, receiver: MessageReceiver, epoch: str) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await receiver.follow(epoch)
+                await receiver.wait_until_open(epoch)
         except TimeoutError:
             raise _later() from None
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from protocol.messages import ChatMessage, ReceiveTypingParams
@@ -24,17 +25,26 @@ class MessageListener(Protocol):
         """Show that a member is typing."""
 
 
+class InboxState(Enum):
+    """PENDING or HELD -> OPEN -> HELD; CLOSED is final."""
+
+    PENDING = auto()  # POSTs wait for the response to `Register`
+    HELD = auto()  # POSTs wait, and ask for a new registration
+    OPEN = auto()  # messages of the log `epoch` are accepted
+    CLOSED = auto()
+
+
 class Inbox:
     """A callback path, its key, and the last `seq` received there (`taken`) of the log `epoch`.
 
     Three rules prevent that a message is acknowledged without being shown, or dropped as a repeat:
 
-    1. A POST waits until the response to `Register` has provided epoch and cursor (`settle`).
+    1. A POST waits until the response to `Register` has provided epoch and cursor (`open`).
     2. A POST with another epoch waits until a further response to `Register` provides that epoch.
     3. A registration that sets the cursor (`after`) uses a new path, so that every POST to a path begins at or before
        `taken` + 1, even a late one.
 
-    `hold` makes POSTs wait until the next `settle`, so that the face shows all missed messages at once first.
+    `hold` makes POSTs wait until the next `open`, so that the face shows all missed messages at once first.
     """
 
     def __init__(
@@ -61,25 +71,22 @@ class Inbox:
         self._on_held_push = on_held_push
         self._keep = keep
         self._kept = taken
-        self._is_open = False
-        self._is_held = False
-        self._is_closed = False
+        self._state = InboxState.PENDING
         self._changed = asyncio.Event()
 
-    def note(self, epoch: str, cursor: int) -> None:
+    def set_log(self, epoch: str, cursor: int) -> None:
         """Store epoch and cursor from the response to `Register`."""
         if epoch != self.epoch:
             self.epoch, self.taken, self._kept = epoch, cursor, cursor
 
-    def settle(self, epoch: str, cursor: int) -> None:
+    def open(self, epoch: str, cursor: int) -> None:
         """Store epoch and cursor, and accept messages of that log from now on."""
-        self.note(epoch, cursor)
-        self._is_open, self._is_held = True, False
-        self._wake()
+        self.set_log(epoch, cursor)
+        self._become(InboxState.OPEN)
 
     def hold(self) -> None:
-        """Accept no messages until the next `settle`."""
-        self._is_open, self._is_held = False, True
+        """Accept no messages until the next `open`."""
+        self._become(InboxState.HELD)
 
     def pass_over(self, seq: int) -> None:
         """Mark all messages up to `seq` as received: the face has shown them by other means."""
@@ -87,21 +94,20 @@ class Inbox:
 
     def close(self) -> None:
         """Release all waiting POSTs."""
-        self._is_closed = True
-        self._wake()
+        self._become(InboxState.CLOSED)
 
-    async def follow(self, epoch: str) -> None:
+    async def wait_until_open(self, epoch: str) -> None:
         """Wait until messages of the log `epoch` can be accepted, or until `close`."""
-        if self._is_held:
+        if self._state is InboxState.HELD:
             self._on_held_push()
-        if self._is_open and epoch != self.epoch:
+        if self._state is InboxState.OPEN and epoch != self.epoch:
             self._on_other_log()
-        while not (self._is_closed or (self._is_open and epoch == self.epoch)):
+        while not (self._state is InboxState.CLOSED or (self._state is InboxState.OPEN and epoch == self.epoch)):
             await self._changed.wait()
 
     def receive(self, message: ChatMessage) -> None:
-        """Show a message, unless it is a repeat. Raise `RuntimeError` before `settle`."""
-        if not self._is_open:
+        """Show a message, unless it is a repeat. Raise `RuntimeError` unless the inbox is open."""
+        if self._state is not InboxState.OPEN:
             raise RuntimeError("received a message without an epoch in its webhook-id before the response to Register")
         if message.seq > self.taken:
             self._listener.on_message(message)
@@ -109,7 +115,7 @@ class Inbox:
 
     def typing(self, who: ReceiveTypingParams) -> None:
         """Show that a member is typing."""
-        if self._is_open:
+        if self._state is InboxState.OPEN:
             self._listener.on_typing(who)
 
     def keep(self) -> None:
@@ -118,6 +124,8 @@ class Inbox:
             self._kept = self.taken
             self._keep()
 
-    def _wake(self) -> None:
+    def _become(self, state: InboxState) -> None:
+        if self._state is not InboxState.CLOSED:
+            self._state = state
         self._changed.set()
         self._changed = asyncio.Event()

@@ -320,14 +320,14 @@ class Participant:
         Messages wait until the catch-up has been read, shown and marked as received; then repeats of it are dropped.
         """
         before, again = self._known, self.registration is not None
-        self._inbox.note(result.epoch, result.cursor)
+        self._inbox.set_log(result.epoch, result.cursor)
         self.registration = result
         self.id, self.name, self._token = result.id, result.name, result.token
         self._after = None
         trouble = self._remember()
         catch_up = await self._read_catch_up(result, again)
         told = _told_at_entry(result, before, again=again and catch_up is None)
-        self._inbox.settle(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
+        self._inbox.open(result.epoch, result.cursor)  # wakes the waiting POSTs, which run after this method
         self._say(ConnectionState.ONLINE, " ".join(filter(None, (told, trouble))))
         if catch_up is not None and self._recap is not None:
             self._recap.show(catch_up)

@@ -55,7 +55,7 @@ def test_in_a_container_it_is_told_how_to_find_the_published_port() -> None:
 
 
 class Nobody:
-    async def follow(self, epoch: str) -> None:
+    async def wait_until_open(self, epoch: str) -> None:
         raise AssertionError(epoch)
 
     def keep(self) -> None:

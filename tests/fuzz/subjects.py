@@ -85,7 +85,7 @@ class RunningClient:
     def open_seat(self) -> None:
         """Begin anew to take messages from the first on."""
         seat = Inbox(MessageListener(), on_other_log=lambda: None, keep=lambda: None)
-        seat.settle(EPOCH, 0)
+        seat.open(EPOCH, 0)
         self.endpoint.open(SEAT, KEY, seat)
 
 

@@ -282,7 +282,7 @@ class Inbox:
 
     texts: list[str] = field(default_factory=list)
 
-    async def follow(self, _epoch: str) -> None:
+    async def wait_until_open(self, _epoch: str) -> None:
         """Follow any log."""
 
     def keep(self) -> None:

@@ -30,7 +30,7 @@ class Inbox:
     typists: list[str] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
 
-    async def follow(self, epoch: str) -> None:
+    async def wait_until_open(self, epoch: str) -> None:
         if epoch != "some-epoch":
             await asyncio.Event().wait()
 
@@ -275,7 +275,7 @@ async def test_what_is_no_message_is_answered_whatever_log_is_followed(caller: C
 
 
 async def test_a_seat_that_is_closed_while_messages_wait_is_gone(caller: Caller) -> None:
-    caller.seat.follow = hang = Hang()  # type: ignore[method-assign,assignment]
+    caller.seat.wait_until_open = hang = Hang()  # type: ignore[method-assign,assignment]
     posting = asyncio.create_task(caller.post(msgspec.json.encode(ring_message(7)), webhook_id="another-epoch-7-7"))
     await hang.begun.wait()
     caller.endpoint.close("alice")
