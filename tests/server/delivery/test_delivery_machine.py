@@ -58,7 +58,7 @@ class Person:
         self.start = self.done = self.cursor = self.saved_cursor = cursor
         self.taken: list[int] = []
         self.given_up: set[int] = set()  # passed over, or no longer kept
-        self.ever_aside: set[int] = set()
+        self.ever_aside: set[int] = set()  # refused five times, in whatever registration
 
     def ring(self, now: float) -> None:
         self.outbox = Outbox(self.member_id, self.cursor, self.member.max_batch, EVICT_AFTER, now)
@@ -328,9 +328,13 @@ class Room(stateful.RuleBasedStateMachine):
             self.look(person)
 
     def missing(self, person: Person, up_to: int) -> set[int]:
-        """What the others said, and it has not got."""
+        """What the others said, and it has not got.
+
+        A message that it refused five times, before it took a later one, is a repeat to it when it comes again.
+        """
         owed = {entry.seq for entry in self.after(person.start, person) if entry.seq <= up_to}
-        return owed - person.given_up - {*person.aside} - {*person.taken}
+        repeats = {seq for seq in person.ever_aside if [seq] < person.taken[-1:]}
+        return owed - person.given_up - {*person.aside} - repeats - {*person.taken}
 
     # What may happen
 
