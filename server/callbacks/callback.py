@@ -52,20 +52,8 @@ class Callback:
     """
 
     __slots__ = (
-        "_address",
-        "_caller",
-        "_connecting",
-        "_connection",
-        "_connector",
-        "_deadlines",
-        "_done",
-        "_endpoint",
-        "_endpoints",
-        "_head",
-        "_is_fresh",
-        "_request",
-        "_stale_at",
-        "url",
+        "_address", "_caller", "_connecting", "_connection", "_connector", "_deadlines", "_done", "_endpoint",
+        "_endpoints", "_head", "_is_fresh", "_request", "_stale_at", "url",
     )  # fmt: skip
 
     def __init__(self, callbacks: Callbacks, url: CallbackUrl, caller: IPAddress | None, recipient: str) -> None:

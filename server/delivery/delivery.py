@@ -70,22 +70,8 @@ class Delivery:
     """Delivers the log to a recipient, with at most one POST in flight."""
 
     __slots__ = (
-        "_alarm",
-        "_alarm_at",
-        "_busy",
-        "_callback",
-        "_clock",
-        "_context",
-        "_in_flight",
-        "_log",
-        "_on_gone",
-        "_refusal",
-        "_signer",
-        "_stopped",
-        "_stopping",
-        "_task",
-        "member",
-        "outbox",
+        "_alarm", "_alarm_at", "_busy", "_callback", "_clock", "_context", "_in_flight", "_log", "_on_gone", "_refusal",
+        "_signer", "_stopped", "_stopping", "_task", "member", "outbox",
     )  # fmt: skip
 
     def __init__(
