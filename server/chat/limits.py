@@ -14,12 +14,12 @@ from server.chat.rate_limit import RateLimit
 from server.clock import Clock
 
 BURST_SECONDS: Final = 5  # the burst of a participant, as seconds at its rate
-ASKED_FOR_ONE_SAID: Final = 10  # a read is cheaper than an entry that the server delivers to all recipients
+READS_FOR_ONE_WRITE: Final = 10  # a read is cheaper than an entry that the server delivers to all recipients
 REGISTRATIONS_PER_SECOND: Final = 10
 REGISTRATIONS_IN_A_BURST: Final = 1000  # all the clients of a network may register again after a server restart
 VERIFICATIONS_AT_ONCE: Final = 64
 VERIFICATIONS_PER_NETWORK: Final = 16  # of these: a callback that hangs delays only verifications of the same network
-SEAT_RETRY_SECONDS: Final = 10.0
+PLACE_RETRY_SECONDS: Final = 10.0
 MAX_KNOWN_PER_NETWORK: Final = 10_000  # present or away: each member takes about 2 KiB of memory
 KNOWN_RETRY_SECONDS: Final = 3600.0
 
@@ -30,9 +30,9 @@ class Limits:
     def __init__(self, clock: Clock, *, rate: float, max_per_network: int, max_callbacks: float = math.inf) -> None:
         """`rate` is in messages a second for each participant; 0 turns off all rates. `max_per_network` 0: no limit."""
         self._clock = clock
-        self._speaking = RateLimit(rate, BURST_SECONDS * rate)
-        self._asking = RateLimit(ASKED_FOR_ONE_SAID * rate, ASKED_FOR_ONE_SAID * BURST_SECONDS * rate)
-        self._registering = RateLimit(REGISTRATIONS_PER_SECOND if rate else 0, REGISTRATIONS_IN_A_BURST)
+        self._writes = RateLimit(rate, BURST_SECONDS * rate)
+        self._reads = RateLimit(READS_FOR_ONE_WRITE * rate, READS_FOR_ONE_WRITE * BURST_SECONDS * rate)
+        self._registrations = RateLimit(REGISTRATIONS_PER_SECOND if rate else 0, REGISTRATIONS_IN_A_BURST)
         self._max_per_network = max_per_network
         self._max_known = MAX_KNOWN_PER_NETWORK if rate else math.inf
         self._max_callbacks = max_callbacks
@@ -42,15 +42,15 @@ class Limits:
 
     def charge_write(self, member_id: str) -> None:
         """Charge a request that adds an entry or a notification for other members."""
-        self._charge(self._speaking, member_id)
+        self._charge(self._writes, member_id)
 
     def charge_read(self, member_id: str, cost: int) -> None:
         """Charge `cost` for a request that only reads."""
-        self._charge(self._asking, member_id, cost)
+        self._charge(self._reads, member_id, cost)
 
     def charge_registration(self, network: str) -> None:
         """Charge a registration, whether it succeeds or not."""
-        self._charge(self._registering, network)
+        self._charge(self._registrations, network)
 
     def check_newcomers(self, network: str, known: int) -> None:
         """Reject a newcomer if its network has `known` members at the limit, present or away."""
@@ -61,14 +61,14 @@ class Limits:
     def check_callbacks(self, callbacks: int) -> None:
         """Reject another callback if `callbacks` has reached the limit."""
         if callbacks >= self._max_callbacks:
-            raise _rate_limited(SEAT_RETRY_SECONDS, "this server cannot serve more callbacks; register without one")
+            raise _rate_limited(PLACE_RETRY_SECONDS, "this server cannot serve more callbacks; register without one")
 
     @contextlib.contextmanager
     def reserve_place(self, network: str, member_id: str, members: Members) -> Iterator[None]:
         """Reserve a place in the network's limit for a member that is about to be present, while the block runs."""
         if self._max_per_network and self._places_in_use(network, member_id, members) >= self._max_per_network:
             detail = f"at most {self._max_per_network} participants may be present from one address"
-            raise _rate_limited(SEAT_RETRY_SECONDS, detail)
+            raise _rate_limited(PLACE_RETRY_SECONDS, detail)
         about_to = self._reserved.setdefault(network, Counter())
         about_to[member_id] += 1
         try:

@@ -42,7 +42,7 @@ def removed() -> ContractError:
 
 
 @dataclass(slots=True)
-class DeliveryProgress:
+class MemberProgress:
     """The state of a member outside its delivery.
 
     `cursor` counts while the member has no delivery; `saved_cursor` is the cursor in the log. `active_at` is the time
@@ -86,7 +86,7 @@ class Room:
         self._evict_after = evict_after
         self._keep_name_seconds = keep_name_seconds
         self._log_texts = log_texts
-        self._progress: dict[str, DeliveryProgress] = {}
+        self._progress: dict[str, MemberProgress] = {}
         self._member_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._trouble = ""  # why the last write to the log failed; empty if it succeeded
 
@@ -98,7 +98,7 @@ class Room:
         now = self.clock.monotonic()
         for member, cursor in await self.log.members():
             self.members.put(member)
-            self._progress[member.id] = DeliveryProgress(cursor, cursor, now, has_token=True)
+            self._progress[member.id] = MemberProgress(cursor, cursor, now, has_token=True)
         if self.log.gaps and self.log.gaps[-1].up_to == self.log.newest:
             restored = "The log was restored from a backup, which ends with message %d; the next message is %d"
             logs.server.info(restored, self.log.gaps[-1].after, self.log.newest + 1)
@@ -157,7 +157,7 @@ class Room:
             begin = await self._store_present(member, after)
             # The log has the member: an error from here on would leave it present without a delivery.
             now = self.clock.monotonic()
-            progress = self._progress.setdefault(member.id, DeliveryProgress(begin, begin, now))
+            progress = self._progress.setdefault(member.id, MemberProgress(begin, begin, now))
             progress.active_at, progress.has_token = now, known is not None
             self._cut_delivery(member.id)
             if after is not None:
