@@ -120,3 +120,17 @@ async def test_page_without_its_style_stays_usable(new_person: NewPerson, stack:
     async with alice.tab.expect_event("load"):  # once, by itself
         pass
     await alice.join("Alice")
+
+
+async def test_page_without_its_icon_is_not_loaded_again(new_person: NewPerson, stack: Stack) -> None:
+    alice = await new_person(address="about:blank", clock=True)
+    requests: list[str] = []
+    alice.tab.on("request", lambda request: requests.append(request.resource_type))
+    await alice.tab.route("**/static/icon.svg", lambda route: route.abort("failed"))
+    await alice.tab.goto(stack.page_address)
+    await alice.join("Alice")
+    await alice.tab.clock.fast_forward(2_000)  # beyond the wait for a file that is needed
+    await alice.say("still here")
+    await alice.sees("still here")
+    assert "xhr" not in requests
+    assert requests.count("document") == 1

@@ -7,7 +7,7 @@
   var WAIT = isReloaded ? 10000 : 1000; // ms
   var trouble = "";
 
-  function tell() {
+  function showTrouble() {
     var place = document.getElementById("starting");
     if (!trouble || !place) return; // started: standing.js has removed it
     place.className += " broken";
@@ -29,19 +29,26 @@
     setTimeout(reload, WAIT);
   }
 
-  // Listens in the capture phase, because load errors do not bubble.
-  function hear(event) {
-    var file = event.target && (event.target.src || event.target.href);
-    if (!trouble && file) reloadLater();
-    if (!trouble) trouble = file ? "Could not be loaded: " + file + ". Trying again…" : "A script failed: " + event.message;
-    tell();
+  // Only files that the page needs: a missing icon must not reload a page in use.
+  function neededFile(element) {
+    if (element && element.tagName === "SCRIPT") return element.src;
+    return element && element.rel === "stylesheet" ? element.href : "";
   }
 
-  window.addEventListener("error", hear, true);
+  // Listens in the capture phase, because load errors do not bubble.
+  function onError(event) {
+    var file = neededFile(event.target);
+    if (trouble || !(file || event.message)) return;
+    trouble = file ? "Could not be loaded: " + file + ". Trying again…" : "A script failed: " + event.message;
+    if (file) reloadLater();
+    showTrouble();
+  }
+
+  window.addEventListener("error", onError, true);
   document.addEventListener("DOMContentLoaded", function () {
     var links = document.querySelectorAll("link[rel=stylesheet]");
-    for (var i = 0; i < links.length; i++) if (!hasRules(links[i].sheet)) hear({ target: links[i] }); // failed before this script
-    tell();
+    for (var i = 0; i < links.length; i++) if (!hasRules(links[i].sheet)) onError({ target: links[i] }); // failed before this script
+    showTrouble();
   });
 
   // Without a loaded file, Firefox has no sheet, and Chromium a sheet that throws when read.
