@@ -55,6 +55,7 @@ def field_with_half(params: Mapping[str, Any]) -> str | None:
 
 def json_problem(body: bytes) -> str:
     """Return why `body` is not JSON, as the end of a sentence."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
     if coding := next((name for magic, name in CODINGS.items() if body.startswith(magic)), None):
         return f"is compressed ({coding}); expected JSON without a Content-Encoding"
     if body.startswith(UTF16_MARKS) or b"\0" in body[:4]:

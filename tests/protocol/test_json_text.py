@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from protocol.json_text import as_integer, convert, json_problem, mark_halves, unmark_halves
+from protocol.json_text import BYTE_ORDER_MARK, as_integer, convert, json_problem, mark_halves, unmark_halves
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,7 @@ def test_convert_refuses_everything_else(value: Any) -> None:
 )
 def test_json_problem_says_what_is_wrong(body: bytes, problem: str) -> None:
     assert json_problem(body).startswith(problem)
+
+
+def test_json_problem_of_a_mark_alone_is_that_of_an_empty_body() -> None:
+    assert json_problem(BYTE_ORDER_MARK) == json_problem(b"")
