@@ -330,10 +330,11 @@ class Room(stateful.RuleBasedStateMachine):
     def missing(self, person: Person, up_to: int) -> set[int]:
         """What the others said, and it has not got.
 
-        A message that it refused five times, before it took a later one, is a repeat to it when it comes again.
+        A message that it refused five times, before it took a later one, is a repeat to it when it comes again. It has
+        to come again, though, before the cursor passes it.
         """
         owed = {entry.seq for entry in self.after(person.start, person) if entry.seq <= up_to}
-        repeats = {seq for seq in person.ever_aside if [seq] < person.taken[-1:]}
+        repeats = {seq for seq in person.ever_aside if seq > person.outbox.cursor and [seq] < person.taken[-1:]}
         return owed - person.given_up - {*person.aside} - repeats - {*person.taken}
 
     # What may happen
