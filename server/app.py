@@ -247,7 +247,7 @@ async def _run_room(
         app[ROOM] = room
         app[DISPATCHER] = JsonRpcDispatcher(methods.table(), once_per_batch={REGISTER})
         await stack.enter_async_context(_in_background(broadcast(log, room.delivery_context.idle), "broadcaster"))
-        await stack.enter_async_context(_in_background(run_maintenance(room, around.clock), "housekeeping"))
+        await stack.enter_async_context(_in_background(run_maintenance(room, around.clock), "maintenance"))
         stack.push_async_callback(room.close_now)
         if path := await asyncio.to_thread(_control_path, settings.store):
             await stack.enter_async_context(controlled(room, path))

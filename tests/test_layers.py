@@ -17,8 +17,8 @@ PRODUCT = ("protocol", "runtime", "server", "client")
 PURE = {
     f"server.{module}"
     for module in (
-        "callbacks.address_policy", "callbacks.callback_url", "chat.confusables", "chat.joiners", "chat.members",
-        "chat.names", "chat.rate_limit", "chat.store_clock", "delivery.outbox", "delivery.responses", "delivery.states",
+        "callbacks.address_policy", "callbacks.callback_url", "callbacks.exchange", "chat.confusables", "chat.joiners",
+        "chat.members", "chat.names", "chat.rate_limit", "chat.store_clock", "delivery.outbox", "delivery.responses", "delivery.states",
         "delivery.webhook", "inbound.caller", "inbound.connection_limits", "inbound.large_requests", "inbound.params",
         "message_log.entry", "message_log.numbering", "net.addresses",
     )

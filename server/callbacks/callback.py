@@ -9,7 +9,7 @@ from server.callbacks.callback_url import CallbackUrl
 from server.callbacks.connection import ENDED, Connection
 from server.callbacks.connector import CallbackError, Connector
 from server.callbacks.endpoints import Endpoints
-from server.delivery.responses import HttpResponse
+from server.callbacks.exchange import HttpResponse
 from server.net.addresses import IPAddress, literal_address
 from server.net.deadlines import Deadlines
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
 from protocol.methods import MAX_REPLY_BYTES
+from server.callbacks.exchange import HttpResponse
 from server.callbacks.http_response import BadResponse, ResponseParser
 from server.callbacks.io_batcher import IoBatcher
-from server.delivery.responses import HttpResponse
 
 ENDED: Final = "the connection ended before a response came"
 QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux only

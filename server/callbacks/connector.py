@@ -11,9 +11,9 @@ from protocol.methods import CONNECT_SECONDS
 from server.callbacks.address_policy import AddressPolicy, allowed_addresses
 from server.callbacks.callback_url import CallbackUrl
 from server.callbacks.connection import Connection, Owner
+from server.callbacks.exchange import Failed
 from server.callbacks.io_batcher import IoBatcher
 from server.callbacks.resolver import ResolveError, Resolver
-from server.delivery.responses import Failed
 from server.net.addresses import IPAddress, network_of
 
 Connected = Callable[[IPAddress, Connection], None]

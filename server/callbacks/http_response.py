@@ -5,8 +5,8 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from protocol.methods import MAX_REPLY_BYTES
+from server.callbacks.exchange import HttpResponse
 from server.callbacks.heads import END_OF_HEAD, MENDABLE, BadHead, describe, mend
-from server.delivery.responses import HttpResponse
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 # A body in chunks of 1 byte is 6 times as long on the wire. Beyond 8 times, the rest is padding.

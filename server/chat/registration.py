@@ -18,12 +18,13 @@ from protocol.signing import SecretError, Signer, decode_secret, encode_secret
 from server.callbacks.callback import Callback
 from server.callbacks.callback_url import CallbackProblem, CallbackUrl, resolve_callback
 from server.callbacks.connector import AddressNotAllowed, CallbackError
+from server.callbacks.exchange import Failed
 from server.chat.limits import Limits
 from server.chat.members import Member, network_of_member
 from server.chat.names import NameProblem, normalize_name
 from server.chat.room import Room, hash_token, removed
 from server.delivery.delivery import new_challenge
-from server.delivery.responses import Failed, judge_proof
+from server.delivery.responses import judge_proof
 from server.inbound.caller import Caller
 from server.net.addresses import network_of
 

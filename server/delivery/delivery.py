@@ -17,20 +17,11 @@ from protocol.signing import Signer
 from server import logs
 from server.callbacks.callback import Callback, Done
 from server.callbacks.connector import CallbackError
+from server.callbacks.exchange import Failed, HttpResponse
 from server.chat.members import Member
 from server.clock import Alarm, Clock
 from server.delivery.outbox import Fetch, Outbox, Post, Probe, Wait
-from server.delivery.responses import (
-    CONTENT_TOO_LARGE,
-    Accepted,
-    Failed,
-    Gone,
-    HttpResponse,
-    Outcome,
-    Refused,
-    accepts_all,
-    judge_response,
-)
+from server.delivery.responses import CONTENT_TOO_LARGE, Accepted, Gone, Outcome, Refused, accepts_all, judge_response
 from server.delivery.states import REFUSALS_BEFORE_PASSING, DeliveryState, Reachability
 from server.delivery.webhook import Batches, Webhook, make_challenge, make_typing
 from server.message_log.base import LogError, MessageLog

@@ -11,6 +11,7 @@ from protocol.errors import ErrorCode
 from protocol.json_text import json_problem
 from protocol.jsonrpc import UNREADABLE, Response, read_responses, read_scalar, split
 from protocol.signing import TOLERANCE_SECONDS
+from server.callbacks.exchange import Failed, HttpResponse
 
 CONTENT_TOO_LARGE: Final = 413
 REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
@@ -24,35 +25,11 @@ REFUSING: Final = frozenset({400, CONTENT_TOO_LARGE, 422, *range(500, 600)}) - {
 ACCEPTED_ERRORS: Final = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.METHOD_NOT_FOUND, ErrorCode.INVALID_PARAMS})
 
 
-class HttpResponse(Struct, frozen=True):
-    """An HTTP response. `truncated`: the body is larger than 64 KiB, and `body` is not all of it.
-
-    `retry_after` and `date` are the headers of those names.
-    """
-
-    status: int
-    body: bytes
-    retry_after: str | None = None
-    truncated: bool = False
-    date: str | None = None
-
-
 class Accepted(Struct, frozen=True):
     """The recipient accepted the first `taken` messages; `refusal` is the error code for the next message, if any."""
 
     taken: int
     refusal: int | None = None
-
-
-class Failed(Struct, frozen=True):
-    """The request failed at `stage`: dns, address, connect, tls, timeout, http or rpc.
-
-    `retry_after` is the wait in seconds that a 429 or 503 asked for.
-    """
-
-    stage: str
-    detail: str
-    retry_after: float | None = None
 
 
 class Refused(Struct, frozen=True):

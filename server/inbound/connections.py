@@ -92,7 +92,7 @@ class ConnectionGuard:
         self._was_full = False
 
     def __repr__(self) -> str:
-        return f"<Connections {self._admission!r} untaken={len(self._untaken)}>"
+        return f"<ConnectionGuard {self._admission!r} untaken={len(self._untaken)}>"
 
     def __call__(self) -> "Connection":
         """Return the protocol of a new connection: the factory for `loop.create_server`."""

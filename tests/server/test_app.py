@@ -84,7 +84,7 @@ async def test_no_task_outlives_the_server(session: ClientSession, recipient: Re
         await server.register("Bob", recipient)
         await server.register("Alice")
         await recipient.has("Alice joined the chat")
-        assert {"broadcaster", "housekeeping"} <= {task.get_name() for task in asyncio.all_tasks()}
+        assert {"broadcaster", "maintenance"} <= {task.get_name() for task in asyncio.all_tasks()}
     left = {task.get_name() for task in asyncio.all_tasks() - before}
     assert not [name for name in left if not name.startswith("Task-")]
 

@@ -16,9 +16,9 @@ from server.callbacks.callback import Callback, Callbacks
 from server.callbacks.callback_url import CallbackUrl, parse_callback
 from server.callbacks.connection import ENDED, Connection, Owner
 from server.callbacks.connector import AddressNotAllowed, CallbackError, Connected, Connector
+from server.callbacks.exchange import Failed, HttpResponse
 from server.callbacks.io_batcher import IoBatcher
 from server.callbacks.resolver import ResolveError
-from server.delivery.responses import Failed, HttpResponse
 from server.delivery.webhook import Webhook
 from server.net.addresses import IPAddress
 from tests.fakes import PATIENCE_SECONDS, START, WORLD, FakeResolver

@@ -13,8 +13,8 @@ import pytest
 
 from protocol.methods import MAX_PUSH_BYTES, MAX_REPLY_BYTES
 from server.callbacks.connection import ENDED, Connection
+from server.callbacks.exchange import HttpResponse
 from server.callbacks.io_batcher import IoBatcher, IoHandler
-from server.delivery.responses import HttpResponse
 from tests.fakes import PATIENCE_SECONDS
 from tests.server.callbacks.conftest import Authority
 from tests.server.callbacks.raw_recipient import (

@@ -26,7 +26,7 @@ from server.callbacks.connector import (
     describe_connect_failure,
     describe_handshake,
 )
-from server.delivery.responses import Failed, HttpResponse
+from server.callbacks.exchange import Failed, HttpResponse
 from server.net.addresses import IPAddress
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
 from tests.server.callbacks.conftest import Authority

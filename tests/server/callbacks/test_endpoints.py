@@ -12,7 +12,7 @@ from server.callbacks.callback import Callback, Callbacks
 from server.callbacks.callback_url import parse_callback
 from server.callbacks.connector import Connector
 from server.callbacks.endpoints import STALLED_SECONDS
-from server.delivery.responses import HttpResponse
+from server.callbacks.exchange import HttpResponse
 from tests.fakes import PATIENCE_SECONDS, WORLD, FakeResolver
 from tests.server.callbacks.raw_recipient import OK, Call, RawRecipient
 from tests.server.net.frozen_loop import frozen_loop

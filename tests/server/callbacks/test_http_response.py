@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.methods import MAX_REPLY_BYTES
+from server.callbacks.exchange import HttpResponse
 from server.callbacks.http_response import MAX_HEAD_BYTES, MAX_WIRE_BYTES, BadResponse, ResponseParser
-from server.delivery.responses import HttpResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -302,7 +302,7 @@ async def test_mistake_in_the_handling_of_a_result_pauses_the_delivery(
         mistaken.setattr("server.delivery.delivery.judge_response", lambda *_: 1 / 0)
         await alice.say("hi")
         await recipient.has("hi")
-        await server.clock.someone_waits(1.0, 1.0, count=2)  # the housekeeping is one of them
+        await server.clock.someone_waits(1.0, 1.0, count=2)  # the maintenance is one of them
     assert len(expected_tracebacks) == 1
     recipient.behaviour = take
     server.clock.advance(0.9)

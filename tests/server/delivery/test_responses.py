@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.callbacks.exchange import Failed, HttpResponse
 from server.delivery.responses import (
     Accepted,
-    Failed,
     Gone,
-    HttpResponse,
     Outcome,
     Refused,
     accepts_all,
