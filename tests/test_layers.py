@@ -18,9 +18,9 @@ PURE = {
     f"server.{module}"
     for module in (
         "callbacks.address_policy", "callbacks.callback_url", "callbacks.exchange", "chat.confusables", "chat.joiners",
-        "chat.members", "chat.names", "chat.rate_limit", "chat.store_clock", "delivery.outbox", "delivery.responses", "delivery.states",
-        "delivery.webhook", "inbound.caller", "inbound.connection_limits", "inbound.large_requests", "inbound.params",
-        "message_log.entry", "message_log.numbering", "net.addresses",
+        "chat.members", "chat.names", "chat.rate_limit", "chat.store_clock", "delivery.outbox",
+        "delivery.responses", "delivery.states", "delivery.webhook", "inbound.caller", "inbound.connection_limits",
+        "inbound.large_requests", "inbound.params", "message_log.entry", "message_log.numbering", "net.addresses",
     )
 }  # fmt: skip
 # A pure module gets the time and random bytes as arguments, and neither waits nor stores. (datetime is not here: it
